@@ -1,0 +1,2 @@
+//! Deterministic simulation of whole rooms on one thread
+#![forbid(unsafe_code)]

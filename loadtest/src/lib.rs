@@ -1,0 +1,2 @@
+//! Load generator: swarms of publishing and subscribing bots
+#![forbid(unsafe_code)]

@@ -1,0 +1,217 @@
+//! What an actor may ask of a shard.
+
+use media_types::{
+    Codec, Epoch, Identity, MediaKind, Mid, RoomId, ShardId, TrackId, TrackSource, TransportId,
+};
+
+/// Names one command, so that its answer finds who asked. Unique within a worker.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct CommandId(pub u64);
+
+/// One request to a shard. Fenced: a command of a lower epoch than the room's is refused as stale.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Command {
+    /// For the answer.
+    pub id: CommandId,
+    /// The room that it is about.
+    pub room: RoomId,
+    /// The owner's epoch.
+    pub epoch: Epoch,
+    /// What to do.
+    pub action: Action,
+}
+
+/// What a transport is for; decides which slots and channels it may have.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum TransportUse {
+    /// A full member of the room.
+    Peer,
+    /// A WHIP publisher: never receives media.
+    Publisher,
+    /// A WHEP viewer: never publishes.
+    Viewer,
+}
+
+/// What a transport needs at birth.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TransportSettings {
+    /// Whom it belongs to; data messages are addressed and signed with it.
+    pub identity: Identity,
+    /// What it is for.
+    pub usage: TransportUse,
+    /// Whether it may publish media.
+    pub publish: bool,
+    /// Whether it may receive media.
+    pub subscribe: bool,
+    /// Whether it may send data messages.
+    pub data: bool,
+}
+
+/// One subscription's standing wish.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Wish {
+    /// The widest picture of use, in pixels; `u16::MAX` for any.
+    pub width_max: u16,
+    /// The highest picture of use, in pixels; `u16::MAX` for any.
+    pub height_max: u16,
+    /// The fastest picture rate of use, in Hz; `u8::MAX` for any.
+    pub fps_max: u8,
+    /// Higher goes first when the budget does not do for all: 0 background, 100 pinned.
+    pub priority: u8,
+    /// The subscriber wants nothing of this for now.
+    pub paused: bool,
+}
+
+impl Default for Wish {
+    fn default() -> Self {
+        Self {
+            width_max: u16::MAX,
+            height_max: u16::MAX,
+            fps_max: u8::MAX,
+            priority: 10,
+            paused: false,
+        }
+    }
+}
+
+/// Which end of a relay between two shards of one worker a command opens.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum RelayEnd {
+    /// On the shard that has the publisher: carry the track to that shard while it wants it.
+    Out {
+        /// The shard that wants it.
+        to: ShardId,
+    },
+    /// On the shard that has subscribers: a track that lives on that other shard.
+    In {
+        /// The shard that has the publisher.
+        from: ShardId,
+        /// Audio or video.
+        kind: MediaKind,
+        /// What it is encoded with.
+        codec: Codec,
+        /// What it shows.
+        source: TrackSource,
+        /// Who publishes it.
+        publisher: Identity,
+    },
+}
+
+/// Who gets a data message.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum DataTarget {
+    /// Everybody in the room but the sender.
+    Room,
+    /// One peer.
+    Peer(Identity),
+}
+
+/// What to do.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Action {
+    /// Makes the room's table on this shard. Answered by `Done`.
+    OpenRoom,
+    /// Ends the room on this shard with all its transports. Answered by `Done`.
+    CloseRoom,
+    /// Makes a transport. Answered by `Done`.
+    OpenTransport {
+        /// Its id, chosen by the actor.
+        transport: TransportId,
+        /// What it needs at birth.
+        settings: TransportSettings,
+    },
+    /// Ends a transport: its tracks, its slots, its keys. Answered by `Done`.
+    CloseTransport {
+        /// Which.
+        transport: TransportId,
+    },
+    /// Takes a client's offer: first, renegotiation or ICE restart. Answered by `Negotiated`.
+    Negotiate {
+        /// Which.
+        transport: TransportId,
+        /// The SDP text.
+        offer: String,
+        /// Audio and video slots that share one msid stream; empty: the i-th with the i-th.
+        pairs: Vec<(Mid, Mid)>,
+    },
+    /// A trickled candidate of the client; ICE-lite needs none, so a bad one is merely counted.
+    AddCandidate {
+        /// Which.
+        transport: TransportId,
+        /// The `candidate:` line.
+        candidate: String,
+    },
+    /// Binds what the client sends on an m-line to a track. Answered by `Done`.
+    Publish {
+        /// Which transport.
+        transport: TransportId,
+        /// Which m-line, one that `Negotiated` listed as publishing.
+        mid: Mid,
+        /// The track's id, chosen by the actor.
+        track: TrackId,
+        /// What it shows.
+        source: TrackSource,
+    },
+    /// Ends a track; what the client still sends on its m-line is dropped. Answered by `Done`.
+    Unpublish {
+        /// Which.
+        track: TrackId,
+    },
+    /// Fills a slot with a track, whatever it had before. Answered by `Done`; the slot's state
+    /// follows in `SlotChanged`.
+    Fill {
+        /// Which transport.
+        transport: TransportId,
+        /// Which slot.
+        slot: Mid,
+        /// With what.
+        track: TrackId,
+        /// How much of it.
+        wish: Wish,
+    },
+    /// Empties a slot. Answered by `Done`.
+    Empty {
+        /// Which transport.
+        transport: TransportId,
+        /// Which slot.
+        slot: Mid,
+    },
+    /// Replaces the wish of a slot. Answered by `Done`.
+    SetWish {
+        /// Which transport.
+        transport: TransportId,
+        /// Which slot.
+        slot: Mid,
+        /// How much of its track.
+        wish: Wish,
+    },
+    /// Stops or resumes the forwarding of a track. Answered by `Done`.
+    Mute {
+        /// Which.
+        track: TrackId,
+        /// Whether nothing of it may pass.
+        muted: bool,
+    },
+    /// Opens one end of a relay. Answered by `Done`.
+    OpenRelay {
+        /// Which track.
+        track: TrackId,
+        /// Which end this shard is.
+        end: RelayEnd,
+    },
+    /// Closes this shard's end of a relay towards or from that shard. Answered by `Done`.
+    CloseRelay {
+        /// Which track.
+        track: TrackId,
+        /// The other shard.
+        other: ShardId,
+    },
+    /// Ends the transport with an injected panic inside its fence. Only where the worker's
+    /// configuration allows faults; else refused.
+    InjectFault {
+        /// Which.
+        transport: TransportId,
+    },
+    /// Lists what exists. Answered by `Described`.
+    Describe,
+}

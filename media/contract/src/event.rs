@@ -1,0 +1,213 @@
+//! What a shard tells.
+
+use media_types::{
+    Bitrate, Codec, Identity, Layer, LayerSet, MediaKind, Mid, Rid, RoomId, TrackId, TransportId,
+};
+
+use crate::{CommandId, ShardFigures, Snapshot, TransportFigures};
+
+/// One thing that happened, in one room.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Event {
+    /// Where.
+    pub room: RoomId,
+    /// To whom or what; with the kind of fact it is the key under which newer replaces older.
+    pub subject: Subject,
+    /// What.
+    pub fact: Fact,
+}
+
+/// What an event is about. Actors route by it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Subject {
+    /// The shard itself.
+    Shard,
+    /// The room.
+    Room,
+    /// A transport, hence its peer.
+    Transport(TransportId),
+    /// A slot of a transport.
+    Slot(TransportId, Mid),
+    /// A track, hence the room.
+    Track(TrackId),
+}
+
+/// What an m-line of an accepted offer is to us.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum MediaLineUse {
+    /// The client sends on it.
+    Publish,
+    /// The client can show a track on it.
+    Slot,
+    /// The client does both: a `sendrecv` m-line.
+    Both,
+    /// Nothing flows: inactive, stopped or refused.
+    Idle,
+}
+
+/// One audio or video m-line of an accepted offer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MediaLine {
+    /// Its media id.
+    pub mid: Mid,
+    /// Audio or video.
+    pub kind: MediaKind,
+    /// What it is for.
+    pub usage: MediaLineUse,
+    /// Codecs that both ends know, in the client's order.
+    pub codecs: Vec<Codec>,
+    /// The layers that the client announced, lowest first; empty without simulcast.
+    pub rids: Vec<Rid>,
+}
+
+/// Why a transport ended on its own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum LostReason {
+    /// Nothing authentic came from the client for the liveness window.
+    TimedOut,
+    /// The client said goodbye (DTLS close).
+    Closed,
+    /// DTLS failed: wrong fingerprint, no common profile.
+    Handshake,
+    /// It panicked inside its fence.
+    Crashed,
+    /// Its shard ended.
+    ShardRestarted,
+}
+
+/// Why a command was not carried out.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum RefusedReason {
+    /// Its epoch is lower than the room's.
+    StaleEpoch,
+    /// No such room on this shard.
+    UnknownRoom,
+    /// No such transport.
+    UnknownTransport,
+    /// No such track.
+    UnknownTrack,
+    /// No such m-line, or it is not of the kind that the command needs.
+    UnknownMid,
+    /// The SDP cannot be read or used; the text says what is wrong with it.
+    BadSdp(String),
+    /// The slot's client did not offer the track's codec.
+    Unsupported,
+    /// A limit of the shard; the word is the limit's config key.
+    Limit(&'static str),
+    /// The transport's settings forbid it.
+    Forbidden,
+}
+
+/// What is in a slot.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum SlotState {
+    /// Packets flow.
+    Live,
+    /// The allocator or the wish holds it back.
+    Paused,
+    /// Its publisher muted it.
+    Muted,
+    /// The client did not offer its codec.
+    Unsupported,
+    /// No packet, or no keyframe, has come yet.
+    Waiting,
+}
+
+/// One who is heard.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Speaker {
+    /// The audio track.
+    pub track: TrackId,
+    /// Who publishes it.
+    pub identity: Identity,
+    /// Smoothed level in −dBov: 0 loudest, 127 silence.
+    pub level: u8,
+}
+
+/// What happened.
+#[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
+pub enum Fact {
+    /// A command without a result of its own was carried out.
+    Done {
+        /// Which.
+        command: CommandId,
+    },
+    /// An offer was accepted.
+    Negotiated {
+        /// Which command.
+        command: CommandId,
+        /// The SDP answer.
+        answer: String,
+        /// Its audio and video m-lines.
+        media: Vec<MediaLine>,
+        /// Whether data channels were negotiated.
+        data: bool,
+    },
+    /// A command was not carried out.
+    Refused {
+        /// Which.
+        command: CommandId,
+        /// Why.
+        reason: RefusedReason,
+    },
+    /// What exists in the room on this shard.
+    Described {
+        /// Which command.
+        command: CommandId,
+        /// All of it.
+        snapshot: Snapshot,
+    },
+    /// ICE and DTLS are through; media may flow.
+    TransportConnected,
+    /// The transport is gone, and all that it published or showed.
+    TransportLost {
+        /// Why.
+        reason: LostReason,
+    },
+    /// The client's address changed.
+    PathChanged,
+    /// First packets of a track, or its first after a stall.
+    TrackStarted {
+        /// What it is encoded with.
+        codec: Codec,
+        /// Layers seen so far.
+        layers: LayerSet,
+    },
+    /// A track that is not muted has been silent for longer than DTX explains.
+    TrackStalled,
+    /// What a slot shows changed.
+    SlotChanged {
+        /// The track in it.
+        track: TrackId,
+        /// Its state.
+        state: SlotState,
+        /// The layer that flows, if any.
+        layer: Option<Layer>,
+    },
+    /// Who is heard, loudest first, at most 4 times a second; empty when all are silent.
+    SpeakersChanged {
+        /// Loudest first, at most eight.
+        speakers: Vec<Speaker>,
+    },
+    /// What the path to the client can carry, at most once a second.
+    BandwidthChanged {
+        /// The estimate.
+        estimate: Bitrate,
+    },
+    /// A data message for a client that has no data channel; it goes by signalling.
+    Data {
+        /// Who sent it.
+        from: Identity,
+        /// Its topic.
+        topic: String,
+        /// Its bytes.
+        payload: Vec<u8>,
+    },
+    /// Once a second, about a transport.
+    Figures(TransportFigures),
+    /// Once a second, about the shard.
+    ShardFigures(Box<ShardFigures>),
+}
