@@ -1,2 +1,13 @@
-//! A test that reads the tree: sizes, dependency table, links, metric names
+//! Reads the tree as text, so that rules about it are tests and not opinions.
+//!
+//! The rules themselves are in `tests/tidy.rs`; here is what they need: the [`Tree`] of files that
+//! git knows, and the [`Table`] of who may depend on whom.
 #![forbid(unsafe_code)]
+
+mod functions;
+mod table;
+mod tree;
+
+pub use functions::{Function, functions};
+pub use table::{Member, Row, TABLE, members};
+pub use tree::{File, Tree};

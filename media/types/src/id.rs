@@ -109,7 +109,7 @@ macro_rules! id {
 }
 
 id!(
-    /// One life of a room on a worker. The room's *name* is what users see; see [`crate::RoomName`].
+    /// One life of a room on a worker; users see the room's name ([`crate::RoomName`]).
     RoomId, "rm"
 );
 id!(

@@ -109,8 +109,8 @@ pub struct BufferPool {
 }
 
 impl BufferPool {
-    /// A pool that remembers at most `buffers_max` buffers; it makes more when all of them are held,
-    /// and those are freed by their last holder.
+    /// A pool that remembers at most `buffers_max` buffers; it makes more when all of them are
+    /// held, and those are freed by their last holder.
     #[must_use]
     pub fn new(buffers_max: usize) -> Self {
         Self {
@@ -121,8 +121,9 @@ impl BufferPool {
 
     /// Fills a free buffer and shares what `fill` says it wrote.
     ///
-    /// `fill` gets the whole buffer of [`PAYLOAD_BYTES_MAX`] bytes and returns the range that is the
-    /// payload, or its error, in which case the buffer stays free. A range that does not fit is cut.
+    /// `fill` gets the whole buffer of [`PAYLOAD_BYTES_MAX`] bytes and returns the range that is
+    /// the payload, or its error, in which case the buffer stays free. A range that does not fit
+    /// is cut.
     ///
     /// # Errors
     /// Whatever `fill` returns.

@@ -31,7 +31,8 @@ impl MediaTime {
     }
 }
 
-/// An NTP timestamp (RFC 5905, section 6): seconds since 1900 in the upper 32 bits, fractions below.
+/// An NTP timestamp (RFC 5905, section 6): seconds since 1900 in the upper 32 bits, fractions of
+/// one below.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct NtpTime(pub u64);
 
