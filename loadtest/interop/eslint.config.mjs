@@ -1,0 +1,10 @@
+import js from '@eslint/js';
+import globals from 'globals';
+
+export default [
+  js.configs.recommended,
+  {
+    // Functions given to `page.evaluate` run in the browser, the rest in Node.
+    languageOptions: { globals: { ...globals.node, ...globals.browser } },
+  },
+];

@@ -1,0 +1,39 @@
+// An independent stack does both: aiortc publishes by WHIP and plays by WHEP. It knows no rid and no
+// transport-wide feedback.
+
+import assert from 'node:assert/strict';
+import { execFile } from 'node:child_process';
+import { fileURLToPath } from 'node:url';
+import { after, before, test } from 'node:test';
+import { promisify } from 'node:util';
+
+import { startServer } from '../support/server.mjs';
+
+const SCRIPT = fileURLToPath(new URL('../python/whip_whep.py', import.meta.url));
+const PYTHON = process.env.TROUPE_PYTHON ?? fileURLToPath(
+  new URL('../.venv/bin/python', import.meta.url),
+);
+
+let server;
+before(async () => {
+  server = await startServer();
+});
+after(() => server?.stop());
+
+for (const codec of ['VP8', 'H264']) {
+  test(`aiortc publishes and plays ${codec}`, async () => {
+    const room = `aiortc-${codec}`;
+    const [publish, play] = [await server.token(room, 'sender'), await server.token(room, 'viewer')];
+    const { stdout } = await promisify(execFile)(
+      PYTHON,
+      [SCRIPT, '--url', server.url, '--room', room, '--codec', codec, '--seconds', '5'],
+      { env: { ...process.env, PUBLISH_TOKEN: publish, PLAY_TOKEN: play }, timeout: 60_000 },
+    );
+    const report = JSON.parse(stdout.trim().split('\n').at(-1));
+    console.log(`aiortc ${codec}: ${JSON.stringify(report)}`);
+    assert.equal(report.width, 320);
+    assert.ok(report.frames >= 40, `${report.frames} pictures in 5 s`);
+    assert.ok(report.samples > 3 * 48_000, `${report.samples} samples of sound`);
+    assert.ok(report.loud, 'the tone is heard');
+  });
+}

@@ -1,0 +1,175 @@
+//! The client end of the signalling protocol: JSON-RPC 2.0 over a WebSocket.
+
+use std::collections::VecDeque;
+use std::fmt;
+use std::time::Duration;
+
+use anyhow::{Context, Result, anyhow, bail};
+use futures_util::{SinkExt, StreamExt};
+use serde_json::{Value, json};
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+use tokio_tungstenite::WebSocketStream;
+use tokio_tungstenite::tungstenite::Message;
+use tokio_tungstenite::tungstenite::client::IntoClientRequest;
+use tokio_tungstenite::tungstenite::http::HeaderValue;
+
+/// How long an answer may take before it counts as missing.
+const ANSWER_TIME_MAX: Duration = Duration::from_secs(20);
+/// Notifications kept for a later look; older ones are forgotten.
+const NOTIFICATIONS_MAX: usize = 1_024;
+
+/// What the server answered instead of a result.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RequestError {
+    /// The JSON-RPC code.
+    pub code: i64,
+    /// The stable word in `data.type`, if any.
+    pub kind: String,
+    /// The text.
+    pub message: String,
+}
+
+impl fmt::Display for RequestError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}: {}", self.code, self.kind, self.message)
+    }
+}
+
+impl std::error::Error for RequestError {}
+
+/// One signalling connection.
+pub struct Signalling {
+    socket: WebSocketStream<TcpStream>,
+    next_id: u64,
+    notifications: VecDeque<Value>,
+}
+
+impl Signalling {
+    /// Connects with the subprotocol `troupe.v1`. `url` is a plain `ws://` URL.
+    ///
+    /// # Errors
+    /// When the TCP or WebSocket handshake fails.
+    pub async fn connect(url: &str) -> Result<Self> {
+        let mut request = url.into_client_request()?;
+        let authority = request.uri().authority().context("a host and port")?.to_string();
+        let protocol = HeaderValue::from_static("troupe.v1");
+        request.headers_mut().insert("Sec-WebSocket-Protocol", protocol);
+        let stream = TcpStream::connect(authority).await?;
+        stream.set_nodelay(true)?;
+        let (socket, _) = tokio_tungstenite::client_async(request, stream).await?;
+        Ok(Self { socket, next_id: 1, notifications: VecDeque::new() })
+    }
+
+    /// Sends a request and waits for its answer; notifications that come first are kept.
+    ///
+    /// # Errors
+    /// [`RequestError`] when the server answers with an error, otherwise what broke.
+    pub async fn request(&mut self, method: &str, params: Value) -> Result<Value> {
+        let id = self.next_id;
+        self.next_id += 1;
+        let request = json!({"jsonrpc": "2.0", "id": id, "method": method, "params": params});
+        self.send_text(request.to_string()).await?;
+        loop {
+            let mut message = self.receive().await.with_context(|| method.to_owned())?;
+            if message["id"] != json!(id) {
+                self.keep(message);
+                continue;
+            }
+            if let Some(error) = message.get("error") {
+                return Err(anyhow!(request_error(error)));
+            }
+            return Ok(message["result"].take());
+        }
+    }
+
+    /// Sends any text frame.
+    ///
+    /// # Errors
+    /// When the socket is gone.
+    pub async fn send_text(&mut self, text: String) -> Result<()> {
+        Ok(self.socket.send(Message::text(text)).await?)
+    }
+
+    /// The next message of any kind, straight from the socket.
+    ///
+    /// # Errors
+    /// When the socket closes, or nothing comes in time.
+    pub async fn receive(&mut self) -> Result<Value> {
+        loop {
+            let next = timeout(ANSWER_TIME_MAX, self.socket.next()).await.context("an answer")?;
+            match next {
+                Some(Ok(Message::Text(text))) => return Ok(serde_json::from_str(&text)?),
+                Some(Ok(Message::Close(frame))) => bail!("closed: {frame:?}"),
+                Some(Ok(_)) => {}
+                Some(Err(error)) => return Err(error.into()),
+                None => bail!("closed without a word"),
+            }
+        }
+    }
+
+    /// The next notification of that name, kept or still to come; its `params`.
+    ///
+    /// # Errors
+    /// As [`Self::receive`].
+    pub async fn notification(&mut self, method: &str) -> Result<Value> {
+        let named = |message: &Value| message["method"] == method;
+        if let Some(found) = self.notifications.iter().position(named) {
+            let mut message = self.notifications.remove(found).unwrap_or_default();
+            return Ok(message["params"].take());
+        }
+        loop {
+            let mut message = self.receive().await.with_context(|| method.to_owned())?;
+            if named(&message) {
+                return Ok(message["params"].take());
+            }
+            self.keep(message);
+        }
+    }
+
+    /// Every notification of that name that has come so far; their `params`.
+    #[must_use]
+    pub fn kept(&self, method: &str) -> Vec<Value> {
+        let named = self.notifications.iter().filter(|message| message["method"] == method);
+        named.map(|message| message["params"].clone()).collect()
+    }
+
+    /// Waits for the server to close; the close code, if it gave one.
+    ///
+    /// # Errors
+    /// When it does not within the time for an answer.
+    pub async fn closed(&mut self) -> Result<Option<u16>> {
+        loop {
+            match timeout(ANSWER_TIME_MAX, self.socket.next()).await.context("a close")? {
+                Some(Ok(Message::Close(frame))) => return Ok(frame.map(|f| f.code.into())),
+                Some(Ok(Message::Text(text))) => self.keep(serde_json::from_str(&text)?),
+                Some(Ok(_)) => {}
+                Some(Err(_)) | None => return Ok(None),
+            }
+        }
+    }
+
+    /// Closes properly.
+    ///
+    /// # Errors
+    /// When the socket is already gone.
+    pub async fn close(mut self) -> Result<()> {
+        Ok(self.socket.close(None).await?)
+    }
+
+    fn keep(&mut self, message: Value) {
+        if self.notifications.len() == NOTIFICATIONS_MAX {
+            self.notifications.pop_front();
+        }
+        self.notifications.push_back(message);
+    }
+}
+
+fn request_error(error: &Value) -> RequestError {
+    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+    RequestError {
+        code: error["code"].as_i64().unwrap_or_default(),
+        kind: text(&error["data"]["type"]),
+        message: text(&error["message"]),
+    }
+}
