@@ -1,0 +1,352 @@
+//! The store in memory, with faults on demand.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, Waker};
+use std::time::{Duration, Instant};
+
+use media_types::Clock;
+
+use crate::error::ControlPlaneError;
+use crate::store::{
+    Change, Condition, Entry, LeaseId, Listing, Revision, Store, StoreFuture, Swap, Watch,
+};
+
+/// Changes kept for watches that start late; as etcd, the store forgets older ones.
+const HISTORY_MAX: usize = 4_096;
+
+/// What goes wrong with one operation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fault {
+    /// Nothing; takes a place in the plan.
+    None,
+    /// It does not arrive.
+    Unavailable,
+    /// It is carried out, but its answer is lost.
+    AnswerLost,
+}
+
+/// A store that lives as long as the process.
+pub struct MemoryStore {
+    clock: Arc<dyn Clock>,
+    state: Arc<Mutex<State>>,
+}
+
+struct Lease {
+    ttl: Duration,
+    ends: Instant,
+}
+
+#[derive(Clone)]
+struct Stored {
+    value: Vec<u8>,
+    revision: Revision,
+    lease: Option<LeaseId>,
+}
+
+#[derive(Default)]
+struct State {
+    entries: BTreeMap<String, Stored>,
+    leases: BTreeMap<LeaseId, Lease>,
+    last_lease: i64,
+    revision: u64,
+    history: VecDeque<Change>,
+    forgotten: Revision,
+    wakers: Vec<Waker>,
+    faults: VecDeque<Fault>,
+    down: bool,
+    faulted: u64,
+}
+
+impl MemoryStore {
+    /// An empty store whose leases end by this clock.
+    #[must_use]
+    pub fn new(clock: Arc<dyn Clock>) -> Self {
+        Self {
+            clock,
+            state: Arc::default(),
+        }
+    }
+
+    /// Plans faults for the next operations, one each.
+    pub fn plan(&self, faults: impl IntoIterator<Item = Fault>) {
+        self.lock().faults.extend(faults);
+    }
+
+    /// Takes the store away, or brings it back.
+    pub fn set_down(&self, down: bool) {
+        self.lock().down = down;
+    }
+
+    /// Operations that a fault has hit, so that a test can assert that it fired.
+    #[must_use]
+    pub fn faulted(&self) -> u64 {
+        self.lock().faulted
+    }
+
+    /// Ends what is due and tells the watches. Operations do it by themselves; a host of watches
+    /// alone calls it now and then.
+    pub fn expire(&self) {
+        let now = self.clock.now();
+        self.lock().expire(now);
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Runs one operation under the plan of faults: at once, not at the first poll.
+    fn operate<'a, T: Send + 'a>(
+        &'a self,
+        operation: impl FnOnce(&mut State, Instant) -> Result<T, ControlPlaneError>,
+    ) -> StoreFuture<'a, T> {
+        let now = self.clock.now();
+        let mut state = self.lock();
+        state.expire(now);
+        let fault = match (state.down, state.faults.pop_front()) {
+            (true, _) => Fault::Unavailable,
+            (false, fault) => fault.unwrap_or(Fault::None),
+        };
+        state.faulted += u64::from(fault != Fault::None);
+        let result = match fault {
+            Fault::None => operation(&mut state, now),
+            Fault::Unavailable => Err(ControlPlaneError::Unavailable),
+            Fault::AnswerLost => {
+                let _ = operation(&mut state, now);
+                Err(ControlPlaneError::Unavailable)
+            }
+        };
+        drop(state);
+        Box::pin(std::future::ready(result))
+    }
+}
+
+impl State {
+    fn write(&mut self, change: impl FnOnce(Revision) -> Change) -> Revision {
+        self.revision += 1;
+        let revision = Revision(self.revision);
+        self.history.push_back(change(revision));
+        if self.history.len() > HISTORY_MAX
+            && let Some(oldest) = self.history.pop_front()
+        {
+            self.forgotten = oldest.revision();
+        }
+        for waker in self.wakers.drain(..) {
+            waker.wake();
+        }
+        revision
+    }
+
+    fn entry(&self, key: &str) -> Option<Entry> {
+        let stored = self.entries.get(key)?;
+        Some(Entry {
+            key: key.to_owned(),
+            value: stored.value.clone(),
+            revision: stored.revision,
+        })
+    }
+
+    fn holds(&self, key: &str, condition: Condition) -> bool {
+        let stored = self.entries.get(key).map(|stored| stored.revision);
+        match condition {
+            Condition::Absent => stored.is_none(),
+            Condition::At(revision) => stored == Some(revision),
+        }
+    }
+
+    fn put(&mut self, key: &str, value: Vec<u8>, lease: Option<LeaseId>) -> Revision {
+        let revision = self.write(|revision| {
+            Change::Put(Entry {
+                key: key.to_owned(),
+                value: value.clone(),
+                revision,
+            })
+        });
+        let stored = Stored {
+            value,
+            revision,
+            lease,
+        };
+        self.entries.insert(key.to_owned(), stored);
+        revision
+    }
+
+    fn remove(&mut self, key: &str) -> Revision {
+        self.entries.remove(key);
+        self.write(|revision| Change::Deleted {
+            key: key.to_owned(),
+            revision,
+        })
+    }
+
+    fn end_lease(&mut self, lease: LeaseId) {
+        self.leases.remove(&lease);
+        let bound = self.entries.iter();
+        let bound = bound.filter(|(_, stored)| stored.lease == Some(lease));
+        let keys: Vec<String> = bound.map(|(key, _)| key.clone()).collect();
+        for key in keys {
+            self.remove(&key);
+        }
+    }
+
+    fn expire(&mut self, now: Instant) {
+        let due = self.leases.iter().filter(|(_, lease)| lease.ends <= now);
+        let due: Vec<LeaseId> = due.map(|(&id, _)| id).collect();
+        for lease in due {
+            self.end_lease(lease);
+        }
+    }
+}
+
+impl Store for MemoryStore {
+    fn get<'a>(&'a self, key: &'a str) -> StoreFuture<'a, Option<Entry>> {
+        self.operate(|state, _| Ok(state.entry(key)))
+    }
+
+    fn list<'a>(&'a self, prefix: &'a str) -> StoreFuture<'a, Listing> {
+        self.operate(|state, _| {
+            let keys = state.entries.range(prefix.to_owned()..);
+            let keys = keys.take_while(|(key, _)| key.starts_with(prefix));
+            let entries = keys.filter_map(|(key, _)| state.entry(key)).collect();
+            let revision = Revision(state.revision);
+            Ok(Listing { entries, revision })
+        })
+    }
+
+    fn swap<'a>(
+        &'a self,
+        key: &'a str,
+        condition: Condition,
+        value: Vec<u8>,
+        lease: Option<LeaseId>,
+    ) -> StoreFuture<'a, Swap> {
+        self.operate(|state, _| {
+            if lease.is_some_and(|lease| !state.leases.contains_key(&lease)) {
+                return Err(ControlPlaneError::LeaseLost);
+            }
+            if !state.holds(key, condition) {
+                return Ok(Swap::Conflict(state.entry(key)));
+            }
+            Ok(Swap::Done(state.put(key, value, lease)))
+        })
+    }
+
+    fn delete<'a>(&'a self, key: &'a str, revision: Revision) -> StoreFuture<'a, Swap> {
+        self.operate(|state, _| {
+            if !state.holds(key, Condition::At(revision)) {
+                return Ok(Swap::Conflict(state.entry(key)));
+            }
+            Ok(Swap::Done(state.remove(key)))
+        })
+    }
+
+    fn watch(&self, prefix: &str, after: Revision) -> Result<Box<dyn Watch>, ControlPlaneError> {
+        if after < self.lock().forgotten {
+            return Err(ControlPlaneError::Compacted);
+        }
+        Ok(Box::new(MemoryWatch {
+            prefix: prefix.to_owned(),
+            after,
+            clock: Arc::clone(&self.clock),
+            state: Arc::clone(&self.state),
+        }))
+    }
+
+    fn grant(&self, ttl: Duration) -> StoreFuture<'_, LeaseId> {
+        self.operate(|state, now| {
+            state.last_lease += 1;
+            let id = LeaseId(state.last_lease);
+            let ends = now + ttl;
+            state.leases.insert(id, Lease { ttl, ends });
+            Ok(id)
+        })
+    }
+
+    fn renew(&self, lease: LeaseId) -> StoreFuture<'_, ()> {
+        self.operate(|state, now| {
+            let lease = state.leases.get_mut(&lease);
+            let lease = lease.ok_or(ControlPlaneError::LeaseLost)?;
+            lease.ends = now + lease.ttl;
+            Ok(())
+        })
+    }
+
+    fn revoke(&self, lease: LeaseId) -> StoreFuture<'_, ()> {
+        self.operate(|state, _| {
+            state.end_lease(lease);
+            Ok(())
+        })
+    }
+}
+
+struct MemoryWatch {
+    prefix: String,
+    after: Revision,
+    clock: Arc<dyn Clock>,
+    state: Arc<Mutex<State>>,
+}
+
+impl Watch for MemoryWatch {
+    fn poll_next(&mut self, context: &mut Context<'_>) -> Poll<Result<Change, ControlPlaneError>> {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        state.expire(self.clock.now());
+        if self.after < state.forgotten {
+            return Poll::Ready(Err(ControlPlaneError::Compacted));
+        }
+        let from = state
+            .history
+            .partition_point(|change| change.revision() <= self.after);
+        for change in state.history.range(from..) {
+            self.after = change.revision();
+            let key = match change {
+                Change::Put(entry) => &entry.key,
+                Change::Deleted { key, .. } => key,
+            };
+            if key.starts_with(&self.prefix) {
+                return Poll::Ready(Ok(change.clone()));
+            }
+        }
+        let waker = context.waker();
+        if !state.wakers.iter().any(|known| known.will_wake(waker)) {
+            state.wakers.push(waker.clone());
+        }
+        Poll::Pending
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::{ManualClock, block_on};
+
+    #[test]
+    fn faults_fire_as_planned() {
+        let store = MemoryStore::new(Arc::new(ManualClock::new()));
+        store.plan([Fault::None, Fault::Unavailable, Fault::AnswerLost]);
+        let put = |value: &[u8]| block_on(store.swap("k", Condition::Absent, value.into(), None));
+        assert_eq!(block_on(store.get("k")).unwrap(), None);
+        assert!(matches!(put(b"a"), Err(ControlPlaneError::Unavailable)));
+        assert!(matches!(put(b"b"), Err(ControlPlaneError::Unavailable)));
+        let entry = block_on(store.get("k")).unwrap().unwrap();
+        assert_eq!(entry.value, b"b");
+        assert_eq!(store.faulted(), 2);
+        store.set_down(true);
+        assert!(block_on(store.get("k")).is_err());
+        store.set_down(false);
+        assert!(block_on(store.get("k")).is_ok());
+    }
+
+    #[test]
+    fn a_forgotten_past_cannot_be_watched() {
+        let store = MemoryStore::new(Arc::new(ManualClock::new()));
+        for _ in 0..=HISTORY_MAX {
+            let swap = block_on(store.swap("k", Condition::Absent, Vec::new(), None));
+            let Ok(Swap::Done(revision)) = swap else {
+                panic!("{swap:?}");
+            };
+            block_on(store.delete("k", revision)).unwrap();
+        }
+        let watch = store.watch("k", Revision(1));
+        assert!(matches!(watch, Err(ControlPlaneError::Compacted)));
+    }
+}

@@ -1,0 +1,274 @@
+//! Who owns a room: one worker at a time, by compare-and-swap, with an epoch that only rises.
+
+use std::sync::Arc;
+
+use media_types::{Epoch, RoomName, WorkerId};
+
+use crate::error::ControlPlaneError;
+use crate::keys;
+use crate::model::{Record, RoomOwner};
+use crate::store::{Condition, Entry, Revision, Store, Swap};
+
+/// Attempts against others who write the same key before giving up.
+const ATTEMPTS_MAX: usize = 8;
+
+/// A room that this worker owns.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Owned {
+    /// The record as written.
+    pub record: RoomOwner,
+    /// The write, to let go of it again.
+    pub revision: Revision,
+}
+
+/// What came of a claim.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Claim {
+    /// The room is ours, from now on or since before.
+    Owned(Owned),
+    /// It belongs to another worker.
+    Elsewhere {
+        /// That worker.
+        worker: WorkerId,
+        /// Its epoch.
+        epoch: Epoch,
+        /// Whether that worker's lease still runs.
+        alive: bool,
+    },
+}
+
+/// Claims rooms for one worker.
+#[derive(Clone)]
+pub struct Ownership {
+    store: Arc<dyn Store>,
+    worker: WorkerId,
+}
+
+struct Current {
+    record: RoomOwner,
+    condition: Condition,
+}
+
+impl Ownership {
+    /// Claims for this worker.
+    #[must_use]
+    pub fn new(store: Arc<dyn Store>, worker: WorkerId) -> Self {
+        Self { store, worker }
+    }
+
+    /// Claims a room that nobody owns. Safe to repeat after an answer was lost.
+    ///
+    /// # Errors
+    /// Where the store does not answer, holds a record that cannot be read, or stays contended.
+    pub async fn claim(&self, room: &RoomName) -> Result<Claim, ControlPlaneError> {
+        let key = keys::room_owner(room);
+        let mut entry = self.store.get(&key).await?;
+        for _ in 0..ATTEMPTS_MAX {
+            let current = Self::read(&key, entry.as_ref())?;
+            match (current.record.worker, current.condition) {
+                (Some(worker), Condition::At(revision)) if worker == self.worker => {
+                    let record = current.record;
+                    return Ok(Claim::Owned(Owned { record, revision }));
+                }
+                (Some(worker), _) => {
+                    let alive = self.store.get(&keys::worker(worker)).await?.is_some();
+                    let epoch = current.record.epoch;
+                    return Ok(Claim::Elsewhere {
+                        worker,
+                        epoch,
+                        alive,
+                    });
+                }
+                (None, _) => {}
+            }
+            match self.take(&key, &current).await? {
+                Ok(owned) => return Ok(Claim::Owned(owned)),
+                Err(other) => entry = other,
+            }
+        }
+        Err(ControlPlaneError::Contended)
+    }
+
+    /// Takes a room from a worker whose lease has ended and which does not answer either. `epoch` is
+    /// the one that the caller saw; if it has risen since, somebody else was first.
+    ///
+    /// # Errors
+    /// As [`Self::claim`].
+    pub async fn take_over(
+        &self,
+        room: &RoomName,
+        epoch: Epoch,
+    ) -> Result<Claim, ControlPlaneError> {
+        let key = keys::room_owner(room);
+        let entry = self.store.get(&key).await?;
+        let current = Self::read(&key, entry.as_ref())?;
+        if current.record.epoch == epoch
+            && let Ok(owned) = self.take(&key, &current).await?
+        {
+            return Ok(Claim::Owned(owned));
+        }
+        self.claim(room).await
+    }
+
+    /// Lets a room go. The record stays without an owner, so that the next epoch is higher.
+    ///
+    /// # Errors
+    /// As [`Self::claim`]; a record that is no longer ours is left alone and is no error.
+    pub async fn release(&self, room: &RoomName, owned: Owned) -> Result<(), ControlPlaneError> {
+        let key = keys::room_owner(room);
+        let record = RoomOwner {
+            worker: None,
+            ..owned.record
+        };
+        let condition = Condition::At(owned.revision);
+        let value = record.encode();
+        self.store.swap(&key, condition, value, None).await?;
+        Ok(())
+    }
+
+    fn read(key: &str, entry: Option<&Entry>) -> Result<Current, ControlPlaneError> {
+        let Some(entry) = entry else {
+            let record = RoomOwner {
+                worker: None,
+                epoch: Epoch(0),
+            };
+            return Ok(Current {
+                record,
+                condition: Condition::Absent,
+            });
+        };
+        Ok(Current {
+            record: RoomOwner::decode(key, &entry.value)?,
+            condition: Condition::At(entry.revision),
+        })
+    }
+
+    async fn take(
+        &self,
+        key: &str,
+        current: &Current,
+    ) -> Result<Result<Owned, Option<Entry>>, ControlPlaneError> {
+        let record = RoomOwner {
+            worker: Some(self.worker),
+            epoch: current.record.epoch.next(),
+        };
+        let value = record.encode();
+        let swap = self.store.swap(key, current.condition, value, None).await?;
+        Ok(match swap {
+            Swap::Done(revision) => Ok(Owned { record, revision }),
+            Swap::Conflict(entry) => Err(entry),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::memory::{Fault, MemoryStore};
+    use crate::testing::{ManualClock, block_on};
+
+    fn store() -> Arc<MemoryStore> {
+        Arc::new(MemoryStore::new(Arc::new(ManualClock::new())))
+    }
+
+    fn owned(claim: Claim) -> Owned {
+        match claim {
+            Claim::Owned(owned) => owned,
+            Claim::Elsewhere { .. } => panic!("{claim:?}"),
+        }
+    }
+
+    #[test]
+    fn a_room_has_one_owner_and_epochs_rise() {
+        let store = store();
+        let first = Ownership::new(store.clone(), WorkerId::new(1));
+        let second = Ownership::new(store, WorkerId::new(2));
+        let room = "lobby".parse().unwrap();
+        let mine = owned(block_on(first.claim(&room)).unwrap());
+        assert_eq!(mine.record.epoch, Epoch(1));
+        assert_eq!(owned(block_on(first.claim(&room)).unwrap()), mine);
+        let elsewhere = Claim::Elsewhere {
+            worker: WorkerId::new(1),
+            epoch: Epoch(1),
+            alive: false,
+        };
+        assert_eq!(block_on(second.claim(&room)).unwrap(), elsewhere);
+        block_on(first.release(&room, mine)).unwrap();
+        let theirs = owned(block_on(second.claim(&room)).unwrap());
+        assert_eq!(theirs.record.epoch, Epoch(2));
+        // A release by a past owner changes nothing.
+        block_on(first.release(&room, mine)).unwrap();
+        assert_eq!(owned(block_on(second.claim(&room)).unwrap()), theirs);
+    }
+
+    #[test]
+    fn a_dead_owner_is_succeeded_once() {
+        let store = store();
+        let room = "lobby".parse().unwrap();
+        let [dead, one, two] = [1, 2, 3].map(|id| Ownership::new(store.clone(), WorkerId::new(id)));
+        block_on(dead.claim(&room)).unwrap();
+        let taken = owned(block_on(one.take_over(&room, Epoch(1))).unwrap());
+        assert_eq!(taken.record.epoch, Epoch(2));
+        let late = block_on(two.take_over(&room, Epoch(1))).unwrap();
+        assert!(matches!(
+            late,
+            Claim::Elsewhere {
+                epoch: Epoch(2),
+                ..
+            }
+        ));
+    }
+
+    #[test]
+    fn a_lost_answer_does_not_lose_the_room() {
+        let store = store();
+        let ownership = Ownership::new(store.clone(), WorkerId::new(1));
+        let room = "lobby".parse().unwrap();
+        store.plan([Fault::None, Fault::AnswerLost]);
+        assert!(block_on(ownership.claim(&room)).is_err());
+        let claimed = owned(block_on(ownership.claim(&room)).unwrap());
+        assert_eq!(claimed.record.epoch, Epoch(1));
+        assert_eq!(store.faulted(), 1);
+    }
+
+    proptest! {
+        /// Whatever workers do and whatever is lost, nobody shares an epoch with another.
+        #[test]
+        fn never_two_owners_in_one_epoch(
+            steps in prop::collection::vec((0..3_usize, 0..3_u8, 0..6_u8), 1..60),
+        ) {
+            let store = store();
+            let room: RoomName = "r".parse().unwrap();
+            let workers = [1, 2, 3].map(|id| Ownership::new(store.clone(), WorkerId::new(id)));
+            let mut held = [None; 3];
+            let mut owners = std::collections::BTreeMap::new();
+            for (index, action, fault) in steps {
+                let worker = &workers[index];
+                store.plan(match fault {
+                    0 => vec![Fault::Unavailable],
+                    1 => vec![Fault::None, Fault::AnswerLost],
+                    _ => vec![],
+                });
+                let claim = match (action, held[index]) {
+                    (0, Some(owned)) => {
+                        let _ = block_on(worker.release(&room, owned));
+                        held[index] = None;
+                        continue;
+                    }
+                    (1, _) => {
+                        let seen = owners.keys().next_back().copied().unwrap_or_default();
+                        block_on(worker.take_over(&room, seen))
+                    }
+                    _ => block_on(worker.claim(&room)),
+                };
+                if let Ok(Claim::Owned(owned)) = claim {
+                    held[index] = Some(owned);
+                    let owner = owners.entry(owned.record.epoch).or_insert(index);
+                    prop_assert_eq!(*owner, index);
+                }
+            }
+        }
+    }
+}
