@@ -28,8 +28,14 @@ impl Bot {
     /// When the server is away or refuses.
     pub async fn join(url: &str, token: &str) -> Result<Self> {
         let mut signalling = Signalling::connect(url).await?;
-        let joined = signalling.request("join", json!({ "token": token })).await?;
-        Ok(Self { signalling, joined, media: None })
+        let joined = signalling
+            .request("join", json!({ "token": token }))
+            .await?;
+        Ok(Self {
+            signalling,
+            joined,
+            media: None,
+        })
     }
 
     /// Offers media by the plan and waits until it is connected.
@@ -49,7 +55,9 @@ impl Bot {
         let offer = json!({ "sdp": sdp, "tracks": tracks });
         let answer = self.signalling.request("offer", offer).await?;
         media.answer(pending, answer["sdp"].as_str().context("an answer")?)?;
-        media.run_until(CONNECT_TIME_MAX, Media::is_connected).await?;
+        media
+            .run_until(CONNECT_TIME_MAX, Media::is_connected)
+            .await?;
         self.media = Some(media);
         Ok(())
     }
@@ -73,7 +81,10 @@ impl Bot {
     /// What its slots got so far.
     #[must_use]
     pub fn received(&self) -> BTreeMap<String, Received> {
-        self.media.as_ref().map(|media| media.received().clone()).unwrap_or_default()
+        self.media
+            .as_ref()
+            .map(|media| media.received().clone())
+            .unwrap_or_default()
     }
 
     /// Leaves and closes.

@@ -71,7 +71,13 @@ impl Media {
         for kind in [MediaKind::Audio, MediaKind::Video] {
             if plan.publish {
                 let mid = changes.add_media(kind, Direction::SendOnly, None, None, None);
-                published.push(Source { mid, kind, next: now, sent: 0, keyframe: true });
+                published.push(Source {
+                    mid,
+                    kind,
+                    next: now,
+                    sent: 0,
+                    keyframe: true,
+                });
             }
             for _ in 0..plan.slots {
                 changes.add_media(kind, Direction::RecvOnly, None, None, None);
@@ -93,7 +99,9 @@ impl Media {
 
     /// The media ids that it publishes on, audio first.
     pub fn published(&self) -> impl Iterator<Item = (String, MediaKind)> {
-        self.published.iter().map(|source| (source.mid.to_string(), source.kind))
+        self.published
+            .iter()
+            .map(|source| (source.mid.to_string(), source.kind))
     }
 
     /// Takes the server's answer.
@@ -164,7 +172,11 @@ impl Media {
         self.write_due(Clock::now().into_std())?;
         let mut wake = self.drain().await?.min(end);
         if self.connected {
-            wake = self.published.iter().map(|source| source.next).fold(wake, Instant::min);
+            wake = self
+                .published
+                .iter()
+                .map(|source| source.next)
+                .fold(wake, Instant::min);
         }
         let received = tokio::select! {
             received = self.socket.recv_from(&mut self.buffer) => Some(received?),
@@ -188,14 +200,19 @@ impl Media {
             match self.rtc.poll_output()? {
                 Output::Timeout(at) => return Ok(at),
                 Output::Transmit(transmit) => {
-                    self.socket.send_to(&transmit.contents, transmit.destination).await?;
+                    self.socket
+                        .send_to(&transmit.contents, transmit.destination)
+                        .await?;
                 }
                 Output::Event(event) => self.note(event),
             }
         }
     }
 
-    #[allow(clippy::wildcard_enum_match_arm, reason = "a client may ignore what is news to it")]
+    #[allow(
+        clippy::wildcard_enum_match_arm,
+        reason = "a client may ignore what is news to it"
+    )]
     fn note(&mut self, event: Event) {
         match event {
             Event::Connected => self.connected = true,
@@ -207,7 +224,10 @@ impl Media {
             }
             Event::KeyframeRequest(request) => {
                 self.keyframe_requests += 1;
-                let asked = self.published.iter_mut().find(|source| source.mid == request.mid);
+                let asked = self
+                    .published
+                    .iter_mut()
+                    .find(|source| source.mid == request.mid);
                 if let Some(source) = asked {
                     source.keyframe = true;
                 }
@@ -236,10 +256,16 @@ impl Source {
             MediaKind::Video => (VIDEO_INTERVAL, 90_000, VIDEO_FRAME_BYTES, "VP8"),
         };
         self.next = now + interval;
-        let Some(writer) = rtc.writer(self.mid) else { return Ok(()) };
+        let Some(writer) = rtc.writer(self.mid) else {
+            return Ok(());
+        };
         let named = |name: String| name.eq_ignore_ascii_case(codec);
-        let params = writer.payload_params().find(|p| named(p.spec().codec.to_string()));
-        let Some(payload_type) = params.map(|p| p.pt()) else { return Ok(()) };
+        let params = writer
+            .payload_params()
+            .find(|p| named(p.spec().codec.to_string()));
+        let Some(payload_type) = params.map(|p| p.pt()) else {
+            return Ok(());
+        };
         let interval_ticks = interval.as_micros() as u64 * rate / 1_000_000;
         let time = MediaTime::new(
             self.sent * interval_ticks,

@@ -52,13 +52,23 @@ impl Signalling {
     /// When the TCP or WebSocket handshake fails.
     pub async fn connect(url: &str) -> Result<Self> {
         let mut request = url.into_client_request()?;
-        let authority = request.uri().authority().context("a host and port")?.to_string();
+        let authority = request
+            .uri()
+            .authority()
+            .context("a host and port")?
+            .to_string();
         let protocol = HeaderValue::from_static("troupe.v1");
-        request.headers_mut().insert("Sec-WebSocket-Protocol", protocol);
+        request
+            .headers_mut()
+            .insert("Sec-WebSocket-Protocol", protocol);
         let stream = TcpStream::connect(authority).await?;
         stream.set_nodelay(true)?;
         let (socket, _) = tokio_tungstenite::client_async(request, stream).await?;
-        Ok(Self { socket, next_id: 1, notifications: VecDeque::new() })
+        Ok(Self {
+            socket,
+            next_id: 1,
+            notifications: VecDeque::new(),
+        })
     }
 
     /// Sends a request and waits for its answer; notifications that come first are kept.
@@ -97,7 +107,9 @@ impl Signalling {
     /// When the socket closes, or nothing comes in time.
     pub async fn receive(&mut self) -> Result<Value> {
         loop {
-            let next = timeout(ANSWER_TIME_MAX, self.socket.next()).await.context("an answer")?;
+            let next = timeout(ANSWER_TIME_MAX, self.socket.next())
+                .await
+                .context("an answer")?;
             match next {
                 Some(Ok(Message::Text(text))) => return Ok(serde_json::from_str(&text)?),
                 Some(Ok(Message::Close(frame))) => bail!("closed: {frame:?}"),
@@ -130,7 +142,10 @@ impl Signalling {
     /// Every notification of that name that has come so far; their `params`.
     #[must_use]
     pub fn kept(&self, method: &str) -> Vec<Value> {
-        let named = self.notifications.iter().filter(|message| message["method"] == method);
+        let named = self
+            .notifications
+            .iter()
+            .filter(|message| message["method"] == method);
         named.map(|message| message["params"].clone()).collect()
     }
 
@@ -140,7 +155,10 @@ impl Signalling {
     /// When it does not within the time for an answer.
     pub async fn closed(&mut self) -> Result<Option<u16>> {
         loop {
-            match timeout(ANSWER_TIME_MAX, self.socket.next()).await.context("a close")? {
+            match timeout(ANSWER_TIME_MAX, self.socket.next())
+                .await
+                .context("a close")?
+            {
                 Some(Ok(Message::Close(frame))) => return Ok(frame.map(|f| f.code.into())),
                 Some(Ok(Message::Text(text))) => self.keep(serde_json::from_str(&text)?),
                 Some(Ok(_)) => {}
