@@ -1,0 +1,106 @@
+//! The estimator on a bottleneck of one rate with a queue.
+#![allow(
+    clippy::disallowed_methods,
+    reason = "tests take one instant as their base"
+)]
+
+use super::*;
+
+/// A link that carries `rate`, queues 300 ms of it, and drops what does not fit.
+struct Link {
+    rate: Bitrate,
+    free_at: Duration,
+    delay: Duration,
+}
+
+impl Link {
+    fn carry(&mut self, at: Duration, size: DataSize) -> Option<Duration> {
+        let start = self.free_at.max(at);
+        if start - at > Duration::from_millis(300) {
+            return None;
+        }
+        self.free_at = start + self.rate.time_for(size);
+        Some(self.free_at + self.delay)
+    }
+}
+
+/// Sends at `share` percent of the estimate for `seconds`, with feedback every 50 ms; returns the
+/// estimate at the end.
+fn run(
+    estimator: &mut Estimator,
+    link: &mut Link,
+    base: Instant,
+    from: u64,
+    seconds: u64,
+    share: u64,
+) -> Bitrate {
+    let size = DataSize::from_bytes(1_200);
+    let mut at = Duration::from_secs(from);
+    let end = at + Duration::from_secs(seconds);
+    let mut next_feedback = at + Duration::from_millis(50);
+    let mut pending = Vec::new();
+    while at < end {
+        let now = base + at;
+        let sequence = estimator.on_sent(now, size);
+        pending.push(PacketReport {
+            sequence,
+            arrived: link.carry(at, size),
+        });
+        at += estimator.estimate(now).percent(share).time_for(size);
+        if at >= next_feedback {
+            next_feedback += Duration::from_millis(50);
+            estimator.on_feedback(base + at, pending.drain(..));
+        }
+    }
+    estimator.estimate(base + at)
+}
+
+fn link(kbps: u64) -> Link {
+    Link {
+        rate: Bitrate::from_kbps(kbps),
+        free_at: Duration::ZERO,
+        delay: Duration::from_millis(20),
+    }
+}
+
+#[test]
+fn a_narrow_path_is_found() {
+    let base = Instant::now();
+    let mut estimator = Estimator::new(EstimatorConfig::default());
+    let estimate = run(&mut estimator, &mut link(800), base, 0, 20, 100);
+    assert!(estimate >= Bitrate::from_kbps(500), "{estimate}");
+    assert!(estimate <= Bitrate::from_kbps(1_100), "{estimate}");
+}
+
+#[test]
+fn a_wide_path_is_used_when_there_is_something_to_send() {
+    let base = Instant::now();
+    let mut estimator = Estimator::new(EstimatorConfig::default());
+    let mut wide = link(20_000);
+    let idle = run(&mut estimator, &mut wide, base, 0, 10, 20);
+    assert_eq!(idle, EstimatorConfig::default().start);
+    let busy = run(&mut estimator, &mut wide, base, 10, 10, 95);
+    assert!(busy >= Bitrate::from_kbps(4_500), "{busy}");
+}
+
+#[test]
+fn reports_and_remb_bind_without_feedback() {
+    let base = Instant::now();
+    let mut estimator = Estimator::new(EstimatorConfig::default());
+    assert_eq!(
+        estimator.poll_estimate(base),
+        Some(Bitrate::from_kbps(2_500))
+    );
+    assert_eq!(estimator.poll_estimate(base), None);
+    estimator.on_report_loss(base, 128);
+    assert_eq!(estimator.estimate(base), Bitrate::from_kbps(1_875));
+    // Half a second of grace before the next fall.
+    estimator.on_report_loss(base + Duration::from_millis(100), 128);
+    assert_eq!(estimator.estimate(base), Bitrate::from_kbps(1_875));
+    estimator.on_remb(base, Bitrate::from_kbps(600));
+    assert_eq!(estimator.poll_estimate(base), Some(Bitrate::from_kbps(600)));
+    let later = base + Duration::from_secs(11);
+    assert_eq!(estimator.estimate(later), Bitrate::from_kbps(1_875));
+    estimator.on_path_change();
+    assert_eq!(estimator.estimate(later), Bitrate::from_kbps(2_500));
+}

@@ -1,0 +1,108 @@
+//! What leaves when.
+#![allow(
+    clippy::disallowed_methods,
+    reason = "tests take one instant as their base"
+)]
+
+use super::*;
+use proptest::prelude::*;
+
+const PACKET: DataSize = DataSize::from_bytes(1_200);
+
+fn drain<T>(pacer: &mut Pacer<T>, now: Instant) -> Vec<T> {
+    std::iter::from_fn(|| pacer.pop(now)).collect()
+}
+
+#[test]
+fn the_urgent_leave_first_and_audio_never_waits() {
+    let now = Instant::now();
+    let mut pacer = Pacer::new(now, Bitrate::from_kbps(100), 1_000);
+    for count in 0..100 {
+        pacer.push(now, Priority::Video, PACKET, count);
+    }
+    let burst = drain(&mut pacer, now);
+    assert_eq!(burst, (0..20).collect::<Vec<_>>());
+    pacer.push(now, Priority::Retransmission, PACKET, 1_000);
+    pacer.push(now, Priority::Audio, DataSize::from_bytes(100), 2_000);
+    assert_eq!(pacer.pop(now), Some(2_000));
+    assert_eq!(pacer.pop(now), None);
+    assert_eq!(pacer.poll_timeout(), Some(now + PACING_TICK));
+    let later = now + Duration::from_millis(5);
+    assert_eq!(pacer.pop(later), Some(1_000));
+    assert_eq!(pacer.queue_delay(later), Duration::from_millis(5));
+}
+
+#[test]
+fn the_rate_holds_over_time() {
+    let base = Instant::now();
+    let rate = Bitrate::from_kbps(1_000);
+    let mut pacer = Pacer::new(base, rate, 10_000);
+    let mut sent = 0;
+    for tick in 0..400_u64 {
+        let now = base + PACING_TICK * u32::try_from(tick).unwrap();
+        while pacer.len() < 4 {
+            pacer.push(now, Priority::Video, PACKET, ());
+        }
+        sent += drain(&mut pacer, now).len();
+    }
+    // 2.5 Mb/s for two seconds are 520 packets, and 20 of the first burst.
+    assert!((500..=560).contains(&sent), "{sent}");
+}
+
+#[test]
+fn a_long_queue_drains_within_its_bound() {
+    let base = Instant::now();
+    let mut pacer = Pacer::new(base, Bitrate::from_kbps(50), 1_000);
+    for count in 0..300 {
+        pacer.push(base, Priority::Video, PACKET, count);
+    }
+    let mut now = base;
+    while !pacer.is_empty() {
+        now += PACING_TICK;
+        drain(&mut pacer, now);
+        assert!(now - base < Duration::from_secs(3));
+    }
+    assert!(now - base > Duration::from_millis(200));
+}
+
+#[test]
+fn a_full_pacer_drops_the_least_urgent_oldest() {
+    let now = Instant::now();
+    let mut pacer = Pacer::new(now, Bitrate::from_kbps(50), 3);
+    for count in 1..=3 {
+        assert_eq!(pacer.push(now, Priority::Video, PACKET, count), None);
+    }
+    assert_eq!(pacer.push(now, Priority::Audio, PACKET, 9), Some(1));
+    assert_eq!(pacer.push(now, Priority::Padding, PACKET, 4), Some(4));
+    assert_eq!(pacer.len(), 3);
+    assert_eq!(pacer.backlog().bytes(), 3_600);
+    pacer.retain(|&item| item != 2);
+    assert_eq!(drain(&mut pacer, now), [9, 3]);
+    assert_eq!(pacer.backlog(), DataSize::ZERO);
+}
+
+proptest! {
+    #[test]
+    fn nothing_is_lost_or_reordered_within_a_class(
+        items in prop::collection::vec((0_usize..4, 1_u64..1_500, 0_u64..20), 1..200),
+    ) {
+        let mut now = Instant::now();
+        let mut pacer = Pacer::new(now, Bitrate::from_kbps(500), 1_000);
+        let classes = [Priority::Audio, Priority::Retransmission, Priority::Video, Priority::Padding];
+        let mut out = Vec::new();
+        for (index, &(class, size, wait)) in items.iter().enumerate() {
+            now += Duration::from_millis(wait);
+            pacer.push(now, classes[class], DataSize::from_bytes(size), (class, index));
+            out.extend(drain(&mut pacer, now));
+        }
+        while let Some(at) = pacer.poll_timeout() {
+            now = now.max(at) + Duration::from_millis(1);
+            out.extend(drain(&mut pacer, now));
+        }
+        prop_assert_eq!(out.len(), items.len());
+        for class in 0..4 {
+            let order: Vec<_> = out.iter().filter(|item| item.0 == class).collect();
+            prop_assert!(order.is_sorted());
+        }
+    }
+}
