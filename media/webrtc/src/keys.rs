@@ -105,7 +105,9 @@ impl fmt::Debug for TappedInstance {
 
 impl TappedInstance {
     fn keep(&self, exported: &[u8], profile: DtlsProfile) {
-        let profile = profile_of(profile);
+        let Some(profile) = profile_of(profile) else {
+            return;
+        };
         let Ok(material) = KeyingMaterial::split(profile, exported) else {
             return;
         };
@@ -123,11 +125,13 @@ impl TappedInstance {
     }
 }
 
-const fn profile_of(profile: DtlsProfile) -> SrtpProfile {
+/// A profile that we do not know leaves no keys, and the session fails.
+const fn profile_of(profile: DtlsProfile) -> Option<SrtpProfile> {
     match profile {
-        DtlsProfile::AES128_CM_SHA1_80 => SrtpProfile::AesCm128HmacSha1_80,
-        DtlsProfile::AEAD_AES_128_GCM => SrtpProfile::AeadAes128Gcm,
-        DtlsProfile::AEAD_AES_256_GCM => SrtpProfile::AeadAes256Gcm,
+        DtlsProfile::AES128_CM_SHA1_80 => Some(SrtpProfile::AesCm128HmacSha1_80),
+        DtlsProfile::AEAD_AES_128_GCM => Some(SrtpProfile::AeadAes128Gcm),
+        DtlsProfile::AEAD_AES_256_GCM => Some(SrtpProfile::AeadAes256Gcm),
+        _ => None,
     }
 }
 
