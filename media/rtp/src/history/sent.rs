@@ -1,0 +1,166 @@
+//! Which packet a subscriber got under which number.
+
+use std::time::{Duration, Instant};
+
+use crate::descriptor::PicturePatch;
+use crate::sequence::SequenceNumber;
+
+/// Packets remembered: two seconds at 250 packets a second, and what a burst of loss needs.
+const ENTRIES: usize = 512;
+/// Resends of one packet after which its receiver is better served by a keyframe.
+const RESENDS_MAX: u8 = 8;
+/// A resend is not repeated within this time even if the path is faster: NACKs come in bursts.
+const RESEND_GAP_MIN: Duration = Duration::from_millis(10);
+/// Bytes that may be resent in a burst.
+const BUDGET_MAX: u64 = 64 * 1_024;
+/// The share of what is sent that may be sent again, as a divisor. It bounds what a subscriber can
+/// make us send by asking, and is enough for a path that loses a third of all packets.
+const BUDGET_SHARE: u64 = 2;
+
+/// What is needed to send a packet of a history once more, exactly as it was.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SentPacket {
+    /// Unwrapped incoming sequence number: the key into the history.
+    pub in_seq: u64,
+    /// Which of the track's streams (simulcast layers) it came from.
+    pub stream: u8,
+    /// Outgoing timestamp.
+    pub out_ts: u32,
+    /// The marker bit that it was sent with.
+    pub marker: bool,
+    /// Outgoing picture numbers.
+    pub patch: PicturePatch,
+}
+
+/// Whether to send a packet again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Resend {
+    /// Send it.
+    Packet(SentPacket),
+    /// It was sent again less than a round trip ago, and may still arrive.
+    TooSoon,
+    /// It was sent too often already, or the budget is spent.
+    Refused,
+    /// Not sent, or too long ago.
+    Unknown,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Entry {
+    in_seq: u64,
+    out_ts: u32,
+    patch: PicturePatch,
+    /// Milliseconds from the map's start to the last resend.
+    resent_ms: u32,
+    out_seq: u16,
+    stream: u8,
+    /// The lowest bit: in use; the next: marker; above: resends.
+    state: u8,
+}
+
+const IN_USE: u8 = 0x01;
+const MARKER: u8 = 0x02;
+const RESENDS_SHIFT: u8 = 2;
+const ONE_RESEND: u8 = 1 << RESENDS_SHIFT;
+
+const _: () = assert!(size_of::<Entry>() <= 24);
+const _: () = assert!(ENTRIES.is_power_of_two());
+const _: () = assert!(RESENDS_MAX < u8::MAX >> RESENDS_SHIFT);
+
+const VACANT: Entry = Entry {
+    in_seq: 0,
+    out_ts: 0,
+    patch: PicturePatch {
+        picture_id: 0,
+        tl0_pic_idx: 0,
+        key_idx: 0,
+    },
+    resent_ms: 0,
+    out_seq: 0,
+    stream: 0,
+    state: 0,
+};
+
+/// The last packets sent to one subscriber, by outgoing sequence number; 12 KB, taken once.
+#[derive(Debug)]
+pub struct SentMap {
+    entries: Box<[Entry]>,
+    start: Instant,
+    budget: u64,
+}
+
+impl SentMap {
+    /// An empty map; `now` is where its clock starts.
+    #[must_use]
+    pub fn new(now: Instant) -> Self {
+        Self {
+            entries: vec![VACANT; ENTRIES].into_boxed_slice(),
+            start: now,
+            budget: BUDGET_MAX,
+        }
+    }
+
+    /// Remembers a packet of `size` bytes as sent with the number `out_seq`.
+    pub fn on_sent(&mut self, out_seq: u64, packet: SentPacket, size: usize) {
+        let size = u64::try_from(size).unwrap_or(0);
+        self.budget = (self.budget + size / BUDGET_SHARE).min(BUDGET_MAX);
+        let out_seq = SequenceNumber::of(out_seq).0;
+        if let Some(entry) = self.entry_mut(out_seq) {
+            *entry = Entry {
+                in_seq: packet.in_seq,
+                out_ts: packet.out_ts,
+                patch: packet.patch,
+                resent_ms: 0,
+                out_seq,
+                stream: packet.stream,
+                state: IN_USE | if packet.marker { MARKER } else { 0 },
+            };
+        }
+    }
+
+    /// What to do about a NACK for `out_seq`. A [`Resend::Packet`] counts as sent again; if its
+    /// history no longer has it, nothing is lost but an attempt.
+    pub fn resend(&mut self, now: Instant, out_seq: u16, rtt: Duration) -> Resend {
+        let now_ms = self.milliseconds(now);
+        let budget = self.budget;
+        let Some(entry) = self.entry_mut(out_seq) else {
+            return Resend::Unknown;
+        };
+        if entry.out_seq != out_seq || entry.state & IN_USE == 0 {
+            return Resend::Unknown;
+        }
+        let resends = entry.state >> RESENDS_SHIFT;
+        let gap = Duration::from_millis(u64::from(now_ms.saturating_sub(entry.resent_ms)));
+        if resends > 0 && gap < rtt.max(RESEND_GAP_MIN) {
+            return Resend::TooSoon;
+        }
+        if resends >= RESENDS_MAX || budget == 0 {
+            return Resend::Refused;
+        }
+        entry.resent_ms = now_ms;
+        entry.state += ONE_RESEND;
+        Resend::Packet(SentPacket {
+            in_seq: entry.in_seq,
+            stream: entry.stream,
+            out_ts: entry.out_ts,
+            marker: entry.state & MARKER != 0,
+            patch: entry.patch,
+        })
+    }
+
+    /// Takes a resent packet's `size` in bytes off the budget.
+    pub fn on_resent(&mut self, size: usize) {
+        let size = u64::try_from(size).unwrap_or(u64::MAX);
+        self.budget = self.budget.saturating_sub(size);
+    }
+
+    /// Milliseconds since the start; they last for 49 days, and then resends are merely allowed.
+    fn milliseconds(&self, now: Instant) -> u32 {
+        let elapsed = now.saturating_duration_since(self.start).as_millis();
+        u32::try_from(elapsed).unwrap_or(u32::MAX)
+    }
+
+    fn entry_mut(&mut self, out_seq: u16) -> Option<&mut Entry> {
+        self.entries.get_mut(usize::from(out_seq) & (ENTRIES - 1))
+    }
+}

@@ -1,0 +1,203 @@
+//! The ring of a stream's last packets.
+
+use std::time::{Duration, Instant};
+
+use media_types::Payload;
+use smallvec::SmallVec;
+
+use crate::descriptor::FrameInfo;
+use crate::extension::{AbsCaptureTime, Extensions};
+use crate::level::AudioLevel;
+
+/// How many packets an insert looks at to let go of old ones: more than one, so that a ring filled
+/// by a burst empties while packets trickle in.
+const EXPIRED_PER_INSERT: usize = 4;
+
+/// How many places an insert looks at in doing so: holes of lost packets are seldom longer.
+const SCANNED_PER_INSERT: usize = 64;
+/// How far before the first packet of a stream, or of one that jumped, another may still come.
+const REORDER_MAX: u64 = 32;
+
+/// A descriptor without a structure is shorter than this; only keyframes bring longer ones.
+const DESCRIPTOR_BYTES_INLINE: usize = 24;
+
+/// Values of header extensions that go on to subscribers as they came.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct PassThrough {
+    /// How loud it is.
+    pub audio_level: Option<AudioLevel>,
+    /// Camera, flip and rotation bits.
+    pub video_orientation: Option<u8>,
+    /// Least and greatest playout delay.
+    pub playout_delay: Option<[u8; 3]>,
+    /// When the frame was captured.
+    pub abs_capture_time: Option<AbsCaptureTime>,
+    /// The dependency descriptor's bytes; empty if there was none.
+    pub dependency_descriptor: SmallVec<[u8; DESCRIPTOR_BYTES_INLINE]>,
+}
+
+impl From<&Extensions> for PassThrough {
+    fn from(extensions: &Extensions) -> Self {
+        let descriptor = extensions.dependency_descriptor.as_deref();
+        Self {
+            audio_level: extensions.audio_level,
+            video_orientation: extensions.video_orientation,
+            playout_delay: extensions.playout_delay,
+            abs_capture_time: extensions.abs_capture_time.clone(),
+            dependency_descriptor: SmallVec::from_slice(descriptor.unwrap_or_default()),
+        }
+    }
+}
+
+/// One packet as it came, opened.
+#[derive(Debug, Clone)]
+pub struct StoredPacket {
+    /// Unwrapped sequence number.
+    pub sequence: u64,
+    /// RTP timestamp.
+    pub timestamp: u32,
+    /// The marker bit.
+    pub marker: bool,
+    /// The payload without padding, shared.
+    pub payload: Payload,
+    /// What its descriptor says.
+    pub frame: FrameInfo,
+    /// When it came.
+    pub arrived: Instant,
+    /// Header extensions to pass on.
+    pub extensions: PassThrough,
+}
+
+/// The last packets of one incoming stream, found by sequence number.
+///
+/// Bounded by count and by age; packets may come late and out of order. All memory is taken at the
+/// start.
+#[derive(Debug)]
+pub struct TrackHistory {
+    ring: Box<[Option<StoredPacket>]>,
+    age_max: Duration,
+    /// The lowest number that may still be held.
+    oldest: u64,
+    /// The highest number ever held, plus one.
+    end: u64,
+    keyframe: Option<u64>,
+}
+
+impl TrackHistory {
+    /// A history of the last `packets_max` numbers (rounded up to a power of two), none older than
+    /// `age_max`.
+    #[must_use]
+    pub fn new(packets_max: usize, age_max: Duration) -> Self {
+        let size = packets_max.max(1).next_power_of_two();
+        Self {
+            ring: (0..size).map(|_| None).collect(),
+            age_max,
+            oldest: 0,
+            end: 0,
+            keyframe: None,
+        }
+    }
+
+    /// Keeps a packet; one that is older than the ring reaches back is refused with `false`.
+    pub fn insert(&mut self, packet: StoredPacket) -> bool {
+        let now = packet.arrived;
+        let sequence = packet.sequence;
+        if sequence >= self.end {
+            self.advance(sequence);
+        }
+        if sequence < self.oldest {
+            return false;
+        }
+        let starts = packet.frame.keyframe;
+        let Some(slot) = self.slot_mut(sequence) else {
+            return false;
+        };
+        *slot = Some(packet);
+        if starts {
+            self.keyframe = self.keyframe.max(Some(sequence));
+        }
+        self.expire_some(now, EXPIRED_PER_INSERT, SCANNED_PER_INSERT);
+        true
+    }
+
+    /// The packet with this number, if it is still held.
+    #[must_use]
+    pub fn get(&self, sequence: u64) -> Option<&StoredPacket> {
+        let packet = self.ring.get(self.index_of(sequence))?.as_ref()?;
+        (packet.sequence == sequence).then_some(packet)
+    }
+
+    /// The packets held from a number on, in order, leaving out those that are missing.
+    pub fn since(&self, sequence: u64) -> impl Iterator<Item = &StoredPacket> {
+        (sequence.max(self.oldest)..self.end).filter_map(|sequence| self.get(sequence))
+    }
+
+    /// The first packet of the newest keyframe, if it is still held.
+    #[must_use]
+    pub fn keyframe(&self) -> Option<&StoredPacket> {
+        self.get(self.keyframe?)
+    }
+
+    /// Lets go of what is too old at `now`; for streams that fall silent.
+    pub fn expire(&mut self, now: Instant) {
+        self.expire_some(now, self.ring.len(), self.ring.len());
+    }
+
+    /// Lets go of everything.
+    pub fn clear(&mut self) {
+        self.ring.fill_with(|| None);
+        self.oldest = self.end;
+        self.keyframe = None;
+    }
+
+    const fn index_of(&self, sequence: u64) -> usize {
+        // The ring's size is a power of two; the upper half of the number does not matter.
+        let [.., a, b, c, d] = sequence.to_be_bytes();
+        u32::from_be_bytes([a, b, c, d]) as usize & (self.ring.len() - 1)
+    }
+
+    fn slot_mut(&mut self, sequence: u64) -> Option<&mut Option<StoredPacket>> {
+        let index = self.index_of(sequence);
+        self.ring.get_mut(index)
+    }
+
+    /// Moves the window up so that `newest` is its end, and empties the places that go round.
+    fn advance(&mut self, newest: u64) {
+        let size = u64::try_from(self.ring.len()).unwrap_or(u64::MAX);
+        let start = (newest + 1).saturating_sub(size);
+        if start >= self.end {
+            self.ring.fill_with(|| None);
+            self.oldest = start.max(newest.saturating_sub(REORDER_MAX));
+        } else {
+            for sequence in self.oldest..start {
+                if let Some(slot) = self.slot_mut(sequence) {
+                    *slot = None;
+                }
+            }
+            self.oldest = self.oldest.max(start);
+        }
+        self.end = newest + 1;
+    }
+
+    /// Lets go of at most `count` packets from the front, looking at no more than `scan` places. A
+    /// missing packet before a young one keeps its place: it may be repaired yet.
+    fn expire_some(&mut self, now: Instant, count: usize, scan: usize) {
+        let age_max = self.age_max;
+        let mut expired = 0;
+        for sequence in (self.oldest..self.end).take(scan) {
+            let Some(slot) = self.slot_mut(sequence) else {
+                return;
+            };
+            match slot {
+                None => continue,
+                Some(packet) if now.saturating_duration_since(packet.arrived) <= age_max => return,
+                Some(_) => *slot = None,
+            }
+            self.oldest = sequence + 1;
+            expired += 1;
+            if expired == count {
+                return;
+            }
+        }
+    }
+}
