@@ -1,0 +1,174 @@
+//! AES in Galois/counter mode (RFC 7714).
+
+use aws_lc_rs::aead::{AES_128_GCM, AES_256_GCM, Aad, LessSafeKey, Nonce, UnboundKey};
+
+use super::keys::{Derivation, Label, MasterKey};
+use super::{RTCP_CLEAR_BYTES, RTCP_ENCRYPTED, RTCP_INDEX_BYTES, RtpId, split_tag, xor};
+use crate::{SrtpError, bytes};
+
+/// The authentication tag; the DTLS profiles know no shorter one.
+pub(super) const TAG_BYTES: usize = 16;
+
+/// Session keys of one direction.
+pub(super) struct Gcm {
+    rtp: Side,
+    rtcp: Side,
+}
+
+struct Side {
+    key: LessSafeKey,
+    salt: [u8; 12],
+}
+
+impl Side {
+    fn new(key: &[u8], salt: [u8; 12]) -> Result<Self, SrtpError> {
+        let algorithm = if key.len() == 32 {
+            &AES_256_GCM
+        } else {
+            &AES_128_GCM
+        };
+        let key = UnboundKey::new(algorithm, key).map_err(|_| SrtpError::Key)?;
+        Ok(Self {
+            key: LessSafeKey::new(key),
+            salt,
+        })
+    }
+
+    /// Two zero bytes, source, and a number of 48 bits, under the salt (RFC 7714, sections 8.1 and
+    /// 9.1).
+    fn nonce(&self, ssrc: u32, number: u64) -> Nonce {
+        let [s0, s1, s2, s3] = ssrc.to_be_bytes();
+        let [_, _, n0, n1, n2, n3, n4, n5] = number.to_be_bytes();
+        let mut nonce = [0, 0, s0, s1, s2, s3, n0, n1, n2, n3, n4, n5];
+        xor(&mut nonce, &self.salt);
+        Nonce::assume_unique_for_key(nonce)
+    }
+}
+
+impl Gcm {
+    pub(super) fn new(master: &MasterKey) -> Result<Self, SrtpError> {
+        let derivation = Derivation::new(master)?;
+        let profile = master.profile();
+        Ok(Self {
+            rtp: Side::new(
+                &derivation.derive_key(profile, Label::RtpKey)?,
+                derivation.derive(Label::RtpSalt)?,
+            )?,
+            rtcp: Side::new(
+                &derivation.derive_key(profile, Label::RtcpKey)?,
+                derivation.derive(Label::RtcpSalt)?,
+            )?,
+        })
+    }
+
+    /// Opens `sealed`, which is as long as `out` and the tag.
+    pub(super) fn open_rtp(
+        &self,
+        id: RtpId,
+        header: &[u8],
+        sealed: &[u8],
+        out: &mut [u8],
+    ) -> Result<(), SrtpError> {
+        let (ciphertext, tag) = split_tag(sealed, TAG_BYTES)?;
+        let nonce = self.rtp.nonce(id.ssrc, id.index);
+        self.rtp
+            .key
+            .open_separate_gather(nonce, Aad::from(header), ciphertext, tag, out)
+            .map_err(|_| SrtpError::Authentication)
+    }
+
+    /// Seals the prefix that `body` starts with and then `payload` into `body`, whose length is
+    /// that of both and the tag.
+    pub(super) fn seal_rtp(
+        &self,
+        id: RtpId,
+        header: &[u8],
+        body: &mut [u8],
+        payload: &[u8],
+    ) -> Result<(), SrtpError> {
+        let nonce = self.rtp.nonce(id.ssrc, id.index);
+        let length = body.len().saturating_sub(TAG_BYTES);
+        let (body, tag) = body.split_at_mut(length);
+        let prefix_length = length.saturating_sub(payload.len());
+        let aad = Aad::from(header);
+        if prefix_length == 0 {
+            let sealed =
+                self.rtp
+                    .key
+                    .seal_out_of_place_scatter(nonce, aad, payload, body, &[], tag);
+            return sealed.map_err(|_| SrtpError::Key);
+        }
+        // Starting the cipher on a prefix of any length and going on from another buffer costs more
+        // than copying: see `benches/wire.rs`.
+        if let Some(target) = body.get_mut(prefix_length..) {
+            bytes::put(target, payload);
+        }
+        let computed = self.rtp.key.seal_in_place_separate_tag(nonce, aad, body);
+        let computed = computed.map_err(|_| SrtpError::Key)?;
+        bytes::put(tag, computed.as_ref());
+        Ok(())
+    }
+
+    /// Opens the ciphertext of an SRTCP packet into `out`, which holds its clear part already.
+    pub(super) fn open_rtcp(
+        &self,
+        ssrc: u32,
+        index_word: u32,
+        sealed: &[u8],
+        out: &mut Vec<u8>,
+    ) -> Result<(), SrtpError> {
+        let (ciphertext, tag) = split_tag(sealed, TAG_BYTES)?;
+        let aad = rtcp_aad(out, index_word)?;
+        out.resize(RTCP_CLEAR_BYTES + ciphertext.len(), 0);
+        let plain = out.get_mut(RTCP_CLEAR_BYTES..).unwrap_or_default();
+        let nonce = self
+            .rtcp
+            .nonce(ssrc, u64::from(index_word & !RTCP_ENCRYPTED));
+        self.rtcp
+            .key
+            .open_separate_gather(nonce, Aad::from(aad), ciphertext, tag, plain)
+            .map_err(|_| SrtpError::Authentication)
+    }
+
+    /// Seals the packet that `out` holds from `start` on, and appends tag and index.
+    pub(super) fn seal_rtcp(
+        &self,
+        ssrc: u32,
+        index_word: u32,
+        start: usize,
+        out: &mut Vec<u8>,
+    ) -> Result<(), SrtpError> {
+        let packet = out.get_mut(start..).unwrap_or_default();
+        let aad = rtcp_aad(packet, index_word)?;
+        let body = packet.get_mut(RTCP_CLEAR_BYTES..).unwrap_or_default();
+        let nonce = self
+            .rtcp
+            .nonce(ssrc, u64::from(index_word & !RTCP_ENCRYPTED));
+        let tag = self
+            .rtcp
+            .key
+            .seal_in_place_separate_tag(nonce, Aad::from(aad), body)
+            .map_err(|_| SrtpError::Key)?;
+        out.extend_from_slice(tag.as_ref());
+        out.extend_from_slice(&index_word.to_be_bytes());
+        Ok(())
+    }
+}
+
+/// What is authenticated beside the ciphertext (RFC 7714, section 9.2).
+fn rtcp_aad(
+    packet: &[u8],
+    index_word: u32,
+) -> Result<[u8; RTCP_CLEAR_BYTES + RTCP_INDEX_BYTES], SrtpError> {
+    let Some([a, b, c, d, e, f, g, h]) = bytes::chunk(packet, 0) else {
+        return Err(SrtpError::Truncated {
+            needed: RTCP_CLEAR_BYTES,
+            length: packet.len(),
+        });
+    };
+    let [w, x, y, z] = index_word.to_be_bytes();
+    Ok([a, b, c, d, e, f, g, h, w, x, y, z])
+}
+
+#[cfg(test)]
+mod tests;
