@@ -91,10 +91,14 @@ impl Dependency {
     }
 
     /// The same for those who know layers only.
+    ///
+    /// They may go up to a temporal layer at a frame that is a switch in its own target, and also
+    /// at one that is discardable there: structures in use let those lean on lower layers alone,
+    /// and were it otherwise, nothing but that frame would be lost. Frames of a top layer are never
+    /// switches.
     pub(super) fn frame(&self) -> FrameInfo {
-        let switch_point = self
-            .own_target
-            .is_some_and(|target| self.indication(target) == Indication::Switch);
+        let own = self.own_target.map(|target| self.indication(target));
+        let temporal_switch = matches!(own, Some(Indication::Switch | Indication::Discardable));
         let keyframe = self.has_structure && self.references.is_empty();
         let needed = (0..32)
             .filter(|&target| self.active_targets & (1_u32 << target) != 0)
@@ -104,8 +108,8 @@ impl Dependency {
             start_of_frame: self.start_of_frame,
             end_of_frame: self.end_of_frame,
             layer: self.layer,
-            switch_point,
-            spatial_switch_point: switch_point,
+            switch_point: self.layer.temporal == 0 || temporal_switch,
+            spatial_switch_point: own == Some(Indication::Switch),
             discardable: !needed,
             picture: self.picture(),
         }

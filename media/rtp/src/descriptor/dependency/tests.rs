@@ -122,12 +122,18 @@ fn three_bytes_are_enough_after_that() {
     assert_eq!(frame.indication(2), Indication::Switch);
     assert_eq!(frame.indication(40), Indication::Absent);
     let info = frame.frame();
-    assert!(!info.keyframe && info.switch_point && !info.end_of_frame);
+    assert!(!info.keyframe && info.spatial_switch_point && !info.end_of_frame);
     // The topmost temporal layer: needed by nobody.
     let frame = state
         .read(&mandatory(true, true, 9, 1_002).bytes())
         .unwrap();
-    assert!(frame.frame().discardable && !frame.frame().switch_point);
+    let info = frame.frame();
+    assert!(info.discardable && info.switch_point && !info.spatial_switch_point);
+    // The same template, but this once needed by a later frame of its layer.
+    let mut bits = mandatory(true, true, 9, 1_003);
+    bits.put(5, 0b00100).put(8, REQUIRED);
+    let info = state.read(&bits.bytes()).unwrap().frame();
+    assert!(!info.discardable && !info.switch_point);
     // Templates before and after the structure's.
     assert_eq!(state.read(&mandatory(true, true, 4, 1).bytes()), None);
     assert_eq!(state.read(&mandatory(true, true, 10, 1).bytes()), None);
