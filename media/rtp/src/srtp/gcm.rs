@@ -86,27 +86,15 @@ impl Gcm {
         body: &mut [u8],
         payload: &[u8],
     ) -> Result<(), SrtpError> {
+        let prefix_length = body.len().saturating_sub(payload.len() + TAG_BYTES);
+        let (prefix, rest) = body.split_at_mut(prefix_length);
         let nonce = self.rtp.nonce(id.ssrc, id.index);
-        let length = body.len().saturating_sub(TAG_BYTES);
-        let (body, tag) = body.split_at_mut(length);
-        let prefix_length = length.saturating_sub(payload.len());
-        let aad = Aad::from(header);
-        if prefix_length == 0 {
-            let sealed =
-                self.rtp
-                    .key
-                    .seal_out_of_place_scatter(nonce, aad, payload, body, &[], tag);
-            return sealed.map_err(|_| SrtpError::Key);
-        }
-        // Starting the cipher on a prefix of any length and going on from another buffer costs more
-        // than copying: see `benches/wire.rs`.
-        if let Some(target) = body.get_mut(prefix_length..) {
-            bytes::put(target, payload);
-        }
-        let computed = self.rtp.key.seal_in_place_separate_tag(nonce, aad, body);
-        let computed = computed.map_err(|_| SrtpError::Key)?;
-        bytes::put(tag, computed.as_ref());
-        Ok(())
+        // The cipher goes on from the prefix into the payload, even within a block; copying the
+        // payload first and sealing in place is slower, see `benches/wire.rs`.
+        self.rtp
+            .key
+            .seal_in_place_scatter(nonce, Aad::from(header), prefix, payload, rest)
+            .map_err(|_| SrtpError::Key)
     }
 
     /// Opens the ciphertext of an SRTCP packet into `out`, which holds its clear part already.

@@ -70,6 +70,20 @@ impl Cipher {
         })
     }
 
+    /// Opens `sealed`, which is as long as `out` and the tag.
+    fn open_rtp(
+        &self,
+        id: RtpId,
+        header: &[u8],
+        sealed: &[u8],
+        out: &mut [u8],
+    ) -> Result<(), SrtpError> {
+        match self {
+            Self::Gcm(gcm) => gcm.open_rtp(id, header, sealed, out),
+            Self::Cm(cm) => cm.open_rtp(id, header, sealed, out),
+        }
+    }
+
     const fn tag_length(&self) -> usize {
         match self {
             Self::Gcm(_) => gcm::TAG_BYTES,

@@ -75,15 +75,17 @@ impl SrtpReceiver {
         if index >= RTP_INDEX_END {
             return Err(SrtpError::Index(index));
         }
-        let id = RtpId {
-            ssrc: header.ssrc,
-            index,
-        };
-        match &self.cipher {
-            Cipher::Gcm(gcm) => gcm.open_rtp(id, clear, sealed, out)?,
-            Cipher::Cm(cm) => cm.open_rtp(id, clear, sealed, out)?,
+        let ssrc = header.ssrc;
+        let mut id = RtpId { ssrc, index };
+        let mut opened = self.cipher.open_rtp(id, clear, sealed, out);
+        if opened.is_err() && place.is_err() && header.sequence < 0x8000 {
+            // A source that starts just below a rollover, and whose first packets were lost.
+            id.index += 1 << 16;
+            opened = self.cipher.open_rtp(id, clear, sealed, out);
         }
-        self.rtp.accept(place, header.ssrc, index);
+        opened?;
+        let index = id.index;
+        self.rtp.accept(place, ssrc, index);
         Ok(Opened { length, index })
     }
 

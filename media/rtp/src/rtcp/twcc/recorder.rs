@@ -49,10 +49,7 @@ impl TwccRecorder {
         let elapsed = now.saturating_duration_since(origin).as_micros();
         let ticks = i64::try_from(elapsed).unwrap_or(i64::MAX) / TICK_US;
         if self.records.is_empty() {
-            self.start = match self.next {
-                0 => ORIGIN | u64::from(sequence),
-                next => unwrap(next, sequence),
-            };
+            self.start = ORIGIN | u64::from(sequence);
             self.next = self.start;
         }
         let number = unwrap(self.end(), sequence);
