@@ -1,2 +1,45 @@
-//! Every fuzz target as a plain function, and the replay of its corpus
+//! Every fuzz target as a plain function over bytes, named `crate_subject`.
+//!
+//! Stable tests replay the committed corpora through them, with seeded mutations of each input; a
+//! nightly toolchain grows the corpora with libFuzzer (`make fuzz T=rtp_header`). A target asserts
+//! what must hold of any input, beyond not panicking.
 #![forbid(unsafe_code)]
+
+mod mutate;
+mod rtcp;
+mod rtp;
+mod signalling;
+
+pub use mutate::Mutator;
+
+/// One target.
+pub struct Target {
+    /// Its name, and that of its folder below `corpus/`.
+    pub name: &'static str,
+    /// Runs it over one input; panics are findings.
+    pub run: fn(&[u8]),
+}
+
+const fn target(name: &'static str, run: fn(&[u8])) -> Target {
+    Target { name, run }
+}
+
+/// All targets, by name.
+pub const TARGETS: &[Target] = &[
+    target("rtcp_compound", rtcp::compound),
+    target("rtcp_transport_feedback", rtcp::transport_feedback),
+    target("rtp_dependency_descriptor", rtp::dependency_descriptor),
+    target("rtp_header", rtp::header),
+    target("rtp_payload_descriptor", rtp::payload_descriptor),
+    target("rtp_receive", rtp::receive),
+    target("rtp_srtp", rtp::srtp),
+    target("signaling_data", signalling::data),
+    target("signaling_message", signalling::message),
+    target("signaling_sdpfrag", signalling::sdpfrag),
+];
+
+/// The target of that name.
+#[must_use]
+pub fn find(name: &str) -> Option<&'static Target> {
+    TARGETS.iter().find(|target| target.name == name)
+}
