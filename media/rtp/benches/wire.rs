@@ -1,7 +1,7 @@
 //! What a packet costs on the wire side: parsing, opening, writing, sealing, feedback.
 //!
-//! `seal variants` compares the library's ways to seal a short prefix and a long payload that lie in
-//! different buffers; `srtp/gcm.rs` uses the scattering one, which wins with and without a prefix.
+//! `seal variants` compares the library's ways to seal a short prefix and a long payload that lie
+//! in different buffers; `srtp/gcm.rs` scatters, which wins with and without a prefix.
 #![allow(
     missing_docs,
     reason = "criterion's macros make undocumented functions"

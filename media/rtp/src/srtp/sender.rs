@@ -27,9 +27,9 @@ impl SrtpSender {
         })
     }
 
-    /// Seals a packet whose header, and `prefix_len` bytes of rewritten payload after it, the caller
-    /// wrote to the front of `out`: encrypts the prefix, appends `payload` encrypted, then the tag.
-    /// Returns the length of the packet.
+    /// Seals a packet whose header, and `prefix_len` bytes of rewritten payload after it, the
+    /// caller wrote to the front of `out`: encrypts the prefix, appends `payload` encrypted, then
+    /// the tag. Returns the length of the packet.
     ///
     /// `index` is the sequence number unwrapped to 48 bits. **The pair of source and index must
     /// never come twice with different bytes**: that would give away the plaintext, and with GCM

@@ -127,8 +127,8 @@ impl TwccRecorder {
         true
     }
 
-    /// Drops the oldest records so that `number` fits. What is lost with them is never reported, and
-    /// the sender takes it for lost when its own time is up.
+    /// Drops the oldest records so that `number` fits. What is lost with them is never reported,
+    /// and the sender takes it for lost when its own time is up.
     fn make_room(&mut self, number: u64) {
         let first = (number + 1).saturating_sub(RECORD_MAX);
         if first >= self.end() {
