@@ -1,0 +1,274 @@
+/** Publishing: local tracks, the m-lines that carry them, and the layers that somebody watches. */
+
+import type { CameraCapture, MicrophoneCapture, ScreenCapture } from './capture.js';
+import { captureCamera, captureMicrophone, captureScreen } from './capture.js';
+import type { Encoding, VideoEncodingOptions } from './encodings.js';
+import { encodingsFor, preferCodec } from './encodings.js';
+import { TroupeError } from './errors.js';
+import type { LocalTrackHost, Recapture } from './local-track.js';
+import { LocalTrack } from './local-track.js';
+import type { Codec, OfferedTrack, Track, TrackSource } from './protocol/index.js';
+
+/** Choices for publishing. */
+export interface PublishOptions extends VideoEncodingOptions {
+  /** What it shows; a camera or a microphone unless said otherwise. */
+  source?: TrackSource;
+  /** A name for others to see. */
+  name?: string;
+}
+
+/** What a publisher needs of the room. */
+export interface PublisherHost {
+  /** The connection to publish on. */
+  connection(): RTCPeerConnection;
+  negotiate(): Promise<void>;
+  mute(trackId: string, muted: boolean): Promise<unknown>;
+  unpublish(trackId: string): Promise<unknown>;
+  published(track: LocalTrack): void;
+  unpublished(track: LocalTrack): void;
+}
+
+interface Publication {
+  track: LocalTrack;
+  encodings: Encoding[];
+  codec: Codec;
+  transceiver: RTCRtpTransceiver | null;
+  /** What m-lines can be used again for: the same kind with the same layers. */
+  shape: string;
+}
+
+/** An m-line whose track was unpublished. */
+interface Spare {
+  transceiver: RTCRtpTransceiver;
+  shape: string;
+}
+
+/** Speech needs no more; music gets by. */
+const AUDIO_BPS = 48_000;
+const SCREEN_AUDIO_BPS = 128_000;
+
+/** Keeps what this peer publishes, across peer connections. */
+export class Publisher implements LocalTrackHost {
+  readonly #host: PublisherHost;
+  readonly #publications: Publication[] = [];
+  #spares: Spare[] = [];
+
+  constructor(host: PublisherHost) {
+    this.#host = host;
+  }
+
+  /** What is published. */
+  get tracks(): LocalTrack[] {
+    return this.#publications.map(({ track }) => track);
+  }
+
+  /** Opens and publishes a camera. */
+  async camera(options: CameraCapture & PublishOptions): Promise<LocalTrack> {
+    const recapture: Recapture = (deviceId) =>
+      captureCamera(deviceId === undefined ? options : { ...options, deviceId });
+    const media = await recapture();
+    return this.publish(media, { ...options, source: 'camera' }, recapture);
+  }
+
+  /** Opens and publishes a microphone. */
+  async microphone(options: MicrophoneCapture & PublishOptions): Promise<LocalTrack> {
+    const recapture: Recapture = (deviceId) =>
+      captureMicrophone(deviceId === undefined ? options : { ...options, deviceId });
+    const media = await recapture();
+    return this.publish(media, { ...options, source: 'microphone' }, recapture);
+  }
+
+  /** Asks for a screen and publishes it, and its sound where there is one. */
+  async screen(options: ScreenCapture & PublishOptions): Promise<LocalTrack[]> {
+    const tracks = await captureScreen(options);
+    const frameRate = options.frameRate ?? 15;
+    return Promise.all(
+      tracks.map((media) => {
+        const source: TrackSource = media.kind === 'video' ? 'screen' : 'screen-audio';
+        if (media.kind === 'video' && media.contentHint === '') media.contentHint = 'detail';
+        const defaults = { layers: 1, maxFramerate: frameRate } as const;
+        return this.publish(media, { ...defaults, ...options, source }, null);
+      }),
+    );
+  }
+
+  /** Publishes any track. Resolves when the server has taken it. */
+  async publish(
+    media: MediaStreamTrack,
+    options: PublishOptions,
+    recapture: Recapture | null = null,
+  ): Promise<LocalTrack> {
+    if (this.#publications.some(({ track }) => track.mediaStreamTrack === media)) {
+      throw new TroupeError('conflict', 'This track is published already');
+    }
+    const audio = media.kind === 'audio';
+    const source = options.source ?? (audio ? 'microphone' : 'camera');
+    const track = new LocalTrack(this, media, source, options.name ?? null, recapture);
+    const encodings = audio ? audioEncodings(source) : encodingsFor(sizeOf(media), options);
+    const codec = audio ? 'opus' : (options.codec ?? 'vp8');
+    const shape = shapeOf(track.kind, codec, encodings);
+    const publication: Publication = { track, encodings, codec, shape, transceiver: null };
+    this.#publications.push(publication);
+    try {
+      await this.#place(publication, this.#host.connection());
+      await this.#host.negotiate();
+    } catch (error) {
+      this.#remove(publication);
+      track.end();
+      throw error;
+    }
+    this.#host.published(track);
+    return track;
+  }
+
+  /** Puts everything on a new connection, in the order of publishing; an offer must follow. */
+  async moveTo(pc: RTCPeerConnection): Promise<void> {
+    this.#spares = [];
+    for (const publication of this.#publications) await this.#place(publication, pc);
+  }
+
+  /** What goes along with an offer of this connection. */
+  describe(pc: RTCPeerConnection): OfferedTrack[] {
+    const senders = new Set(pc.getTransceivers());
+    return this.#publications.flatMap(({ track, transceiver }): OfferedTrack[] => {
+      if (!transceiver || !senders.has(transceiver) || transceiver.mid === null) return [];
+      const offered: OfferedTrack = { mid: transceiver.mid, source: track.source };
+      if (track.name !== null) offered.name = track.name;
+      return [offered];
+    });
+  }
+
+  /** Learns the `trackId` of a track of one's own, by m-line or by what it is. */
+  identify(info: Pick<Track, 'trackId' | 'kind' | 'source'> & { name?: string | null }): void {
+    if (this.byId(info.trackId)) return;
+    const name = info.name ?? null;
+    const match = (fresh: boolean): LocalTrack | undefined =>
+      this.tracks.find((track) => {
+        const same = track.kind === info.kind && track.source === info.source;
+        return same && track.name === name && (!fresh || track.id === null);
+      });
+    const track = match(true) ?? match(false);
+    if (!track) return;
+    track.setId(info.trackId);
+    // Muted while the server did not know it yet.
+    if (track.muted) this.#host.mute(info.trackId, true).catch(() => undefined);
+  }
+
+  /** The track with this id. */
+  byId(trackId: string): LocalTrack | undefined {
+    return this.tracks.find((track) => track.id === trackId);
+  }
+
+  /** The m-line of a track. */
+  transceiverOf(track: LocalTrack): RTCRtpTransceiver | null {
+    return this.#of(track)?.transceiver ?? null;
+  }
+
+  /** Sends the layers that somebody watches and lets the others rest. */
+  async setLayers(trackId: string, active: string[]): Promise<void> {
+    const track = this.byId(trackId);
+    const sender = track && this.#of(track)?.transceiver?.sender;
+    if (!sender) return;
+    const parameters = sender.getParameters();
+    // A single encoding has no name by which it could be asked for: it always runs.
+    if (parameters.encodings.length < 2) return;
+    for (const encoding of parameters.encodings) {
+      encoding.active = encoding.rid !== undefined && active.includes(encoding.rid);
+    }
+    await sender.setParameters(parameters);
+    track.emit('layers', active);
+  }
+
+  /** @internal */
+  async setMuted(track: LocalTrack, muted: boolean): Promise<void> {
+    if (track.id !== null) await this.#host.mute(track.id, muted);
+  }
+
+  /** @internal */
+  async replaceMedia(track: LocalTrack, media: MediaStreamTrack | null): Promise<void> {
+    await this.#of(track)?.transceiver?.sender.replaceTrack(media);
+  }
+
+  /** @internal */
+  async unpublish(track: LocalTrack): Promise<void> {
+    const publication = this.#of(track);
+    if (!publication) return;
+    this.#remove(publication);
+    track.end();
+    this.#host.unpublished(track);
+    if (track.id !== null) await this.#host.unpublish(track.id);
+    await this.#host.negotiate();
+  }
+
+  /** Ends everything. */
+  close(): void {
+    for (const { track } of this.#publications.splice(0)) track.end();
+  }
+
+  #of(track: LocalTrack): Publication | undefined {
+    return this.#publications.find((publication) => publication.track === track);
+  }
+
+  async #place(publication: Publication, pc: RTCPeerConnection): Promise<void> {
+    const { track, encodings, codec, shape } = publication;
+    const media = track.mediaStreamTrack;
+    const spare = this.#spares.findIndex((one) => one.shape === shape);
+    const [reused] = spare >= 0 ? this.#spares.splice(spare, 1) : [];
+    if (reused) {
+      publication.transceiver = reused.transceiver;
+      reused.transceiver.direction = 'sendonly';
+      await revive(reused.transceiver.sender, media, encodings);
+      return;
+    }
+    publication.transceiver = pc.addTransceiver(media ?? track.kind, {
+      direction: 'sendonly',
+      sendEncodings: structuredClone(encodings),
+    });
+    prefer(publication.transceiver, track.kind, codec);
+  }
+
+  /** Silences an m-line and keeps it for the next track of its shape. */
+  #remove(publication: Publication): void {
+    const index = this.#publications.indexOf(publication);
+    if (index >= 0) this.#publications.splice(index, 1);
+    const { transceiver, shape } = publication;
+    if (!transceiver || transceiver.currentDirection === 'stopped') return;
+    transceiver.direction = 'inactive';
+    transceiver.sender.replaceTrack(null).catch(() => undefined);
+    this.#spares.push({ transceiver, shape });
+  }
+}
+
+/** Puts another track on an m-line: its own bitrates, and every layer awake again. */
+async function revive(
+  sender: RTCRtpSender,
+  media: MediaStreamTrack | null,
+  encodings: Encoding[],
+): Promise<void> {
+  await sender.replaceTrack(media);
+  const parameters = sender.getParameters();
+  parameters.encodings.forEach((encoding, index) => {
+    Object.assign(encoding, encodings[index], { active: true });
+  });
+  await sender.setParameters(parameters);
+}
+
+function prefer(transceiver: RTCRtpTransceiver, kind: 'audio' | 'video', codec: Codec): void {
+  // Absent in Firefox before 128; it then offers VP8 first anyhow.
+  if (!('setCodecPreferences' in transceiver) || kind === 'audio') return;
+  const codecs = RTCRtpSender.getCapabilities(kind)?.codecs ?? [];
+  if (codecs.length > 0) transceiver.setCodecPreferences(preferCodec(codecs, codec));
+}
+
+function audioEncodings(source: TrackSource): Encoding[] {
+  return [{ maxBitrate: source === 'microphone' ? AUDIO_BPS : SCREEN_AUDIO_BPS }];
+}
+
+function sizeOf(media: MediaStreamTrack): { width: number; height: number; frameRate: number } {
+  const { width, height, frameRate } = media.getSettings();
+  return { width: width ?? 1280, height: height ?? 720, frameRate: frameRate ?? 30 };
+}
+
+function shapeOf(kind: string, codec: Codec, encodings: Encoding[]): string {
+  return `${kind} ${codec} ${encodings.map(({ rid, scalabilityMode }) => `${rid ?? ''}:${scalabilityMode ?? ''}`).join()}`;
+}
