@@ -6,7 +6,7 @@ export type { DataMessage, DataOptions } from './channels.js';
 export type { PictureSize, VideoCodec, VideoEncodingOptions } from './encodings.js';
 export type { LocalErrorType, TroupeErrorType } from './errors.js';
 export { TroupeError, deviceError } from './errors.js';
-export { Emitter } from './events.js';
+export type { Emitter } from './events.js';
 export { LocalTrack } from './local-track.js';
 export type { LocalTrackEvents } from './local-track.js';
 export type { MediaState } from './media.js';

@@ -82,13 +82,13 @@ export class SlotTable {
 
   /**
    * Where to pin a track: the slot that shows it already, else an empty one, else the last that is
-   * not pinned. The later a slot, the less recent its speaker.
+   * neither pinned nor `taken`. The later a slot, the less recent its speaker.
    */
-  placeFor(trackId: string, kind: MediaKind): Slot | undefined {
+  placeFor(trackId: string, kind: MediaKind, taken = new Set<Slot>()): Slot | undefined {
     const known = this.#slots.filter((slot) => slot.kind === kind && slot.transceiver.mid !== null);
-    const free = known.filter((slot) => !slot.pinned);
+    const free = known.filter((slot) => !slot.pinned && !taken.has(slot));
     return (
-      known.find((slot) => slot.state?.trackId === trackId) ??
+      known.find((slot) => slot.state?.trackId === trackId && !taken.has(slot)) ??
       free.find((slot) => !slot.state?.trackId) ??
       free.at(-1)
     );

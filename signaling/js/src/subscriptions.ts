@@ -96,14 +96,19 @@ export class Subscriptions {
   #changes(): SlotWish[] {
     const table = this.#host.slots();
     const wanted = new Map<Slot, SlotWish>();
-    const wishes = new Map([...this.#sizes, ...this.#pins]);
+    const wishes = [...new Map([...this.#sizes, ...this.#pins])];
+    // Who has a slot keeps it; the others choose among the rest.
+    const settled = ([trackId]: [string, TrackWish]): boolean =>
+      this.#saidSlot(table, trackId) !== undefined || table.byTrack(trackId) !== undefined;
+    wishes.sort((a, b) => Number(settled(b)) - Number(settled(a)));
     for (const [trackId, wish] of wishes) {
       const kind = this.#host.tracks().find(({ id }) => id === trackId)?.kind;
-      const slot = kind && this.#place(table, trackId, kind, wanted);
+      if (!kind) continue;
+      const taken = new Set(wanted.keys());
+      const slot = this.#saidSlot(table, trackId) ?? table.placeFor(trackId, kind, taken);
       const mid = slot?.transceiver.mid;
-      if (!slot || !mid) continue;
       // The size of its elements still counts for a pinned track that names none.
-      wanted.set(slot, { mid, trackId, ...this.#sizes.get(trackId), ...wish });
+      if (slot && mid) wanted.set(slot, { mid, trackId, ...this.#sizes.get(trackId), ...wish });
     }
     const changes: SlotWish[] = [];
     for (const slot of table.all) {
@@ -119,19 +124,12 @@ export class Subscriptions {
     return changes;
   }
 
-  #place(
-    table: SlotTable,
-    trackId: string,
-    kind: 'audio' | 'video',
-    taken: Map<Slot, SlotWish>,
-  ): Slot | undefined {
-    // Said already, though the server may not have filled it yet.
-    const before = table.all.find((slot) => {
-      const said = this.#said.get(slot.transceiver.mid ?? '');
-      return slot.pinned && said !== undefined && (JSON.parse(said) as SlotWish).trackId === trackId;
+  /** The slot that a track was given, though the server may not have filled it yet. */
+  #saidSlot(table: SlotTable, trackId: string): Slot | undefined {
+    return table.all.find((slot) => {
+      const said = slot.pinned && this.#said.get(slot.transceiver.mid ?? '');
+      return said ? (JSON.parse(said) as SlotWish).trackId === trackId : false;
     });
-    const slot = before ?? table.placeFor(trackId, kind);
-    return slot && !taken.has(slot) ? slot : undefined;
   }
 
   /**
