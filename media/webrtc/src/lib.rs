@@ -36,15 +36,30 @@
 )]
 
 mod batch;
+mod channels;
 mod config;
 mod error;
 mod event;
+mod extensions;
+mod formats;
 mod keys;
 pub mod limits;
+mod line;
+mod map;
+mod meter;
 mod negotiate;
 mod packet;
 mod path;
+mod paths;
+mod receive;
+mod red;
+mod sdp;
+mod sealed;
+mod send;
+mod session;
+mod slots;
 mod stats;
+mod stun;
 mod transport;
 
 pub use batch::{Transmit, TransmitBatch};

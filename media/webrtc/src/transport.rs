@@ -1,163 +1,301 @@
 //! [`Transport`]: joins session, SRTP, receive and send sides.
 
+mod figures;
+mod rtcp_in;
+mod rtcp_out;
+
+use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
+use media_rtp::srtp::{SrtpReceiver, SrtpSender};
 use media_types::{Bitrate, BufferPool, Codec, DataSize, Mid};
+use str0m::Candidate;
 
 use crate::batch::TransmitBatch;
 use crate::config::{Permissions, TransportConfig, TransportSeed};
 use crate::error::{DropReason, WebRtcError};
-use crate::event::TransportEvent;
-use crate::negotiate::Negotiated;
+use crate::event::{LostReason, TransportEvent};
+use crate::limits::EVENTS_MAX;
+use crate::negotiate::{Negotiated, Negotiator};
 use crate::packet::{Incoming, SendPacket, SlotIndex, StreamIndex};
 use crate::path::Path;
-use crate::stats::TransportStats;
+use crate::paths::Paths;
+use crate::receive::Receiver;
+use crate::send::Sender;
+use crate::session::{Session, SessionEvent};
+use crate::slots::Slots;
+use rtcp_out::RtcpWriter;
+
+/// Both directions' session keys.
+#[derive(Debug)]
+struct Srtp {
+    sender: SrtpSender,
+    receiver: SrtpReceiver,
+}
+
+#[derive(Debug)]
+enum TransportPhase {
+    /// No keys yet.
+    Connecting,
+    /// Media may flow.
+    Connected(Box<Srtp>),
+    /// Nothing works any more.
+    Ended,
+}
 
 /// One secured media path to one client.
 #[derive(Debug)]
 pub struct Transport {
-    ufrag: String,
+    config: TransportConfig,
+    permissions: Permissions,
+    phase: TransportPhase,
+    session: Session,
+    negotiator: Negotiator,
+    slots: Slots,
+    receiver: Receiver,
+    sender: Sender,
+    paths: Paths,
+    rtcp: RtcpWriter,
+    events: VecDeque<TransportEvent>,
+    /// The last sign of life, once there was an offer.
+    alive_at: Option<Instant>,
+    keyframe_requests_in: u64,
 }
 
 impl Transport {
     /// A transport that waits for its first offer.
     ///
     /// # Errors
-    /// [`WebRtcError`] if the settings cannot work.
+    /// [`WebRtcError::BadCandidate`] if a configured address cannot be a candidate.
     pub fn new(
-        _now: Instant,
-        _config: &TransportConfig,
-        _permissions: Permissions,
+        now: Instant,
+        config: &TransportConfig,
+        permissions: Permissions,
         seed: TransportSeed,
     ) -> Result<Self, WebRtcError> {
-        Ok(Self { ufrag: seed.ufrag })
+        let session = Session::new(now, config, &seed)?;
+        let mut slots = Slots::new(seed.random);
+        let rtcp = RtcpWriter::new(slots.new_ssrc());
+        Ok(Self {
+            permissions,
+            phase: TransportPhase::Connecting,
+            session,
+            negotiator: Negotiator::new(permissions, seed.random),
+            slots,
+            receiver: Receiver::default(),
+            sender: Sender::new(now, config),
+            paths: Paths::default(),
+            rtcp,
+            events: VecDeque::new(),
+            alive_at: None,
+            keyframe_requests_in: 0,
+            config: config.clone(),
+        })
     }
 
     /// Our ICE user name fragment: STUN requests for this transport name it first. It changes when
     /// [`Transport::negotiate`] finds an ICE restart.
     #[must_use]
     pub fn ufrag(&self) -> &str {
-        &self.ufrag
+        self.session.ufrag()
     }
 
     /// Takes a client's offer: the first, a renegotiation, or an ICE restart. `pairs` are audio and
     /// video slots that share one msid stream; empty: the i-th audio with the i-th video slot.
     ///
     /// # Errors
-    /// [`WebRtcError::BadSdp`] and [`WebRtcError::SdpLimit`]; the transport stays as it was.
+    /// [`WebRtcError::BadSdp`] and [`WebRtcError::SdpLimit`]. After a first offer nothing has
+    /// changed but that a session which str0m half accepted may not connect.
     pub fn negotiate(
         &mut self,
-        _now: Instant,
-        _offer: &str,
-        _pairs: &[(Mid, Mid)],
+        now: Instant,
+        offer: &str,
+        pairs: &[(Mid, Mid)],
     ) -> Result<Negotiated, WebRtcError> {
-        Err(WebRtcError::Ended)
+        if matches!(self.phase, TransportPhase::Ended) {
+            return Err(WebRtcError::Ended);
+        }
+        let (session, slots) = (&mut self.session, &mut self.slots);
+        let applied = self.negotiator.apply(now, session, slots, offer, pairs);
+        let (negotiated, lines) = applied?;
+        self.receiver.update(&lines);
+        self.sender.update(&self.slots);
+        self.alive_at.get_or_insert(now);
+        self.collect(now);
+        Ok(negotiated)
     }
 
     /// Takes a trickled candidate. Being ICE-lite we learn addresses from the client's checks, so a
     /// candidate is only looked at.
     ///
     /// # Errors
-    /// [`WebRtcError::BadCandidate`] if it cannot be read.
-    pub fn add_remote_candidate(&mut self, _candidate: &str) -> Result<(), WebRtcError> {
-        Ok(())
+    /// [`WebRtcError::BadCandidate`] if it cannot be read. The name of a host, which browsers give
+    /// in place of an address, can be.
+    pub fn add_remote_candidate(&mut self, candidate: &str) -> Result<(), WebRtcError> {
+        let line = candidate.trim().trim_start_matches("a=");
+        let hidden = line.starts_with("candidate:") && line.contains(".local ");
+        if line.is_empty() || hidden {
+            return Ok(());
+        }
+        let read = Candidate::from_sdp_string(line);
+        read.map(|_| ()).map_err(|_| WebRtcError::BadCandidate)
     }
 
     /// Takes a datagram of STUN or DTLS.
-    pub fn handle_control(&mut self, _now: Instant, _path: Path, _datagram: &[u8]) {}
+    pub fn handle_control(&mut self, now: Instant, path: Path, datagram: &[u8]) {
+        self.session.handle_datagram(now, path, datagram);
+        self.collect(now);
+    }
 
     /// Takes a datagram of RTP and opens it into a buffer of `pool`. `None` for what carries no
-    /// media: padding, and repairs of what has come.
+    /// media: probes on a retransmission stream, and repairs of what has come. A packet of padding
+    /// on a media stream has an empty payload, and counts in the stream's numbering.
     ///
     /// # Errors
     /// Why the packet is of no use.
     pub fn handle_rtp(
         &mut self,
-        _now: Instant,
-        _path: Path,
-        _datagram: &[u8],
-        _pool: &mut BufferPool,
+        now: Instant,
+        path: Path,
+        datagram: &[u8],
+        pool: &mut BufferPool,
     ) -> Result<Option<Incoming>, DropReason> {
-        Err(DropReason::NoKeys)
-    }
-
-    /// Takes a datagram of RTCP; what it says comes out as events.
-    ///
-    /// # Errors
-    /// Why the packet is of no use.
-    pub fn handle_rtcp(
-        &mut self,
-        _now: Instant,
-        _path: Path,
-        _datagram: &[u8],
-    ) -> Result<(), DropReason> {
-        Err(DropReason::NoKeys)
+        let srtp = match &mut self.phase {
+            TransportPhase::Connected(srtp) => &mut srtp.receiver,
+            TransportPhase::Connecting => return Err(DropReason::NoKeys),
+            TransportPhase::Ended => return Err(DropReason::Ended),
+        };
+        let mut authentic = false;
+        let incoming = self
+            .receiver
+            .handle_rtp(now, datagram, srtp, pool, || authentic = true);
+        if authentic {
+            self.on_authentic(now, path);
+        }
+        incoming
     }
 
     /// Lets time pass.
-    pub fn handle_timeout(&mut self, _now: Instant) {}
+    pub fn handle_timeout(&mut self, now: Instant) {
+        if matches!(self.phase, TransportPhase::Ended) {
+            return;
+        }
+        if self.session.poll_timeout().is_some_and(|at| at <= now) {
+            self.session.handle_timeout(now);
+        }
+        self.collect(now);
+        if self.dies_at().is_some_and(|at| at <= now) {
+            self.end(LostReason::TimedOut);
+        }
+    }
 
     /// When [`Transport::handle_timeout`] and [`Transport::poll_transmit`] want to be called next.
     #[must_use]
     pub fn poll_timeout(&self) -> Option<Instant> {
-        None
+        if matches!(self.phase, TransportPhase::Ended) {
+            return None;
+        }
+        let base = self
+            .session
+            .poll_timeout()
+            .into_iter()
+            .chain(self.dies_at());
+        let media = self.is_sending().then(|| self.media_timeout()).flatten();
+        base.chain(media).min()
     }
 
     /// What happened, oldest first.
     pub fn poll_event(&mut self) -> Option<TransportEvent> {
-        None
+        self.events.pop_front()
     }
 
     /// Adds all that is ready to be sent. When the batch has no room left it is marked full, and
     /// the rest stays for the next call.
-    pub fn poll_transmit(&mut self, _now: Instant, _out: &mut TransmitBatch) {}
+    pub fn poll_transmit(&mut self, now: Instant, out: &mut TransmitBatch) {
+        while let Some((path, datagram)) = self.session.poll_datagram() {
+            if !out.push(path, &datagram) {
+                self.session.unpoll_datagram(path, datagram);
+                return;
+            }
+        }
+        let Some(path) = self.paths.current() else {
+            return;
+        };
+        self.write_rtcp(now, path, out);
+        if let TransportPhase::Connected(srtp) = &mut self.phase {
+            let sealer = &mut srtp.sender;
+            self.sender
+                .poll_transmit(now, path, &self.slots, sealer, out);
+        }
+        // A slot's first packet has left: its clock follows in the same turn.
+        self.write_first_reports(now, path, out);
+        self.tell_estimate(now);
+    }
 
     /// Asks a publisher for a keyframe: PLI, or FIR if only that was negotiated.
-    pub fn request_keyframe(&mut self, _now: Instant, _stream: StreamIndex) {}
+    pub fn request_keyframe(&mut self, _now: Instant, stream: StreamIndex) {
+        if let Some(state) = self.receiver.streams.get_mut(usize::from(stream.0)) {
+            state.keyframe_wanted = true;
+        }
+    }
 
     /// The slot of an m-line, if the client can show a track there.
     #[must_use]
-    pub fn slot(&self, _mid: Mid) -> Option<SlotIndex> {
-        None
+    pub fn slot(&self, mid: Mid) -> Option<SlotIndex> {
+        let (index, slot) = self.slots.by_mid(mid)?;
+        slot.is_open().then_some(index)
     }
 
     /// Whether the slot's client offered this codec for it.
     #[must_use]
-    pub fn slot_supports(&self, _slot: SlotIndex, _codec: Codec) -> bool {
-        false
+    pub fn slot_supports(&self, slot: SlotIndex, codec: Codec) -> bool {
+        let slot = self.slots.get(slot);
+        slot.is_some_and(|slot| slot.format_for(codec).is_some())
     }
 
     /// Whether the slot negotiated redundancy for Opus (RFC 2198).
     #[must_use]
-    pub fn slot_supports_red(&self, _slot: SlotIndex) -> bool {
-        false
+    pub fn slot_supports_red(&self, slot: SlotIndex) -> bool {
+        let slot = self.slots.get(slot);
+        slot.is_some_and(|slot| slot.is_open() && slot.line.red.is_some())
     }
 
     /// Queues a packet; it leaves at the next [`Transport::poll_transmit`] that the pacer allows.
-    pub fn send(&mut self, _now: Instant, _packet: SendPacket) {}
+    /// Without a connection it is dropped.
+    pub fn send(&mut self, now: Instant, packet: SendPacket) {
+        if !self.is_sending() {
+            return;
+        }
+        let first_time = packet.retransmission_of.is_none();
+        if let Some(state) = self.sender.slot_mut(packet.slot).filter(|_| first_time) {
+            let clock_rate = packet.codec.clock_rate();
+            state.clock.on_packet(now, packet.timestamp, clock_rate);
+        }
+        self.sender.queue(now, packet);
+    }
 
     /// What the path towards the client can carry.
     #[must_use]
-    pub fn estimate(&self, _now: Instant) -> Bitrate {
-        Bitrate::ZERO
+    pub fn estimate(&self, now: Instant) -> Bitrate {
+        self.sender.estimator.estimate(now)
     }
 
     /// Bytes that wait in the pacer.
     #[must_use]
-    pub fn backlog(&self) -> DataSize {
-        DataSize::ZERO
+    pub const fn backlog(&self) -> DataSize {
+        self.sender.pacer.backlog()
     }
 
     /// How long the oldest packet in the pacer has waited.
     #[must_use]
-    pub fn queue_delay(&self, _now: Instant) -> Duration {
-        Duration::ZERO
+    pub fn queue_delay(&self, now: Instant) -> Duration {
+        self.sender.pacer.queue_delay(now)
     }
 
     /// Round-trip time to the client, once known.
     #[must_use]
     pub fn rtt(&self) -> Option<Duration> {
-        None
+        self.sender.rtt.or(self.sender.estimator.feedback_rtt())
     }
 
     /// Sends a data message over the reliable or the lossy channel. `false` if that channel is not
@@ -165,28 +303,145 @@ impl Transport {
     ///
     /// # Errors
     /// [`WebRtcError::DataSize`] and [`WebRtcError::DataChannel`].
-    pub fn send_data(&mut self, _reliable: bool, _message: &[u8]) -> Result<bool, WebRtcError> {
-        Ok(false)
-    }
-
-    /// Figures up to `now`.
-    #[must_use]
-    pub fn figures(&self, _now: Instant) -> TransportStats {
-        TransportStats::default()
+    pub fn send_data(
+        &mut self,
+        now: Instant,
+        reliable: bool,
+        message: &[u8],
+    ) -> Result<bool, WebRtcError> {
+        if !self.permissions.data {
+            return Ok(false);
+        }
+        let sent = self.session.send_data(now, reliable, message);
+        self.collect(now);
+        sent
     }
 
     /// Whether ICE and DTLS are through, and it has not ended.
     #[must_use]
-    pub fn is_connected(&self) -> bool {
-        false
+    pub const fn is_connected(&self) -> bool {
+        matches!(self.phase, TransportPhase::Connected(_))
+    }
+
+    /// Whether it has ended, on its own or by [`Transport::close`].
+    #[must_use]
+    pub const fn has_ended(&self) -> bool {
+        matches!(self.phase, TransportPhase::Ended)
     }
 
     /// Where media goes: the path that the client nominated.
     #[must_use]
-    pub fn path(&self) -> Option<Path> {
-        None
+    pub const fn path(&self) -> Option<Path> {
+        self.paths.current()
+    }
+
+    /// A path is gone for good: an ICE-TCP connection ended.
+    pub fn handle_path_closed(&mut self, path: Path) {
+        if self.paths.on_closed(path) {
+            self.on_path_change();
+        }
     }
 
     /// Says goodbye; the next [`Transport::poll_transmit`] sends it.
-    pub fn close(&mut self, _now: Instant) {}
+    pub fn close(&mut self, _now: Instant) {
+        self.session.close();
+        self.phase = TransportPhase::Ended;
+    }
+
+    const fn is_sending(&self) -> bool {
+        self.is_connected() && self.paths.current().is_some()
+    }
+
+    fn dies_at(&self) -> Option<Instant> {
+        self.alive_at.map(|at| at + self.config.liveness)
+    }
+
+    fn media_timeout(&self) -> Option<Instant> {
+        let feedback = self.rtcp.feedback_at(&self.receiver);
+        let nacks = self.receiver.nack_at();
+        let pacer = self.sender.pacer.poll_timeout();
+        let all = feedback.into_iter().chain(nacks).chain(pacer);
+        all.chain(self.rtcp.reports_at()).min()
+    }
+
+    fn tell(&mut self, event: TransportEvent) {
+        if self.events.len() >= EVENTS_MAX {
+            self.events.pop_front();
+        }
+        self.events.push_back(event);
+    }
+
+    fn tell_estimate(&mut self, now: Instant) {
+        if !self.is_sending() {
+            return;
+        }
+        if let Some(estimate) = self.sender.estimator.poll_estimate(now) {
+            self.tell(TransportEvent::Estimate(estimate));
+        }
+    }
+
+    /// Takes what the session has to tell.
+    fn collect(&mut self, now: Instant) {
+        while let Some(event) = self.session.poll_event() {
+            match event {
+                SessionEvent::Connected => self.on_connected(now),
+                SessionEvent::Ended(reason) => self.end(reason),
+                SessionEvent::Validated { path, nominated } => {
+                    self.alive_at = Some(now);
+                    let first = self.paths.current().is_none();
+                    if self.paths.on_check(now, path, nominated) && !first {
+                        self.on_path_change();
+                    }
+                }
+                SessionEvent::ChannelOpen { reliable } if self.permissions.data => {
+                    self.tell(TransportEvent::DataOpen { reliable });
+                }
+                SessionEvent::Data { reliable, bytes } if self.permissions.data => {
+                    self.tell(TransportEvent::Data { reliable, bytes });
+                }
+                SessionEvent::ChannelOpen { .. } | SessionEvent::Data { .. } => {}
+            }
+        }
+    }
+
+    fn on_connected(&mut self, now: Instant) {
+        let Some(keys) = self.session.keys() else {
+            return;
+        };
+        let sending = keys.material.sending(keys.role);
+        let receiving = keys.material.receiving(keys.role);
+        let sender = SrtpSender::new(keys.profile, sending);
+        let receiver = SrtpReceiver::new(keys.profile, receiving);
+        let (Ok(sender), Ok(receiver)) = (sender, receiver) else {
+            self.end(LostReason::Handshake);
+            return;
+        };
+        tracing::debug!(profile = ?keys.profile, "connected");
+        self.phase = TransportPhase::Connected(Box::new(Srtp { sender, receiver }));
+        self.alive_at = Some(now);
+        self.rtcp.start(now);
+        self.tell(TransportEvent::Connected);
+    }
+
+    fn on_authentic(&mut self, now: Instant, path: Path) {
+        self.alive_at = Some(now);
+        if self.paths.on_authentic(now, path) {
+            self.on_path_change();
+        }
+    }
+
+    fn on_path_change(&mut self) {
+        if let Some(path) = self.paths.current() {
+            self.sender.estimator.on_path_change();
+            self.sender.rtt = None;
+            self.tell(TransportEvent::PathChanged(path));
+        }
+    }
+
+    fn end(&mut self, reason: LostReason) {
+        if !matches!(self.phase, TransportPhase::Ended) {
+            self.phase = TransportPhase::Ended;
+            self.tell(TransportEvent::Lost(reason));
+        }
+    }
 }

@@ -1,0 +1,200 @@
+//! The subscribing side: packets wait for their turn, get their header, and are sealed.
+
+mod write;
+
+use std::time::{Duration, Instant};
+
+use media_bwe::{Estimator, EstimatorConfig, Pacer};
+use media_rtp::srtp::SrtpSender;
+use media_types::DataSize;
+
+use crate::batch::TransmitBatch;
+use crate::config::TransportConfig;
+use crate::limits::{DATAGRAM_BYTES_MAX, PACER_PACKETS_MAX};
+use crate::meter::Meter;
+use crate::packet::{SendPacket, SlotIndex};
+use crate::path::Path;
+use crate::sealed::SealedWindow;
+use crate::slots::Slots;
+
+/// Bytes of a datagram that are not ours: IPv4 and UDP, which paths carry too.
+const UNDERLAY_BYTES: usize = 28;
+/// A guess of header, extensions and tag, for the pacer.
+const OVERHEAD_BYTES: usize = 48;
+
+/// What is known of one slot's sending.
+#[derive(Debug, Default)]
+pub(crate) struct SlotState {
+    pub(crate) sealed: SealedWindow,
+    pub(crate) rtx_sequence: u64,
+    /// Packets and bytes of payload, as sender reports count them.
+    pub(crate) packets: u32,
+    pub(crate) octets: u32,
+    pub(crate) meter: Meter,
+    pub(crate) clock: SlotClock,
+    /// A sender report is due at the next turn: the slot's first packet has left.
+    pub(crate) report_due: bool,
+    /// The client has reported on the source, so it knows the mid.
+    pub(crate) known: bool,
+    /// The last FIR's number; the same again is a repetition.
+    pub(crate) fir_sequence: Option<u8>,
+    pub(crate) loss: u8,
+}
+
+/// How a slot's timestamps go with our clock.
+///
+/// The packet that was quickest of late sets it: a path only ever adds delay.
+#[derive(Debug, Default)]
+pub(crate) struct SlotClock {
+    reference: Option<(Instant, u32)>,
+    clock_rate: u32,
+}
+
+/// A timestamp this far from where the clock is belongs to another one.
+const CLOCK_JUMP_TICKS: i32 = 90_000;
+
+impl SlotClock {
+    pub(crate) fn on_packet(&mut self, now: Instant, timestamp: u32, clock_rate: u32) {
+        self.clock_rate = clock_rate;
+        let Some(expected) = self.at(now) else {
+            self.reference = Some((now, timestamp));
+            return;
+        };
+        let ahead = timestamp.wrapping_sub(expected).cast_signed();
+        if ahead > 0 || ahead.unsigned_abs() > CLOCK_JUMP_TICKS.unsigned_abs() {
+            self.reference = Some((now, timestamp));
+        } else {
+            // Late packets pull it back slowly, so that it follows a clock that drifts.
+            let pull = (ahead / 512).cast_unsigned();
+            self.reference = Some((now, expected.wrapping_add(pull)));
+        }
+    }
+
+    /// The timestamp of something captured now.
+    pub(crate) fn at(&self, now: Instant) -> Option<u32> {
+        let (since, timestamp) = self.reference?;
+        let passed = now.saturating_duration_since(since);
+        let ticks = media_rtp::timestamp::ticks_in(passed, self.clock_rate);
+        Some(timestamp.wrapping_add(ticks))
+    }
+}
+
+/// All that a client is sent.
+#[derive(Debug)]
+pub(crate) struct Sender {
+    /// By slot index.
+    pub(crate) slots: Vec<SlotState>,
+    pub(crate) pacer: Pacer<SendPacket>,
+    pub(crate) estimator: Estimator,
+    pub(crate) meter: Meter,
+    pub(crate) retransmitted: u64,
+    pub(crate) pacer_dropped: u64,
+    pub(crate) rtt: Option<Duration>,
+    /// Whether packets carry a transport-wide number, so that feedback speaks of them.
+    pub(crate) transport_feedback: bool,
+    base: Instant,
+}
+
+impl Sender {
+    pub(crate) fn new(now: Instant, config: &TransportConfig) -> Self {
+        let estimator = Estimator::new(EstimatorConfig {
+            start: config.start_bitrate,
+            most: config.bitrate_max,
+            ..EstimatorConfig::default()
+        });
+        Self {
+            slots: Vec::new(),
+            pacer: Pacer::new(now, config.start_bitrate, PACER_PACKETS_MAX),
+            estimator,
+            meter: Meter::default(),
+            retransmitted: 0,
+            pacer_dropped: 0,
+            rtt: None,
+            transport_feedback: false,
+            base: config.base,
+        }
+    }
+
+    /// Follows what was agreed.
+    pub(crate) fn update(&mut self, slots: &Slots) {
+        self.slots.resize_with(slots.len(), SlotState::default);
+        let open = slots.iter().filter(|(_, slot)| slot.is_open());
+        let mut open = open.map(|(_, slot)| slot.line.feedback.transport);
+        self.transport_feedback = open.any(|agreed| agreed);
+    }
+
+    pub(crate) fn queue(&mut self, now: Instant, packet: SendPacket) {
+        let size = packet.payload.len() + packet.prefix.len() + OVERHEAD_BYTES + UNDERLAY_BYTES;
+        let size = DataSize::from_bytes(u64::try_from(size).unwrap_or(u64::MAX));
+        if self
+            .pacer
+            .push(now, packet.priority, size, packet)
+            .is_some()
+        {
+            self.pacer_dropped += 1;
+        }
+    }
+
+    /// Seals what may leave now.
+    pub(crate) fn poll_transmit(
+        &mut self,
+        now: Instant,
+        path: Path,
+        slots: &Slots,
+        srtp: &mut SrtpSender,
+        out: &mut TransmitBatch,
+    ) {
+        self.pacer.set_rate(self.estimator.estimate(now));
+        loop {
+            if !out.fits(DATAGRAM_BYTES_MAX) {
+                if !self.pacer.is_empty() {
+                    out.mark_full();
+                }
+                return;
+            }
+            let Some(packet) = self.pacer.pop(now) else {
+                return;
+            };
+            self.seal(now, path, slots, srtp, &packet, out);
+        }
+    }
+
+    pub(crate) fn slot_mut(&mut self, slot: SlotIndex) -> Option<&mut SlotState> {
+        self.slots.get_mut(usize::from(slot.0))
+    }
+
+    /// The share of packets that were lost on the way to the client, in 256ths.
+    pub(crate) fn fraction_lost(&self) -> u8 {
+        if self.transport_feedback {
+            return self.estimator.loss();
+        }
+        let losses = self.slots.iter().map(|slot| slot.loss);
+        losses.max().unwrap_or(0)
+    }
+}
+
+#[cfg(test)]
+#[allow(
+    clippy::disallowed_methods,
+    reason = "tests take one instant as their base"
+)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_slot_clock_follows_the_quickest_packets() {
+        let base = Instant::now();
+        let mut clock = SlotClock::default();
+        assert_eq!(clock.at(base), None);
+        for frame in 0..100_u32 {
+            let late = if frame % 10 == 0 { 0 } else { 15 };
+            let at = base + Duration::from_millis(u64::from(frame) * 20 + late);
+            clock.on_packet(at, 1_000 + frame * 960, 48_000);
+        }
+        let at = clock.at(base + Duration::from_millis(2_000)).unwrap();
+        let error = at.wrapping_sub(1_000 + 96_000).cast_signed();
+        assert!((-48..=0).contains(&error), "off by {error} ticks");
+        clock.on_packet(base + Duration::from_secs(3), 5, 48_000);
+        assert_eq!(clock.at(base + Duration::from_secs(4)), Some(48_005));
+    }
+}
