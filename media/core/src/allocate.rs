@@ -1,0 +1,129 @@
+//! Budget to layers, for one subscriber: a pure function.
+//!
+//! Everybody gets the lowest step before anybody gets a higher one; then the more important climb
+//! first, and equals climb together, a step at a time. A step that does not fit is passed over, so
+//! that what is left can still serve a smaller one.
+//!
+//! Nothing here remembers: that layers do not swing is [`settle`]'s business, with the caller's
+//! memory of what flows now.
+
+pub(crate) mod ladder;
+pub(crate) mod priority;
+
+use media_types::{Bitrate, Layer};
+
+pub(crate) use ladder::{Ladder, Step};
+
+/// Whether a budget may hold back the lowest step of a slot.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Bases {
+    /// The budget is a guess still: everybody's lowest step goes whatever it says.
+    Free,
+    /// The lowest step must fit, but for the first in order, who always has one.
+    Paid,
+}
+
+/// One slot's claim on the budget.
+#[derive(Debug, Clone)]
+pub(crate) struct Claim {
+    /// Higher goes first.
+    pub(crate) priority: u8,
+    /// What can be had, lowest first; empty for a slot that wants nothing.
+    pub(crate) ladder: Ladder,
+}
+
+/// What a claim got: the number of steps of its ladder, 0 for nothing.
+pub(crate) type Grant = usize;
+
+/// What each claim got, with memory that is used again.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Shares {
+    /// One entry a claim.
+    pub(crate) grants: Vec<Grant>,
+    order: Vec<usize>,
+}
+
+impl Shares {
+    /// Shares `budget` out; whatever was granted before is forgotten.
+    pub(crate) fn allocate(&mut self, budget: Bitrate, bases: Bases, claims: &[Claim]) {
+        let Self { grants, order } = self;
+        grants.clear();
+        grants.resize(claims.len(), 0);
+        priority::sort(claims, order);
+        let mut left = budget;
+        for (rank, &index) in order.iter().enumerate() {
+            let Some(step) = claims.get(index).and_then(|claim| claim.ladder.first()) else {
+                continue;
+            };
+            let given = bases == Bases::Free || is_first(claims, order.get(..rank));
+            if given || step.rate <= left {
+                left = left.saturating_sub(step.rate);
+                raise(grants, index);
+            }
+        }
+        for tier in priority::tiers(claims, order) {
+            while raise_tier(claims, tier, &mut left, grants) {}
+        }
+    }
+}
+
+/// Whether no earlier claim in order had anything to ask for.
+fn is_first(claims: &[Claim], earlier: Option<&[usize]>) -> bool {
+    earlier.unwrap_or_default().iter().all(|&index| {
+        claims
+            .get(index)
+            .is_none_or(|claim| claim.ladder.is_empty())
+    })
+}
+
+/// Raises each claim of a tier by at most one step; whether any rose.
+fn raise_tier(claims: &[Claim], tier: &[usize], left: &mut Bitrate, grants: &mut [Grant]) -> bool {
+    let mut rose = false;
+    for &index in tier {
+        let (Some(claim), Some(&granted)) = (claims.get(index), grants.get(index)) else {
+            continue;
+        };
+        let (Some(held), Some(next)) = (
+            granted.checked_sub(1).and_then(|top| claim.ladder.get(top)),
+            claim.ladder.get(granted),
+        ) else {
+            continue;
+        };
+        let extra = next.rate.saturating_sub(held.rate);
+        if extra <= *left {
+            *left = left.saturating_sub(extra);
+            raise(grants, index);
+            rose = true;
+        }
+    }
+    rose
+}
+
+fn raise(grants: &mut [Grant], index: usize) {
+    if let Some(grant) = grants.get_mut(index) {
+        *grant += 1;
+    }
+}
+
+/// The rate of all grants together.
+pub(crate) fn total(claims: &[Claim], grants: &[Grant]) -> Bitrate {
+    let rates = claims.iter().zip(grants).filter_map(|(claim, &grant)| {
+        let step = claim.ladder.get(grant.checked_sub(1)?)?;
+        Some(step.rate)
+    });
+    rates.sum()
+}
+
+/// Holds a grant still between a cautious and a full one: what flows now falls only when even the
+/// whole budget does not carry it, and rises only as far as the cautious budget does.
+pub(crate) fn settle(current: Grant, cautious: Grant, full: Grant) -> Grant {
+    current.max(cautious.min(full)).min(full.max(cautious))
+}
+
+/// The layer that a grant means.
+pub(crate) fn layer_of(claim: &Claim, grant: Grant) -> Option<Layer> {
+    Some(claim.ladder.get(grant.checked_sub(1)?)?.layer)
+}
+
+#[cfg(test)]
+mod tests;

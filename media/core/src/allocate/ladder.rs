@@ -1,0 +1,69 @@
+//! The steps that a subscriber may have of one track, cheapest first.
+
+use arrayvec::ArrayVec;
+use media_contract::Wish;
+use media_types::{Bitrate, Layer};
+
+/// Steps of one ladder: every layer there can be.
+const STEPS_MAX: usize = Layer::SPATIAL_MAX as usize * Layer::TEMPORAL_MAX as usize;
+
+/// One layer with what it costs and shows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Step {
+    /// The layer: all of a track up to it.
+    pub(crate) layer: Layer,
+    /// The rate of all that it needs.
+    pub(crate) rate: Bitrate,
+    /// The picture's size in pixels, where known.
+    pub(crate) size: Option<(u16, u16)>,
+    /// Pictures a second, where known.
+    pub(crate) fps: Option<u8>,
+}
+
+/// Steps that cost more than the one before, lowest first.
+pub(crate) type Ladder = ArrayVec<Step, STEPS_MAX>;
+
+/// The steps among `steps` that are of use to this wish. There is always one, the lowest, unless the
+/// wish is paused or there are none.
+pub(crate) fn build(steps: impl IntoIterator<Item = Step>, wish: &Wish) -> Ladder {
+    let mut ladder = Ladder::new();
+    if wish.paused {
+        return ladder;
+    }
+    let mut sorted: ArrayVec<Step, STEPS_MAX> = steps.into_iter().take(STEPS_MAX).collect();
+    sorted.sort_unstable_by_key(|step| (step.layer.spatial, step.layer.temporal));
+    let spatial_max = spatial_of_use(&sorted, wish);
+    for step in sorted {
+        let useful = step.layer.spatial <= spatial_max && is_slow_enough(&step, wish);
+        if !useful && !ladder.is_empty() {
+            continue;
+        }
+        // A higher picture that costs no more takes the place of what it betters.
+        while ladder.last().is_some_and(|last| last.rate >= step.rate) {
+            if ladder.pop().is_none() {
+                break;
+            }
+        }
+        ladder.push(step);
+    }
+    ladder
+}
+
+/// The lowest spatial layer that covers the wished size; the top where no size is known.
+fn spatial_of_use(sorted: &[Step], wish: &Wish) -> u8 {
+    let covers = |step: &&Step| {
+        step.size
+            .is_some_and(|(width, height)| width >= wish.width_max || height >= wish.height_max)
+    };
+    let covering = sorted.iter().find(covers);
+    covering.map_or(Layer::TOP.spatial, |step| step.layer.spatial)
+}
+
+/// Pictures a second vary as cameras do: a little more than wished is as wished.
+fn is_slow_enough(step: &Step, wish: &Wish) -> bool {
+    let allowed = wish
+        .fps_max
+        .saturating_add(wish.fps_max / 8)
+        .saturating_add(1);
+    step.fps.is_none_or(|fps| fps <= allowed)
+}

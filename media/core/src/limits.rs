@@ -1,0 +1,90 @@
+//! Every bound of the shard, each with its reason.
+
+use std::time::Duration;
+
+/// Transports on one shard: about what one core forwards for at a few kilobits each.
+pub const TRANSPORTS_MAX: usize = 4_096;
+/// Rooms on one shard.
+pub const ROOMS_MAX: usize = 4_096;
+/// Tracks in one room on one shard, relayed ones included.
+pub const TRACKS_PER_ROOM_MAX: usize = 512;
+/// Slots of one transport that may be filled at once: more than any page shows.
+pub const SLOTS_PER_TRANSPORT_MAX: usize = 256;
+
+/// Addresses known for one transport. A client that roams between Wi-Fi, mobile and TCP uses a
+/// handful; a sender of forged user names must not fill the map.
+pub const PATHS_PER_TRANSPORT_MAX: usize = 8;
+
+/// Answers that may wait; as many commands as the shard's queue holds.
+pub const ANSWERS_MAX: usize = 4_096;
+/// Data messages that may wait for the signalling of one transport.
+pub const DATA_MESSAGES_PER_TRANSPORT_MAX: usize = 256;
+/// Bytes of data messages that may wait for the signalling of one transport.
+pub const DATA_BYTES_PER_TRANSPORT_MAX: usize = 256 * 1024;
+
+/// Packets and data messages that may wait for other shards; the lane is lossy by design.
+pub const RELAY_PACKETS_MAX: usize = 1_024;
+/// Control messages that may wait for other shards; they repeat, so a lost one heals.
+pub const RELAY_CONTROL_MAX: usize = 4_096;
+/// How often a relay's wanting end repeats what it wants.
+pub const RELAY_DEMAND_PERIOD: Duration = Duration::from_secs(1);
+/// How long a demand holds at the publishing end without being repeated.
+pub const RELAY_DEMAND_LIFE: Duration = Duration::from_secs(5);
+
+/// One message of the lossy data channel: one lost packet costs one message.
+pub const LOSSY_BYTES_MAX: usize = 16 * 1024;
+/// One message of the reliable data channel: what browsers announce as `max-message-size`.
+pub const RELIABLE_BYTES_MAX: usize = 256 * 1024;
+/// The JSON header of a data message.
+pub const DATA_HEADER_BYTES_MAX: usize = 1_024;
+/// The topic of a data message.
+pub const TOPIC_BYTES_MAX: usize = 64;
+
+/// Pooled receive buffers that are remembered: histories of a few hundred video tracks.
+pub const POOL_BUFFERS_MAX: usize = 65_536;
+/// Packets that one stream's history keeps for retransmission: about two seconds of 2 Mb/s video.
+pub const HISTORY_PACKETS: usize = 512;
+/// The same for audio: ten seconds at 20 ms would be 500; a lost packet older than one is useless.
+pub const HISTORY_PACKETS_AUDIO: usize = 64;
+/// How long a packet is kept for retransmission: later than this no receiver waits for it.
+pub const HISTORY_AGE: Duration = Duration::from_secs(2);
+
+/// Between two keyframe requests to one stream: encoders need time, and keyframes are large.
+pub const KEYFRAME_PERIOD: Duration = Duration::from_millis(500);
+/// A new subscriber's request may follow an earlier one this soon: the earlier keyframe may already
+/// have passed when the subscriber came.
+pub const KEYFRAME_PERIOD_JOIN: Duration = Duration::from_millis(100);
+/// Unanswered requests after which they slow down.
+pub const KEYFRAME_TRIES_FAST: u32 = 10;
+/// Between two requests once they have slowed down.
+pub const KEYFRAME_PERIOD_SLOW: Duration = Duration::from_secs(2);
+
+/// Silence of a track that is neither muted nor explained by DTX (a packet every 400 ms) or by a
+/// still screen (a frame a second).
+pub const STALL_AFTER: Duration = Duration::from_secs(5);
+/// A simulcast encoding that is silent this long is not being sent; its publisher has dropped it.
+pub const LAYER_SILENT_AFTER: Duration = Duration::from_millis(1_500);
+/// The window over which rates of layers are measured.
+pub const RATE_WINDOW: Duration = Duration::from_millis(500);
+
+/// The room's own tick: keyframe retries, stalls, speakers, allocation.
+pub const ROOM_TICK: Duration = Duration::from_millis(50);
+/// Between two notices of who speaks.
+pub const SPEAKERS_PERIOD: Duration = Duration::from_millis(250);
+/// Speakers in one notice.
+pub const SPEAKERS_MAX: usize = 8;
+/// Between two rounds of figures, per transport and for the shard.
+pub const FIGURES_PERIOD: Duration = Duration::from_secs(1);
+
+/// How long the estimate of a young transport may not hold a picture back.
+pub const ESTIMATE_GRACE: Duration = Duration::from_secs(3);
+/// Between two rises of a slot's layer, so that it does not swing.
+pub const RAISE_PERIOD: Duration = Duration::from_secs(1);
+/// The share of the budget, in percent, that must carry a rise.
+pub const RAISE_HEADROOM_PERCENT: u64 = 85;
+
+const _: () = assert!(LOSSY_BYTES_MAX <= RELIABLE_BYTES_MAX);
+const _: () = assert!(DATA_HEADER_BYTES_MAX < LOSSY_BYTES_MAX);
+const _: () = assert!(KEYFRAME_PERIOD_JOIN.as_millis() <= KEYFRAME_PERIOD.as_millis());
+const _: () = assert!(KEYFRAME_PERIOD.as_millis() <= KEYFRAME_PERIOD_SLOW.as_millis());
+const _: () = assert!(LAYER_SILENT_AFTER.as_millis() < STALL_AFTER.as_millis());

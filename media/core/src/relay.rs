@@ -1,0 +1,225 @@
+//! Tracks and data messages between the shards of one worker.
+//!
+//! A track crosses only while the far end wants it. Its payload is copied once for each shard that
+//! it crosses to, on purpose: reference counts then stay on one core. The lane is lossy by design:
+//! a packet that finds it full is dropped and counted, and what controls it repeats itself.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::time::Instant;
+
+use media_contract::DataTarget;
+use media_rtp::timestamp::SenderClock;
+use media_types::{Codec, Identity, Payload, RoomId, ShardId, TrackId};
+
+use crate::limits::{RELAY_CONTROL_MAX, RELAY_DEMAND_LIFE, RELAY_PACKETS_MAX};
+use crate::track::Arrival;
+
+/// One message to another shard of the worker.
+#[derive(Debug, Clone)]
+pub struct RelayMessage {
+    /// The room that it is about.
+    pub room: RoomId,
+    /// What it says.
+    pub body: RelayBody,
+}
+
+/// What shards say to each other.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub enum RelayBody {
+    /// A packet of a track, to a shard that wants it.
+    Packet {
+        /// The track.
+        track: TrackId,
+        /// The packet.
+        packet: Box<RelayPacket>,
+    },
+    /// Whether the shard has subscribers for a track; repeated once a second.
+    Demand {
+        /// The track.
+        track: TrackId,
+        /// Whether packets are to cross.
+        wanted: bool,
+    },
+    /// A subscriber needs a keyframe of a track.
+    KeyframeRequest {
+        /// The track.
+        track: TrackId,
+        /// The simulcast encoding.
+        stream: u8,
+    },
+    /// The clocks of one of a track's streams, from the publisher's sender report.
+    Clock {
+        /// The track.
+        track: TrackId,
+        /// The simulcast encoding.
+        stream: u8,
+        /// Its clocks.
+        clock: SenderClock,
+    },
+    /// The track was muted or is heard again.
+    Muted {
+        /// The track.
+        track: TrackId,
+        /// Whether nothing passes.
+        muted: bool,
+    },
+    /// The track has ended at its publisher's shard.
+    Stopped {
+        /// The track.
+        track: TrackId,
+    },
+    /// A data message for the room's peers on the other shard.
+    Data {
+        /// Who sent it.
+        from: Identity,
+        /// Who gets it.
+        to: DataTarget,
+        /// Whether it came by the reliable channel.
+        reliable: bool,
+        /// Its topic.
+        topic: String,
+        /// The signed envelope.
+        message: Vec<u8>,
+        /// Where the payload starts in it.
+        payload_at: usize,
+    },
+}
+
+/// A publisher's packet on its way to another shard.
+#[derive(Debug, Clone)]
+pub struct RelayPacket {
+    pub(crate) arrival: Arrival,
+}
+
+impl RelayPacket {
+    /// Copies a packet with its payload.
+    pub(crate) fn copy_of(arrival: &Arrival) -> Option<Self> {
+        let payload = Payload::copy_of(arrival.payload.as_slice())?;
+        Some(Self {
+            arrival: Arrival {
+                payload,
+                ..arrival.clone()
+            },
+        })
+    }
+
+    /// What it is encoded with.
+    #[must_use]
+    pub const fn codec(&self) -> Codec {
+        self.arrival.codec
+    }
+
+    /// Its payload.
+    #[must_use]
+    pub fn payload(&self) -> &[u8] {
+        self.arrival.payload.as_slice()
+    }
+}
+
+impl RelayBody {
+    /// Whether it is media or data, which may be dropped, and not control.
+    const fn is_cargo(&self) -> bool {
+        matches!(self, Self::Packet { .. } | Self::Data { .. })
+    }
+}
+
+/// The far end of a relay from here: a shard that may want the track.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct RelayOut {
+    /// The shard.
+    pub(crate) to: ShardId,
+    /// When it last said that it wants the track; `None` when it does not.
+    pub(crate) wanted_at: Option<Instant>,
+}
+
+impl RelayOut {
+    /// Whether packets are to cross: a demand holds for a while and is repeated.
+    pub(crate) fn is_wanted(&self, now: Instant) -> bool {
+        let fresh = |at| now.saturating_duration_since(at) < RELAY_DEMAND_LIFE;
+        self.wanted_at.is_some_and(fresh)
+    }
+}
+
+/// Messages that wait for their shards' queues.
+#[derive(Debug, Default)]
+pub(crate) struct RelayQueue {
+    messages: VecDeque<(ShardId, RelayMessage)>,
+    /// Packets and data messages waiting, by shard.
+    cargo: BTreeMap<ShardId, usize>,
+    control: usize,
+}
+
+impl RelayQueue {
+    /// Queues a message; `false` if it was dropped because its lane is full.
+    pub(crate) fn push(&mut self, to: ShardId, message: RelayMessage) -> bool {
+        if message.body.is_cargo() {
+            let waiting = self.cargo.entry(to).or_default();
+            if *waiting >= RELAY_PACKETS_MAX {
+                return false;
+            }
+            *waiting += 1;
+        } else if self.control >= RELAY_CONTROL_MAX {
+            return false;
+        } else {
+            self.control += 1;
+        }
+        self.messages.push_back((to, message));
+        true
+    }
+
+    pub(crate) fn pop(&mut self) -> Option<(ShardId, RelayMessage)> {
+        let (to, message) = self.messages.pop_front()?;
+        if message.body.is_cargo() {
+            if let Some(waiting) = self.cargo.get_mut(&to) {
+                *waiting -= 1;
+            }
+        } else {
+            self.control -= 1;
+        }
+        Some((to, message))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn message(cargo: bool) -> RelayMessage {
+        let track = TrackId::new(1);
+        let body = if cargo {
+            RelayBody::Data {
+                from: "a".parse().unwrap(),
+                to: DataTarget::Room,
+                reliable: true,
+                topic: String::new(),
+                message: Vec::new(),
+                payload_at: 0,
+            }
+        } else {
+            RelayBody::Stopped { track }
+        };
+        RelayMessage {
+            room: RoomId::new(1),
+            body,
+        }
+    }
+
+    #[test]
+    fn a_full_lane_drops_cargo_and_keeps_control() {
+        let mut queue = RelayQueue::default();
+        let [near, far] = [1, 2].map(ShardId);
+        for _ in 0..RELAY_PACKETS_MAX {
+            assert!(queue.push(near, message(true)));
+        }
+        assert!(!queue.push(near, message(true)));
+        assert!(queue.push(far, message(true)), "each shard has its lane");
+        assert!(queue.push(near, message(false)));
+        assert_eq!(queue.pop().map(|(to, _)| to), Some(near));
+        assert!(queue.push(near, message(true)));
+        assert_eq!(
+            std::iter::from_fn(|| queue.pop()).count(),
+            RELAY_PACKETS_MAX + 2
+        );
+    }
+}

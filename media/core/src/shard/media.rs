@@ -1,0 +1,433 @@
+//! A packet's way through a room: into its track, out to its subscribers.
+
+use std::collections::VecDeque;
+use std::time::{Duration, Instant};
+
+use media_rtp::timestamp::{RtpTimestamp, SenderClock};
+use media_types::{Codec, MediaKind, NtpTime};
+use media_webrtc::{SendPacket, SlotIndex, StreamIndex};
+
+use super::link::Link;
+use super::{Shard, mark_dirty};
+use crate::demux::LinkIndex;
+use crate::error::DropReason;
+use crate::forward::Forwarder;
+use crate::relay::{RelayBody, RelayMessage, RelayPacket};
+use crate::room::{RoomIndex, TrackIndex};
+use crate::slab::Slab;
+use crate::stats::Counters;
+use crate::track::keyframe::Urgency;
+use crate::track::{Arrival, Publisher, Stream, Subscription, Taken, Track};
+
+/// A round trip that is taken for granted before one was measured.
+const RTT_ASSUMED: Duration = Duration::from_millis(50);
+
+/// Where subscribers' packets go: the shard in parts.
+struct Exits<'a> {
+    links: &'a mut Slab<Link>,
+    dirty: &'a mut VecDeque<LinkIndex>,
+    doomed: &'a mut Vec<LinkIndex>,
+    counters: &'a mut Counters,
+}
+
+impl Exits<'_> {
+    fn send(&mut self, now: Instant, index: LinkIndex, packet: SendPacket) {
+        let Some(link) = self.links.get_mut(index) else {
+            return;
+        };
+        self.counters.on_packet_out(packet.codec.kind());
+        if link.call(|transport| transport.send(now, packet)).is_none() {
+            self.doomed.push(index);
+        }
+        mark_dirty(link, index, self.dirty);
+    }
+}
+
+impl Shard {
+    /// Takes a packet of a track, from its publisher or by relay, to all who show it.
+    pub(super) fn take_arrival(
+        &mut self,
+        now: Instant,
+        room: RoomIndex,
+        index: TrackIndex,
+        arrival: &Arrival,
+    ) -> Result<(), DropReason> {
+        let track = self
+            .rooms
+            .get_mut(room)
+            .and_then(|room| room.tracks.get_mut(index));
+        let track = track.ok_or(DropReason::Unpublished)?;
+        let taken = track.take(now, arrival, &mut self.next_source)?;
+        self.relay_packet(now, room, index, arrival);
+        if taken.started {
+            self.tell_started(room, index);
+        }
+        if taken.reallocate {
+            self.reallocate_subscribers(now, room, index);
+        }
+        self.fan_out(now, room, index, taken);
+        if taken.started || taken.reallocate {
+            self.tell_slots_of(room, index);
+            self.request_awaited(now, room, index, Urgency::Join);
+        }
+        Ok(())
+    }
+
+    /// Hands a packet to each subscription of its track.
+    fn fan_out(&mut self, now: Instant, room: RoomIndex, index: TrackIndex, taken: Taken) {
+        let Self {
+            rooms,
+            links,
+            dirty,
+            doomed,
+            counters,
+            changed,
+            ..
+        } = self;
+        let track = rooms
+            .get_mut(room)
+            .and_then(|room| room.tracks.get_mut(index));
+        let Some(Track {
+            streams,
+            subscriptions,
+            ..
+        }) = track
+        else {
+            return;
+        };
+        let streams = &*streams;
+        let Some(stream) = streams
+            .get(usize::from(taken.stream))
+            .and_then(Option::as_deref)
+        else {
+            return;
+        };
+        let mut exits = Exits {
+            links,
+            dirty,
+            doomed,
+            counters,
+        };
+        for subscription in subscriptions {
+            forward(now, streams, stream, taken, subscription, &mut exits);
+            let layer = subscription.forwarder.current();
+            if layer != subscription.told_layer {
+                subscription.told_layer = layer;
+                changed.push((subscription.link, subscription.slot));
+            }
+        }
+        while let Some((link, slot)) = self.changed.pop() {
+            self.tell_slot(link, slot);
+        }
+    }
+
+    /// Copies a packet to the shards that want its track.
+    fn relay_packet(
+        &mut self,
+        now: Instant,
+        room: RoomIndex,
+        index: TrackIndex,
+        arrival: &Arrival,
+    ) {
+        let Some(room) = self.rooms.get(room) else {
+            return;
+        };
+        let Some(track) = room.tracks.get(index) else {
+            return;
+        };
+        for relay in track.relays.iter().filter(|relay| relay.is_wanted(now)) {
+            let Some(packet) = RelayPacket::copy_of(arrival) else {
+                continue;
+            };
+            let body = RelayBody::Packet {
+                track: track.id,
+                packet: Box::new(packet),
+            };
+            let message = RelayMessage {
+                room: room.id,
+                body,
+            };
+            if !self.relays.push(relay.to, message) {
+                self.counters.on_dropped(DropReason::RelayFull);
+            }
+        }
+    }
+
+    /// A subscriber's decoder needs a keyframe.
+    pub(super) fn on_keyframe_requested(&mut self, now: Instant, link: LinkIndex, slot: SlotIndex) {
+        let Some((room, index)) = self.showing(link, slot) else {
+            return;
+        };
+        let awaited = self.with_forwarder(link, slot, |forwarder| {
+            forwarder.on_keyframe_requested();
+            forwarder.awaits()
+        });
+        if let Some(stream) = awaited.flatten() {
+            self.want_keyframe(now, room, index, stream, Urgency::Repair);
+        }
+    }
+
+    /// Everybody who shows this encoding needs a keyframe.
+    pub(super) fn want_repair(&mut self, room: RoomIndex, index: TrackIndex, stream: u8) {
+        let track = self
+            .rooms
+            .get_mut(room)
+            .and_then(|room| room.tracks.get_mut(index));
+        let subscriptions = track.into_iter().flat_map(|track| &mut track.subscriptions);
+        for Subscription { forwarder, .. } in subscriptions {
+            if forwarder.source_stream() == Some(stream) {
+                forwarder.on_keyframe_requested();
+            }
+        }
+    }
+
+    /// Wants a keyframe of an encoding and asks for it if it is time.
+    pub(super) fn want_keyframe(
+        &mut self,
+        now: Instant,
+        room: RoomIndex,
+        index: TrackIndex,
+        stream: u8,
+        urgency: Urgency,
+    ) {
+        let Some(room) = self.rooms.get_mut(room) else {
+            return;
+        };
+        let Some(track) = room.tracks.get_mut(index) else {
+            return;
+        };
+        let place = track.keyframe_stream(stream).filter(|_| !track.muted);
+        let requests = place.and_then(|place| track.keyframes.get_mut(usize::from(place)));
+        let (Some(place), Some(requests)) = (place, requests) else {
+            return;
+        };
+        requests.want(urgency);
+        if !requests.poll(now) {
+            return;
+        }
+        self.counters.keyframe_requests += 1;
+        match track.publisher {
+            Publisher::Local { link, .. } => {
+                let index = track.stream(place).and_then(|stream| stream.index);
+                if let Some(index) = index {
+                    self.with_transport(link, |t| t.request_keyframe(now, index));
+                    self.drain_transport(now, link);
+                }
+            }
+            Publisher::Relay { from, .. } => {
+                let body = RelayBody::KeyframeRequest {
+                    track: track.id,
+                    stream: place,
+                };
+                let message = RelayMessage {
+                    room: room.id,
+                    body,
+                };
+                self.relays.push(from, message);
+            }
+        }
+    }
+
+    /// Asks for the keyframes that a track's subscriptions wait for.
+    pub(super) fn request_awaited(
+        &mut self,
+        now: Instant,
+        room: RoomIndex,
+        index: TrackIndex,
+        urgency: Urgency,
+    ) {
+        let track = self.rooms.get(room).and_then(|room| room.tracks.get(index));
+        let Some(track) = track.filter(|track| track.kind == MediaKind::Video) else {
+            return;
+        };
+        let mut wanted = [false; media_types::Layer::SPATIAL_MAX as usize];
+        for subscription in &track.subscriptions {
+            let stream = subscription.forwarder.awaits();
+            let stream = stream.and_then(|stream| track.keyframe_stream(stream));
+            if let Some(place) = stream.and_then(|stream| wanted.get_mut(usize::from(stream))) {
+                *place = true;
+            }
+        }
+        for (stream, _) in (0..).zip(wanted).filter(|&(_, wanted)| wanted) {
+            self.want_keyframe(now, room, index, stream, urgency);
+        }
+    }
+
+    /// Answers a NACK from the track's history.
+    pub(super) fn send_again(
+        &mut self,
+        now: Instant,
+        index: LinkIndex,
+        slot: SlotIndex,
+        sequences: &[u16],
+    ) {
+        let rtt = self
+            .links
+            .get(index)
+            .and_then(|link| link.peek(|t| t.rtt()).flatten());
+        let rtt = rtt.unwrap_or(RTT_ASSUMED);
+        for &missing in sequences {
+            let Some((room, track)) = self.showing(index, slot) else {
+                return;
+            };
+            let position = self.position(index, slot);
+            let Some(track) = self
+                .rooms
+                .get_mut(room)
+                .and_then(|room| room.tracks.get_mut(track))
+            else {
+                return;
+            };
+            let again = position.and_then(|position| resend(now, track, position, missing, rtt));
+            if let Some(packet) = again {
+                self.counters.retransmitted_out += 1;
+                self.with_transport(index, |transport| transport.send(now, packet));
+            }
+        }
+    }
+
+    /// The place of a transport's stream among its track's encodings.
+    pub(super) fn stream_place(
+        &self,
+        room: RoomIndex,
+        index: TrackIndex,
+        stream: StreamIndex,
+    ) -> Option<u8> {
+        let track = self.rooms.get(room)?.tracks.get(index)?;
+        let places = (0..).zip(&track.streams);
+        let mut found = places.filter(|(_, known)| {
+            known
+                .as_ref()
+                .is_some_and(|known| known.index == Some(stream))
+        });
+        found.next().map(|(place, _)| place)
+    }
+
+    /// Keeps a publisher's clocks, which align its encodings with each other.
+    pub(super) fn on_sender_report(
+        &mut self,
+        room: RoomIndex,
+        index: TrackIndex,
+        stream: StreamIndex,
+        ntp: NtpTime,
+        rtp: u32,
+    ) {
+        let clock = SenderClock {
+            ntp,
+            timestamp: RtpTimestamp(rtp),
+        };
+        let Some(place) = self.stream_place(room, index, stream) else {
+            return;
+        };
+        let Some(room) = self.rooms.get_mut(room) else {
+            return;
+        };
+        let Some(track) = room.tracks.get_mut(index) else {
+            return;
+        };
+        if let Some(Some(stream)) = track.streams.get_mut(usize::from(place)) {
+            stream.clock = Some(clock);
+        }
+        for relay in &track.relays {
+            let body = RelayBody::Clock {
+                track: track.id,
+                stream: place,
+                clock,
+            };
+            let message = RelayMessage {
+                room: room.id,
+                body,
+            };
+            self.relays.push(relay.to, message);
+        }
+    }
+
+    /// Works on the forwarder of a filled slot.
+    pub(super) fn with_forwarder<R>(
+        &mut self,
+        link: LinkIndex,
+        slot: SlotIndex,
+        work: impl FnOnce(&mut Forwarder) -> R,
+    ) -> Option<R> {
+        let (room, index) = self.showing(link, slot)?;
+        let position = self.position(link, slot)?;
+        let track = self.rooms.get_mut(room)?.tracks.get_mut(index)?;
+        let subscription = track.subscriptions.get_mut(position)?;
+        Some(work(&mut subscription.forwarder))
+    }
+
+    /// Which track a slot shows.
+    pub(super) fn showing(
+        &self,
+        link: LinkIndex,
+        slot: SlotIndex,
+    ) -> Option<(RoomIndex, TrackIndex)> {
+        let link = self.links.get(link)?;
+        let filled = link.slot(slot)?.filled.as_ref()?;
+        Some((link.room, filled.index))
+    }
+
+    fn position(&self, link: LinkIndex, slot: SlotIndex) -> Option<usize> {
+        let filled = self.links.get(link)?.slot(slot)?.filled.as_ref()?;
+        Some(filled.position)
+    }
+}
+
+/// Forwards one packet to one subscription. When it starts there, what came out of order before it
+/// follows at once: nobody else would send it.
+fn forward(
+    now: Instant,
+    streams: &[Option<Box<Stream>>],
+    stream: &Stream,
+    taken: Taken,
+    subscription: &mut Subscription,
+    exits: &mut Exits<'_>,
+) {
+    let Some(packet) = stream.history.get(taken.sequence) else {
+        return;
+    };
+    let origin = stream.origin(taken.stream);
+    let align = |from| alignment(streams, stream, from);
+    let forwarder = &mut subscription.forwarder;
+    let Some(forwarded) = forwarder.forward(now, origin, packet, align) else {
+        return;
+    };
+    exits.send(now, subscription.link, forwarded.packet);
+    if forwarded.started {
+        for later in stream.history.since(taken.sequence + 1) {
+            if let Some(forwarded) = forwarder.forward(now, origin, later, align) {
+                exits.send(now, subscription.link, forwarded.packet);
+            }
+        }
+    }
+}
+
+/// What to add to a timestamp of `to` to get that of the stream with the source `from` for the same
+/// moment, by the publisher's sender reports.
+fn alignment(streams: &[Option<Box<Stream>>], to: &Stream, from: u32) -> Option<u32> {
+    let from = streams
+        .iter()
+        .flatten()
+        .find(|stream| stream.source == from)?;
+    // Encodings of one track share a kind, and all video has one clock rate.
+    Some(to.clock?.offset_to(from.clock?, Codec::Vp8.clock_rate()))
+}
+
+fn resend(
+    now: Instant,
+    track: &mut Track,
+    position: usize,
+    missing: u16,
+    rtt: Duration,
+) -> Option<SendPacket> {
+    let Track {
+        streams,
+        subscriptions,
+        ..
+    } = track;
+    let forwarder = &mut subscriptions.get_mut(position)?.forwarder;
+    let found = forwarder.find(now, missing, rtt)?;
+    let stream = streams.get(usize::from(found.sent.stream))?.as_deref()?;
+    let packet = stream.history.get(found.sent.in_seq)?;
+    Some(forwarder.resend(stream.origin(found.sent.stream), found, packet))
+}

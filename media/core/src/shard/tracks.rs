@@ -1,0 +1,193 @@
+//! Tracks: bound to an m-line or fed by a relay, muted, and taken away.
+
+use std::time::Instant;
+
+use media_contract::{Fact, RefusedReason, RelayEnd, Subject};
+use media_types::{Mid, ShardId, TrackId, TrackSource};
+
+use super::Shard;
+use super::link::Published;
+use crate::demux::LinkIndex;
+use crate::relay::{RelayBody, RelayMessage, RelayOut};
+use crate::room::{RoomIndex, TrackIndex};
+use crate::track::keyframe::Urgency;
+use crate::track::{Publisher, Track};
+
+impl Shard {
+    /// Binds what a client sends on an m-line to a track.
+    pub(super) fn publish(
+        &mut self,
+        index: LinkIndex,
+        mid: Mid,
+        id: TrackId,
+        source: TrackSource,
+    ) -> Result<(), RefusedReason> {
+        let link = self
+            .links
+            .get(index)
+            .ok_or(RefusedReason::UnknownTransport)?;
+        if !link.settings.publish {
+            return Err(RefusedReason::Forbidden);
+        }
+        let kind = link.publishing_kind(mid).ok_or(RefusedReason::UnknownMid)?;
+        let (room, identity) = (link.room, link.settings.identity.clone());
+        let bound = link.published.iter().find(|published| published.mid == mid);
+        let bound = bound.map(|published| published.track);
+        if let Some(track) = self.rooms.get_mut(room).and_then(|room| room.track_mut(id)) {
+            let here = Publisher::Local { link: index, mid };
+            if track.publisher != here {
+                return Err(RefusedReason::UnknownTrack);
+            }
+            track.source = source;
+            return Ok(());
+        }
+        // One m-line carries one track: a newer one takes an earlier one's place.
+        if let Some(bound) = bound {
+            self.remove_track(room, bound);
+        }
+        let publisher = Publisher::Local { link: index, mid };
+        let track = self.add_track(room, Track::new(id, kind, source, identity, publisher))?;
+        if let Some(link) = self.links.get_mut(index) {
+            link.published.push(Published {
+                mid,
+                track: id,
+                index: track,
+            });
+            link.clear_routes();
+        }
+        Ok(())
+    }
+
+    fn add_track(&mut self, room: RoomIndex, track: Track) -> Result<TrackIndex, RefusedReason> {
+        let tracks_max = self.config.limits.tracks_per_room_max;
+        let room = self.rooms.get_mut(room).ok_or(RefusedReason::UnknownRoom)?;
+        if room.tracks.len() >= tracks_max {
+            return Err(RefusedReason::Limit("tracks_per_room_max"));
+        }
+        Ok(room.insert_track(track))
+    }
+
+    /// Ends a track: its slots are empty, its relays are told.
+    pub(super) fn remove_track(&mut self, room: RoomIndex, id: TrackId) {
+        let Some(track) = self.rooms.get(room).and_then(|room| room.track(id)) else {
+            return;
+        };
+        let subscriptions: Vec<_> = track
+            .subscriptions
+            .iter()
+            .map(|subscription| (subscription.link, subscription.slot))
+            .collect();
+        for (link, slot) in subscriptions {
+            self.empty_slot(link, slot);
+        }
+        let Some(room) = self.rooms.get_mut(room) else {
+            return;
+        };
+        let Some(track) = room.remove_track(id) else {
+            return;
+        };
+        for relay in &track.relays {
+            let body = RelayBody::Stopped { track: id };
+            let message = RelayMessage {
+                room: room.id,
+                body,
+            };
+            self.relays.push(relay.to, message);
+        }
+        if let Publisher::Local { link, .. } = track.publisher
+            && let Some(link) = self.links.get_mut(link)
+        {
+            link.published.retain(|published| published.track != id);
+            link.clear_routes();
+        }
+    }
+
+    /// Stops or resumes a track.
+    pub(super) fn mute(
+        &mut self,
+        now: Instant,
+        room: RoomIndex,
+        id: TrackId,
+        muted: bool,
+    ) -> Result<(), RefusedReason> {
+        let found = self.rooms.get_mut(room).ok_or(RefusedReason::UnknownRoom)?;
+        let index = found.track_index(id).ok_or(RefusedReason::UnknownTrack)?;
+        let track = found
+            .tracks
+            .get_mut(index)
+            .ok_or(RefusedReason::UnknownTrack)?;
+        if !track.set_muted(now, muted) {
+            return Ok(());
+        }
+        for relay in &track.relays {
+            let body = RelayBody::Muted { track: id, muted };
+            let message = RelayMessage {
+                room: found.id,
+                body,
+            };
+            self.relays.push(relay.to, message);
+        }
+        self.tell_slots_of(room, index);
+        self.request_awaited(now, room, index, Urgency::Join);
+        Ok(())
+    }
+
+    /// Opens one end of a relay.
+    pub(super) fn open_relay(
+        &mut self,
+        room: RoomIndex,
+        id: TrackId,
+        end: &RelayEnd,
+    ) -> Result<(), RefusedReason> {
+        let found = self.rooms.get_mut(room).ok_or(RefusedReason::UnknownRoom)?;
+        let known = found.track_mut(id);
+        match end {
+            RelayEnd::Out { to } => {
+                let track = known.ok_or(RefusedReason::UnknownTrack)?;
+                if track.relays.iter().all(|relay| relay.to != *to) {
+                    track.relays.push(RelayOut {
+                        to: *to,
+                        wanted_at: None,
+                    });
+                }
+                Ok(())
+            }
+            RelayEnd::In { from, .. } => match known.map(|track| track.publisher) {
+                Some(Publisher::Relay { from: known, .. }) if known == *from => Ok(()),
+                Some(_) => Err(RefusedReason::UnknownTrack),
+                None => match Track::relayed(id, end) {
+                    Some(track) => self.add_track(room, track).map(|_| ()),
+                    None => Ok(()),
+                },
+            },
+        }
+    }
+
+    /// Closes this shard's end of a relay.
+    pub(super) fn close_relay(&mut self, room: RoomIndex, id: TrackId, other: ShardId) {
+        let Some(track) = self.rooms.get_mut(room).and_then(|room| room.track_mut(id)) else {
+            return;
+        };
+        if matches!(track.publisher, Publisher::Relay { from, .. } if from == other) {
+            self.remove_track(room, id);
+        } else {
+            track.relays.retain(|relay| relay.to != other);
+        }
+    }
+
+    pub(super) fn tell_started(&mut self, room: RoomIndex, index: TrackIndex) {
+        let track = self.rooms.get(room).and_then(|room| room.tracks.get(index));
+        let Some(track) = track else {
+            return;
+        };
+        let Some(codec) = track.codec else {
+            return;
+        };
+        let fact = Fact::TrackStarted {
+            codec,
+            layers: track.layers.active(),
+        };
+        let subject = Subject::Track(track.id);
+        self.tell(room, subject, fact);
+    }
+}

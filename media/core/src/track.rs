@@ -1,0 +1,452 @@
+//! The ingress side of a track: what came, in which layers, and whether it still comes.
+
+pub(crate) mod keyframe;
+pub(crate) mod layers;
+pub(crate) mod liveness;
+
+use std::time::Instant;
+
+use media_contract::RelayEnd;
+use media_rtp::descriptor::dependency::DependencyState;
+use media_rtp::descriptor::{self, FrameInfo};
+use media_rtp::extension::Extensions;
+use media_rtp::history::{PassThrough, StoredPacket, TrackHistory};
+use media_rtp::timestamp::SenderClock;
+use media_types::{Codec, Identity, Layer, MediaKind, Mid, Payload, ShardId, TrackId, TrackSource};
+use media_webrtc::{Incoming, SlotIndex, StreamIndex};
+use smallvec::SmallVec;
+
+use crate::demux::LinkIndex;
+use crate::error::DropReason;
+use crate::forward::{Forwarder, Origin};
+use crate::limits::{HISTORY_AGE, HISTORY_PACKETS, HISTORY_PACKETS_AUDIO};
+use crate::relay::RelayOut;
+use crate::speaker::Loudness;
+use keyframe::KeyframeRequests;
+use layers::{Layers, Scheme};
+use liveness::{Flow, Liveness};
+
+const STREAMS: usize = Layer::SPATIAL_MAX as usize;
+
+/// Where a track's packets come from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Publisher {
+    /// A transport of this shard.
+    Local {
+        /// Which.
+        link: LinkIndex,
+        /// On which of its m-lines.
+        mid: Mid,
+    },
+    /// Another shard.
+    Relay {
+        /// Which.
+        from: ShardId,
+        /// What it was last told of our demand, and when.
+        told: Option<(bool, Instant)>,
+    },
+}
+
+/// A packet of a track as it reaches the room, from a transport or by relay.
+#[derive(Debug, Clone)]
+pub(crate) struct Arrival {
+    /// The simulcast encoding.
+    pub(crate) stream: u8,
+    /// Whether the track has encodings of its own streams.
+    pub(crate) simulcast: bool,
+    /// The stream at the publisher's transport, if that is on this shard.
+    pub(crate) index: Option<StreamIndex>,
+    pub(crate) ssrc: u32,
+    pub(crate) codec: Codec,
+    pub(crate) red: bool,
+    pub(crate) sequence: u64,
+    pub(crate) timestamp: u32,
+    pub(crate) marker: bool,
+    pub(crate) extensions: Extensions,
+    pub(crate) payload: Payload,
+}
+
+impl From<Incoming> for Arrival {
+    fn from(incoming: Incoming) -> Self {
+        Self {
+            stream: incoming.spatial,
+            simulcast: incoming.rid.is_some(),
+            index: Some(incoming.stream),
+            ssrc: incoming.ssrc,
+            codec: incoming.codec,
+            red: incoming.red,
+            sequence: incoming.sequence,
+            timestamp: incoming.timestamp,
+            marker: incoming.marker,
+            extensions: incoming.extensions,
+            payload: incoming.payload,
+        }
+    }
+}
+
+/// One incoming stream: a simulcast encoding, or the only one.
+#[derive(Debug)]
+pub(crate) struct Stream {
+    /// Unique within the shard; another one when the publisher changes its SSRC or codec.
+    pub(crate) source: u32,
+    pub(crate) index: Option<StreamIndex>,
+    pub(crate) clock: Option<SenderClock>,
+    pub(crate) history: TrackHistory,
+    ssrc: u32,
+    codec: Codec,
+    red: bool,
+    dependency: DependencyState,
+}
+
+impl Stream {
+    fn new(arrival: &Arrival, source: u32) -> Self {
+        let packets_max = match arrival.codec.kind() {
+            MediaKind::Audio => HISTORY_PACKETS_AUDIO,
+            MediaKind::Video => HISTORY_PACKETS,
+        };
+        Self {
+            source,
+            index: arrival.index,
+            clock: None,
+            history: TrackHistory::new(packets_max, HISTORY_AGE),
+            ssrc: arrival.ssrc,
+            codec: arrival.codec,
+            red: arrival.red,
+            dependency: DependencyState::default(),
+        }
+    }
+
+    /// What a forwarder needs to know of a packet's way.
+    pub(crate) const fn origin(&self, stream: u8) -> Origin {
+        Origin {
+            stream,
+            source: self.source,
+            codec: self.codec,
+            red: self.red,
+        }
+    }
+}
+
+/// One slot that shows the track.
+#[derive(Debug)]
+pub(crate) struct Subscription {
+    pub(crate) link: LinkIndex,
+    pub(crate) slot: SlotIndex,
+    pub(crate) forwarder: Forwarder,
+    /// The layer that its owner was last told of.
+    pub(crate) told_layer: Option<Layer>,
+}
+
+/// What a packet changed, beyond having come.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Taken {
+    /// The stream and the number under which its history holds the packet.
+    pub(crate) stream: u8,
+    pub(crate) sequence: u64,
+    /// The flow started.
+    pub(crate) started: bool,
+    /// A layer appeared, or the codec changed: allocations are out of date.
+    pub(crate) reallocate: bool,
+    /// It starts a keyframe.
+    pub(crate) keyframe: bool,
+}
+
+/// One published track.
+#[derive(Debug)]
+pub(crate) struct Track {
+    pub(crate) id: TrackId,
+    pub(crate) kind: MediaKind,
+    pub(crate) source: TrackSource,
+    pub(crate) identity: Identity,
+    pub(crate) publisher: Publisher,
+    pub(crate) muted: bool,
+    pub(crate) codec: Option<Codec>,
+    pub(crate) layers: Layers,
+    pub(crate) liveness: Liveness,
+    pub(crate) loudness: Loudness,
+    pub(crate) streams: [Option<Box<Stream>>; STREAMS],
+    pub(crate) keyframes: [KeyframeRequests; STREAMS],
+    pub(crate) subscriptions: Vec<Subscription>,
+    pub(crate) relays: SmallVec<[RelayOut; 2]>,
+}
+
+impl Track {
+    /// A track of which nothing has come yet.
+    pub(crate) fn new(
+        id: TrackId,
+        kind: MediaKind,
+        source: TrackSource,
+        identity: Identity,
+        publisher: Publisher,
+    ) -> Self {
+        Self {
+            id,
+            kind,
+            source,
+            identity,
+            publisher,
+            muted: false,
+            codec: None,
+            layers: Layers::default(),
+            liveness: Liveness::default(),
+            loudness: Loudness::default(),
+            streams: [const { None }; STREAMS],
+            keyframes: std::array::from_fn(|_| KeyframeRequests::default()),
+            subscriptions: Vec::new(),
+            relays: SmallVec::new(),
+        }
+    }
+
+    /// The receiving end of a relay; `None` for the sending one.
+    pub(crate) fn relayed(id: TrackId, end: &RelayEnd) -> Option<Self> {
+        let RelayEnd::In {
+            from,
+            kind,
+            codec,
+            source,
+            publisher,
+        } = end
+        else {
+            return None;
+        };
+        let origin = Publisher::Relay {
+            from: *from,
+            told: None,
+        };
+        let mut track = Self::new(id, *kind, *source, publisher.clone(), origin);
+        track.codec = Some(*codec);
+        Some(track)
+    }
+
+    /// The stream of an encoding.
+    pub(crate) fn stream(&self, stream: u8) -> Option<&Stream> {
+        self.streams.get(usize::from(stream))?.as_deref()
+    }
+
+    /// The encoding to ask for a keyframe when `wanted` is awaited: the highest that flows up to
+    /// it, or the lowest; a relay knows better than we do.
+    pub(crate) fn keyframe_stream(&self, wanted: u8) -> Option<u8> {
+        if self.layers.scheme() == Scheme::Svc {
+            return Some(0);
+        }
+        let active = || {
+            let layers = self.layers.active();
+            let mut spatials: SmallVec<[u8; STREAMS]> =
+                layers.iter().map(|layer| layer.spatial).collect();
+            spatials.dedup();
+            spatials
+        };
+        let spatials = active();
+        let below = spatials.iter().rev().find(|&&spatial| spatial <= wanted);
+        let found = below.or(spatials.first()).copied();
+        match self.publisher {
+            Publisher::Local { .. } => found,
+            Publisher::Relay { .. } => Some(found.unwrap_or(wanted)),
+        }
+    }
+
+    /// Takes note of a packet and keeps it in the history.
+    pub(crate) fn take(
+        &mut self,
+        now: Instant,
+        arrival: &Arrival,
+        next_source: &mut u32,
+    ) -> Result<Taken, DropReason> {
+        if self.muted {
+            self.liveness.excuse(now);
+            return Err(DropReason::Muted);
+        }
+        if arrival.codec.kind() != self.kind {
+            return Err(DropReason::BadPayload);
+        }
+        let mut taken = Taken {
+            stream: arrival.stream,
+            sequence: arrival.sequence,
+            ..Taken::default()
+        };
+        taken.reallocate |= self.set_codec(arrival);
+        let stream = self.stream_of(arrival, next_source)?;
+        // Padding has a number and nothing else.
+        let is_media = !arrival.payload.is_empty();
+        let frame = match is_media {
+            true => inspect(stream, arrival).ok_or(DropReason::BadPayload)?,
+            false => FrameInfo::default(),
+        };
+        let stored = StoredPacket {
+            sequence: arrival.sequence,
+            timestamp: arrival.timestamp,
+            marker: arrival.marker,
+            payload: arrival.payload.clone(),
+            frame,
+            arrived: now,
+            extensions: pass_through(arrival),
+        };
+        if !stream.history.insert(stored) {
+            return Err(DropReason::TooLate);
+        }
+        taken.keyframe = frame.keyframe;
+        if is_media {
+            taken.reallocate |= self.note(now, arrival, &frame);
+        }
+        taken.started = self.liveness.on_packet(now) == Some(Flow::Started);
+        Ok(taken)
+    }
+
+    /// Layers, sizes and loudness; whether a layer appeared.
+    fn note(&mut self, now: Instant, arrival: &Arrival, frame: &FrameInfo) -> bool {
+        let bytes = arrival.payload.len();
+        if self.kind == MediaKind::Audio {
+            let level = arrival.extensions.audio_level;
+            self.loudness.on_packet(now, level, bytes);
+            self.layers.on_packet(now, Layer::BASE, bytes, true);
+            return false;
+        }
+        let layer = match self.layers.scheme() {
+            Scheme::Simulcast => Layer {
+                spatial: arrival.stream,
+                temporal: frame.layer.temporal,
+            },
+            Scheme::Svc => frame.layer,
+        };
+        if frame.keyframe {
+            if let Some(requests) = self.keyframes.get_mut(usize::from(arrival.stream)) {
+                requests.on_keyframe();
+            }
+            self.note_sizes(arrival);
+        }
+        self.layers
+            .on_packet(now, layer, bytes, frame.start_of_frame)
+    }
+
+    fn note_sizes(&mut self, arrival: &Arrival) {
+        let Self {
+            streams, layers, ..
+        } = self;
+        let stream = streams.get(usize::from(arrival.stream));
+        let dependency = stream.and_then(|stream| Some(&stream.as_ref()?.dependency));
+        if layers.scheme() == Scheme::Svc {
+            for spatial in 0..Layer::SPATIAL_MAX {
+                let size = dependency.and_then(|dependency| dependency.resolution(spatial));
+                if let Some(size) = size.or_else(|| vp9_size(arrival, spatial)) {
+                    layers.on_size(spatial, size);
+                }
+            }
+            return;
+        }
+        let declared = descriptor::resolution(arrival.codec, arrival.payload.as_slice());
+        let size = declared.or_else(|| dependency?.resolution(0));
+        if let Some(size) = size {
+            layers.on_size(arrival.stream, size);
+        }
+    }
+
+    /// Follows a change of codec; whether there was one.
+    fn set_codec(&mut self, arrival: &Arrival) -> bool {
+        let scalable = matches!(arrival.codec, Codec::Vp9 | Codec::Av1);
+        let scheme = match scalable && !arrival.simulcast {
+            true => Scheme::Svc,
+            false => Scheme::Simulcast,
+        };
+        let known = self.codec == Some(arrival.codec) && self.layers.scheme() == scheme;
+        if known {
+            return false;
+        }
+        self.codec = Some(arrival.codec);
+        self.layers.set_scheme(scheme);
+        self.layers.clear();
+        for subscription in &mut self.subscriptions {
+            subscription.forwarder.set_scheme(scheme);
+        }
+        true
+    }
+
+    /// The stream of a packet, made anew when its publisher starts over.
+    fn stream_of(
+        &mut self,
+        arrival: &Arrival,
+        next_source: &mut u32,
+    ) -> Result<&mut Stream, DropReason> {
+        let place = self
+            .streams
+            .get_mut(usize::from(arrival.stream))
+            .ok_or(DropReason::BadPayload)?;
+        let same = place
+            .as_ref()
+            .is_some_and(|known| known.ssrc == arrival.ssrc && known.codec == arrival.codec);
+        if !same {
+            *next_source = next_source.wrapping_add(1);
+            *place = Some(Box::new(Stream::new(arrival, *next_source)));
+            for subscription in &mut self.subscriptions {
+                let current = subscription.forwarder.current();
+                let shown = current.is_some_and(|layer| layer.spatial == arrival.stream);
+                if shown || self.layers.scheme() == Scheme::Svc {
+                    subscription.forwarder.restart();
+                }
+            }
+        }
+        let stream = place.as_deref_mut().ok_or(DropReason::BadPayload)?;
+        stream.red = arrival.red;
+        stream.index = arrival.index;
+        Ok(stream)
+    }
+
+    /// Stops or resumes; whether that is a change.
+    pub(crate) fn set_muted(&mut self, now: Instant, muted: bool) -> bool {
+        if self.muted == muted {
+            return false;
+        }
+        self.muted = muted;
+        self.liveness.excuse(now);
+        self.loudness.silence();
+        for subscription in &mut self.subscriptions {
+            subscription.forwarder.restart();
+        }
+        for requests in &mut self.keyframes {
+            requests.forget();
+        }
+        true
+    }
+
+    /// Nothing comes any more for now: what shows it waits for a fresh start.
+    pub(crate) fn stop(&mut self) {
+        self.layers.clear();
+        self.loudness.silence();
+        self.streams = [const { None }; STREAMS];
+        for subscription in &mut self.subscriptions {
+            subscription.forwarder.restart();
+        }
+    }
+}
+
+/// The size of a spatial layer as a VP9 scalability structure lists it.
+fn vp9_size(arrival: &Arrival, spatial: u8) -> Option<descriptor::Resolution> {
+    if arrival.codec != Codec::Vp9 {
+        return None;
+    }
+    let parsed = descriptor::vp9::Vp9Descriptor::parse(arrival.payload.as_slice())?;
+    parsed.resolutions.get(usize::from(spatial)).copied()
+}
+
+fn inspect(stream: &mut Stream, arrival: &Arrival) -> Option<FrameInfo> {
+    let extension = arrival.extensions.dependency_descriptor.as_ref();
+    let dependency = extension.and_then(|bytes| stream.dependency.read(bytes));
+    descriptor::inspect(
+        arrival.codec,
+        arrival.payload.as_slice(),
+        arrival.marker,
+        dependency.as_ref(),
+    )
+}
+
+/// Header extensions that pass. The dependency descriptor passes with AV1 alone: its frame number
+/// follows the rewriting there, while VP8 and VP9 carry the numbers that count in their payload.
+fn pass_through(arrival: &Arrival) -> PassThrough {
+    let mut passed = PassThrough::from(&arrival.extensions);
+    if arrival.codec != Codec::Av1 {
+        passed.dependency_descriptor.clear();
+    }
+    passed
+}
+
+#[cfg(test)]
+mod tests;
