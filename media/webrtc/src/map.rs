@@ -166,10 +166,6 @@ impl StreamMap {
         lines.find(|line| line.mid == mid && line.client.sends)
     }
 
-    pub(crate) fn lines(&self) -> &[Line] {
-        &self.lines
-    }
-
     /// What a source carries, if it is known.
     pub(crate) fn binding(&self, ssrc: u32) -> Option<Binding> {
         let found = self.sources.binary_search_by_key(&ssrc, |source| source.0);
@@ -184,6 +180,9 @@ impl StreamMap {
         usage: PayloadUse,
         extensions: &Extensions,
     ) -> Result<Binding, DropReason> {
+        if usage == PayloadUse::Unknown {
+            return Err(DropReason::UnknownStream);
+        }
         let binding = self.explain(usage, extensions);
         let binding = binding.ok_or(DropReason::UnknownStream)?;
         self.insert(ssrc, binding)

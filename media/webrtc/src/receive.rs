@@ -45,7 +45,6 @@ pub(crate) struct Receiver {
     pub(crate) meter: Meter,
     pub(crate) repaired: u64,
     pub(crate) keyframe_requests: u64,
-    pub(crate) feedback_at: Option<Instant>,
 }
 
 /// A packet that was opened, before anything is known of its stream.

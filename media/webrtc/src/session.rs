@@ -107,10 +107,6 @@ impl Session {
         &self.credentials.ufrag
     }
 
-    pub(crate) fn credentials(&self) -> &IceCreds {
-        &self.credentials
-    }
-
     /// Applies an offer and returns str0m's answer. `restart`: the offer has other ICE credentials
     /// than the one before, so ours change too (RFC 8839, section 4.4.1.1.1).
     pub(crate) fn accept_offer(
@@ -187,10 +183,6 @@ impl Session {
     /// The keys, once the handshake is through.
     pub(crate) fn keys(&self) -> Option<&SessionKeys> {
         self.keys.get()
-    }
-
-    pub(crate) fn has_ended(&self) -> bool {
-        self.phase == SessionPhase::Ended
     }
 
     /// Sends a data message; `false` if the channel is not open or full.

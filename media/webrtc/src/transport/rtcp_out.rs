@@ -53,6 +53,7 @@ impl RtcpWriter {
 
     pub(super) fn start(&mut self, now: Instant) {
         self.reports_at = Some(now + REPORT_INTERVAL);
+        self.feedback_at = Some(now);
     }
 
     /// A buffer for opening, to be given back.

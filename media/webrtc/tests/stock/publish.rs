@@ -1,0 +1,222 @@
+//! Client to server.
+
+use std::time::Duration;
+
+use media_types::{Codec, NtpTime};
+use media_webrtc::{DropReason, StreamIndex, TransportEvent};
+use str0m::Event;
+use str0m::format::Codec as Str0mCodec;
+use str0m::media::{Direction, KeyframeRequestKind, MediaKind, Mid};
+
+use crate::media::{client_pt, client_sends, ms, payload};
+use crate::support::scripted::SCRIPTED;
+use crate::support::{Pair, Way, client_config, mid};
+
+fn publish_video(pair: &mut Pair) -> Mid {
+    let (mid, _) = pair
+        .negotiate(|api| api.add_media(MediaKind::Video, Direction::SendOnly, None, None, None));
+    pair.connect();
+    mid
+}
+
+/// Sends `count` packets, one every 10 ms, and checks that they came as they were sent.
+fn exchange(pair: &mut Pair, video: Mid, count: u64) {
+    let pt = client_pt(pair, Str0mCodec::Vp8);
+    for sequence in 100..100 + count {
+        client_sends(pair, video, pt, sequence);
+        pair.run(ms(10));
+    }
+    pair.run(ms(100));
+    assert!(pair.drops.is_empty(), "{:?}", pair.drops);
+    assert_eq!(u64::try_from(pair.incoming.len()).unwrap(), count);
+    let first = pair.incoming[0].sequence;
+    for (sequence, packet) in (100..).zip(&pair.incoming) {
+        assert_eq!(packet.payload.as_slice(), payload(sequence, 900));
+        assert_eq!(packet.sequence - first, sequence - 100);
+        assert_eq!(u64::from(packet.timestamp), sequence * 3_000);
+        assert!(packet.marker && !packet.repaired && !packet.red);
+        assert_eq!((packet.codec, packet.mid), (Codec::Vp8, mid(video)));
+        assert_eq!(
+            (packet.stream, packet.rid, packet.spatial),
+            (StreamIndex(0), None, 0)
+        );
+    }
+}
+
+#[test]
+fn packets_arrive_as_they_were_sent() {
+    let mut pair = Pair::new();
+    let video = publish_video(&mut pair);
+    exchange(&mut pair, video, 200);
+    let figures = pair.server.figures(pair.now);
+    assert_eq!(figures.streams[0].packets, 200);
+    assert_eq!(figures.streams[0].lost, 0);
+    assert!(figures.rate_in.bps() > 500_000);
+}
+
+#[test]
+fn every_profile_opens() {
+    for profile in [1, 7, 8] {
+        SCRIPTED.choose(profile);
+        let mut provider = str0m::crypto::from_feature_flags();
+        provider.dtls_provider = &SCRIPTED;
+        let client = client_config().set_crypto_provider(provider.into());
+        let mut pair = Pair::with(client, |config| config.dtls = &SCRIPTED);
+        let video = publish_video(&mut pair);
+        exchange(&mut pair, video, 30);
+    }
+}
+
+#[test]
+fn the_client_hears_how_its_packets_fare() {
+    let mut pair = Pair::with(client_config().enable_bwe(Some(1_000_000.into())), |_| {});
+    let video = publish_video(&mut pair);
+    exchange(&mut pair, video, 300);
+    // Feedback comes every 50 ms, and reports each second: the client's own figures know.
+    let estimated = pair
+        .client_events
+        .iter()
+        .any(|event| matches!(event, Event::EgressBitrateEstimate(_)));
+    assert!(estimated);
+    let feedback = pair
+        .down
+        .iter()
+        .filter(|bytes| matches!(bytes[..2], [0x80..=0xbf, 201]));
+    assert!(feedback.count() >= 55);
+}
+
+#[test]
+fn what_is_lost_is_asked_for_and_comes_again() {
+    let mut pair = Pair::new();
+    let video = publish_video(&mut pair);
+    let pt = client_pt(&pair, Str0mCodec::Vp8);
+    let mut media = 0;
+    pair.loss = Box::new(move |way, bytes| {
+        let is_media = way == Way::Up && bytes[0] >= 128 && bytes[1] & 0x7f == *pt;
+        media += u64::from(is_media);
+        is_media && media % 10 == 5
+    });
+    for sequence in 0..200 {
+        client_sends(&mut pair, video, pt, sequence);
+        pair.run(ms(10));
+    }
+    pair.run(ms(300));
+    let mut numbers: Vec<_> = pair.incoming.iter().map(|packet| packet.sequence).collect();
+    numbers.sort_unstable();
+    numbers.dedup();
+    assert_eq!((numbers.len(), pair.incoming.len()), (200, 200));
+    let repaired = pair.incoming.iter().filter(|packet| packet.repaired);
+    let first = pair.incoming[0].sequence;
+    let mut count = 0;
+    for packet in repaired {
+        assert_eq!(
+            packet.payload.as_slice(),
+            payload(packet.sequence - first, 900)
+        );
+        assert_eq!(packet.ssrc, pair.incoming[0].ssrc);
+        count += 1;
+    }
+    assert_eq!(count, 20);
+    assert_eq!(pair.server.figures(pair.now).repaired_in, 20);
+    assert!(pair.drops.is_empty(), "{:?}", pair.drops);
+    let loss = pair.server.figures(pair.now).loss_in;
+    assert!((0.05..0.2).contains(&loss), "{loss}");
+}
+
+#[test]
+fn a_long_hole_needs_a_keyframe_and_asking_reaches_the_client() {
+    let mut pair = Pair::new();
+    let video = publish_video(&mut pair);
+    let pt = client_pt(&pair, Str0mCodec::Vp8);
+    client_sends(&mut pair, video, pt, 0);
+    pair.run(ms(50));
+    client_sends(&mut pair, video, pt, 1_000);
+    pair.run(ms(50));
+    let stream = StreamIndex(0);
+    assert!(
+        pair.server_events
+            .contains(&TransportEvent::NeedKeyframe { stream })
+    );
+    pair.server.request_keyframe(pair.now, stream);
+    pair.run(ms(50));
+    let asked = pair.client_events.iter().any(|event| match event {
+        Event::KeyframeRequest(request) => {
+            request.mid == video && request.kind == KeyframeRequestKind::Pli
+        }
+        _ => false,
+    });
+    assert!(asked);
+    assert_eq!(pair.server.figures(pair.now).keyframe_requests_out, 1);
+}
+
+#[test]
+fn the_publishers_clock_is_told() {
+    let mut pair = Pair::new();
+    let video = publish_video(&mut pair);
+    exchange(&mut pair, video, 250);
+    let told = pair.server_event(|event| match event {
+        TransportEvent::SenderReport { stream, ntp, rtp } => Some((*stream, *ntp, *rtp)),
+        _ => None,
+    });
+    let (stream, ntp, rtp) = told.unwrap();
+    assert_eq!(stream, StreamIndex(0));
+    assert!(ntp > NtpTime(0) && rtp > 0);
+}
+
+#[test]
+fn rollover_and_replay_are_handled() {
+    let mut pair = Pair::new();
+    let video = publish_video(&mut pair);
+    let pt = client_pt(&pair, Str0mCodec::Vp8);
+    let kept = std::rc::Rc::new(std::cell::RefCell::new(Vec::new()));
+    let tap = std::rc::Rc::clone(&kept);
+    pair.loss = Box::new(move |way, bytes| {
+        if way == Way::Up && bytes[0] >= 128 && bytes[1] & 0x7f == *pt {
+            tap.borrow_mut().push(bytes.to_vec());
+        }
+        false
+    });
+    for sequence in 65_500..65_600 {
+        client_sends(&mut pair, video, pt, sequence);
+        pair.run(ms(5));
+    }
+    pair.run(ms(50));
+    assert_eq!(pair.incoming.len(), 100);
+    let span = pair.incoming[99].sequence - pair.incoming[0].sequence;
+    assert_eq!(span, 99);
+    assert!(pair.drops.is_empty());
+    let address = pair.client_addr;
+    let mut forged = kept.borrow()[99].clone();
+    pair.to_server(address, &forged);
+    assert_eq!(pair.drops, [DropReason::Replayed]);
+    let last = forged.len() - 1;
+    forged[last] ^= 1;
+    forged[3] ^= 0x40;
+    pair.to_server(address, &forged);
+    assert_eq!(pair.drops[1], DropReason::Authentication);
+    assert_eq!(pair.incoming.len(), 100);
+}
+
+#[test]
+fn media_moves_with_the_client_to_another_address() {
+    let mut pair = Pair::new();
+    let video = publish_video(&mut pair);
+    let pt = client_pt(&pair, Str0mCodec::Vp8);
+    client_sends(&mut pair, video, pt, 1);
+    pair.run(ms(100));
+    let new = ([10, 0, 0, 9], 6_000).into();
+    pair.client_addr = new;
+    for sequence in 2..900 {
+        client_sends(&mut pair, video, pt, sequence);
+        pair.run(ms(10));
+    }
+    // A check from there proves the address, and nominates it.
+    assert_eq!(pair.server.path().unwrap().remote, new);
+    let told = pair.server_event(|event| match event {
+        TransportEvent::PathChanged(path) => Some(path.remote),
+        _ => None,
+    });
+    assert_eq!(told, Some(new));
+    pair.run(Duration::from_secs(20));
+    assert!(pair.server.is_connected());
+}
