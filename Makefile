@@ -1,0 +1,96 @@
+# One target for every chore. `make run` and `make test` need nothing but a Rust toolchain and apt.
+SHELL := /bin/sh
+.DEFAULT_GOAL := help
+.PHONY: help run test lint sim fuzz bench docs release web sdk interop \
+	test-rust test-js setup-build setup-test setup-lint lint-rust lint-js
+
+# What `setup.sh` puts beside the tree comes first, so that an old node of the system is not used.
+export PATH := $(CURDIR)/.tools/node_modules/node/bin:$(PATH)
+
+# Extra words for the server, such as ARGS=--lan.
+ARGS ?=
+# A seed for `make sim`, a target for `make fuzz`.
+SEED ?=
+T ?=
+
+SDK := signaling/js
+WEB := server/web/app
+INTEROP := loadtest/interop
+# Crates with benches.
+BENCHED := media-rtp media-bwe media-core
+
+help: ## what there is
+	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 10
+
+run: setup-build web ## build everything and start a server for development
+	cargo build --release --locked -p troupe
+	exec ./target/release/troupe serve --dev $(ARGS)
+
+test: setup-test sdk web test-rust test-js interop ## everything, real browsers included
+
+# In debug, since assertions are half of the tests.
+test-rust:
+	cargo build --locked -p troupe
+	if cargo nextest --version >/dev/null 2>&1; \
+	then cargo nextest run --workspace --locked; \
+	else cargo test --workspace --locked --lib --bins --tests; fi
+	cargo test --workspace --locked --doc --quiet
+
+test-js: sdk
+	cd $(SDK) && npm test
+	if [ -f $(WEB)/package.json ]; then cd $(WEB) && npm test --if-present; fi
+
+interop: sdk
+	if [ -f $(INTEROP)/package.json ]; then \
+	  cargo build --locked -p troupe && cd $(INTEROP) && npm ci --no-fund --no-audit && npm test; \
+	fi
+
+lint: setup-lint lint-rust lint-js ## formatters, clippy, cargo deny, tsc, ESLint
+
+lint-rust: web
+	cargo fmt --all --check
+	cargo clippy --workspace --all-targets --locked -- -D warnings
+	cargo deny --config .cargo/deny.toml check bans licenses sources
+	server/advisories.sh
+	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --locked --quiet
+
+lint-js: sdk
+	cd $(SDK) && npm run check && npm run lint
+	if [ -f $(WEB)/package.json ]; then cd $(WEB) && npm run lint --if-present; fi
+	if [ -f $(INTEROP)/package.json ]; then \
+	  cd $(INTEROP) && npm ci --no-fund --no-audit && npm run lint; fi
+
+sim: ## whole rooms in virtual time; SEED=7 for one seed
+	TROUPE_SEED=$(SEED) cargo test --locked -p sim --tests -- --nocapture
+
+fuzz: ## grow the corpus of one parser, as T=rtp_header; needs nightly and cargo-fuzz
+	@[ -n "$(T)" ] || { echo "name a target: make fuzz T=rtp_header" >&2; exit 1; }
+	cd loadtest/fuzz/libfuzzer && TROUPE_FUZZ_TARGET=$(T) \
+	  cargo +nightly fuzz run --fuzz-dir . any ../corpus/$(T) -- -max_total_time=300
+
+bench: ## criterion benches of the packet path
+	for crate in $(BENCHED); do cargo bench --locked -p $$crate || exit 1; done
+
+docs: ## the crates' documentation
+	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --locked
+	@echo "open $(CURDIR)/target/doc/troupe_server/index.html"
+
+release: setup-build web ## the binary as it ships
+	cargo build --release --locked -p troupe
+	@ls -l target/release/troupe
+
+sdk: setup-build ## the TypeScript client
+	cd $(SDK) && npm ci --no-fund --no-audit && npm run build
+
+web: sdk ## the web app that the binary embeds
+	if [ -f $(WEB)/package.json ]; then \
+	  cd $(WEB) && npm ci --no-fund --no-audit && npm run build; fi
+
+setup-build:
+	@server/setup.sh build
+
+setup-test: setup-build
+	@server/setup.sh test
+
+setup-lint: setup-build
+	@server/setup.sh lint

@@ -1,0 +1,82 @@
+//! Every bound of threads, queues and connections, each with its reason.
+
+use std::time::Duration;
+
+/// Commands that may wait for a shard; beyond it the sender marks its entity dirty and reconciles.
+pub const COMMANDS_MAX: usize = 4_096;
+/// Reports that may wait for the control threads. When they are full the shard keeps its events,
+/// where a newer one replaces an older, and takes no commands, so that answers have a place.
+pub const REPORTS_MAX: usize = 4_096;
+/// Packets that may wait between two shards; the lane is lossy by design.
+pub const RELAY_MAX: usize = 1_024;
+/// Frames of ICE-TCP that may wait for a shard, over all connections.
+pub const STREAM_INPUTS_MAX: usize = 1_024;
+
+/// Commands a turn.
+pub const COMMANDS_PER_TURN: usize = 64;
+/// Datagrams a turn, and as many frames of ICE-TCP.
+pub const DATAGRAMS_PER_TURN: usize = 256;
+/// Relayed packets a turn, each way.
+pub const RELAYS_PER_TURN: usize = 256;
+/// Send arenas filled and emptied a turn.
+pub const ARENAS_PER_TURN: usize = 4;
+/// Reports drained before the control thread lets others run.
+pub const REPORTS_PER_DRAIN: usize = 256;
+
+/// Bytes of one send arena: small enough to stay in a core's second cache, large enough for the
+/// packets of one keyframe to a few hundred subscribers.
+pub const ARENA_BYTES: usize = 512 * 1_024;
+/// How long a batch may wait for the socket before what is left of it is dropped: later than the
+/// pacer's own budget the packets would only deepen the queue.
+pub const SEND_BLOCKED_MAX: Duration = Duration::from_millis(20);
+/// Kernel buffers asked for, each way; Linux grants what `net.core.{r,w}mem_max` allows.
+pub const SOCKET_BUFFER_BYTES: usize = 4 * 1_024 * 1_024;
+/// Messages of one batched receive.
+pub const RECEIVE_BATCH: usize = 32;
+/// Bytes of one receive buffer: 64 coalesced datagrams of an Ethernet frame, cut to what UDP holds.
+pub const RECEIVE_BUFFER_BYTES: usize = 65_536;
+/// Segmented sends refused one after the other until the kernel is taken at its word.
+pub const SEGMENTATION_REFUSALS_MAX: u32 = 8;
+
+/// How long a shard sleeps at most: figures are due each second.
+pub const SLEEP_MAX: Duration = Duration::from_secs(1);
+/// How long a shard sleeps at most while events wait for room.
+pub const SLEEP_BACKLOG: Duration = Duration::from_millis(5);
+/// Between two rounds of a thread's figures.
+pub const FIGURES_PERIOD: Duration = Duration::from_secs(1);
+/// Restarts of a shard's thread within [`SHARD_RESTART_WINDOW`] before the worker gives up.
+pub const SHARD_RESTARTS_MAX: u32 = 3;
+/// The window of [`SHARD_RESTARTS_MAX`].
+pub const SHARD_RESTART_WINDOW: Duration = Duration::from_secs(60);
+
+/// The largest frame of ICE-TCP: a datagram of an Ethernet frame, with room for what some stacks
+/// send as one DTLS flight.
+pub const FRAME_BYTES_MAX: usize = 2_048;
+/// Bytes that may wait towards one ICE-TCP client: a keyframe and a second of a video track.
+pub const STREAM_OUT_BYTES_MAX: usize = 256 * 1_024;
+/// How long an ICE-TCP client may take nothing at all of what waits for it.
+pub const STREAM_STUCK_MAX: Duration = Duration::from_secs(5);
+/// Frames of one ICE-TCP connection that may be on their way to its shard; it is not read
+/// meanwhile, so that one client does not take the others' place in the queue.
+pub const STREAM_IN_FLIGHT_MAX: u32 = 64;
+/// How long a connection waits when its shard's queue has no room.
+pub const STREAM_RETRY: Duration = Duration::from_millis(2);
+/// ICE-TCP connections at once.
+pub const STREAMS_MAX: usize = 4_096;
+/// ICE-TCP connections of one address that have not proven themselves by ICE.
+pub const STREAMS_UNPROVEN_PER_ADDRESS_MAX: usize = 16;
+/// How long the first STUN request may take.
+pub const STREAM_FIRST_STUN_MAX: Duration = Duration::from_secs(10);
+/// How long ICE may take after that.
+pub const STREAM_ICE_MAX: Duration = Duration::from_secs(30);
+/// A connection on which nothing came for this long is closed; consent checks come every 5 s
+/// (RFC 7675).
+pub const STREAM_SILENT_MAX: Duration = Duration::from_secs(45);
+
+/// Host candidates of each protocol that are announced: a machine with more interfaces than this
+/// sets `webrtc.public_addresses`.
+pub const ADDRESSES_MAX: usize = 8;
+
+const _: () = assert!(COMMANDS_PER_TURN < REPORTS_MAX);
+const _: () = assert!(FRAME_BYTES_MAX + 2 < STREAM_OUT_BYTES_MAX);
+const _: () = assert!(RECEIVE_BUFFER_BYTES >= 65_535);

@@ -1,0 +1,71 @@
+//! What the thread needs of a shard. The packet core is the one implementation that ships; tests of
+//! the loop bring smaller ones.
+
+use std::time::Instant;
+
+use media_contract::{Command, Event};
+use media_types::ShardId;
+use media_webrtc::{Path, TransmitBatch};
+
+/// A state machine that a shard's thread drives.
+pub(crate) trait Logic {
+    /// What it sends to other shards.
+    type Relay: Send + 'static;
+
+    fn handle_command(&mut self, now: Instant, command: Command);
+    fn handle_datagram(&mut self, now: Instant, path: Path, datagram: &mut [u8]);
+    fn handle_path_closed(&mut self, now: Instant, path: Path);
+    fn handle_relay(&mut self, now: Instant, from: ShardId, message: Self::Relay);
+    fn handle_timeout(&mut self, now: Instant);
+    /// Whether more is waiting than fitted.
+    fn poll_transmit(&mut self, now: Instant, out: &mut TransmitBatch) -> bool;
+    fn poll_relay(&mut self) -> Option<(ShardId, Self::Relay)>;
+    fn poll_event(&mut self) -> Option<Event>;
+    fn poll_timeout(&self) -> Option<Instant>;
+    /// Transports now.
+    fn transports(&self, now: Instant) -> u32;
+}
+
+impl Logic for media_core::Shard {
+    type Relay = media_core::RelayMessage;
+
+    fn handle_command(&mut self, now: Instant, command: Command) {
+        Self::handle_command(self, now, command);
+    }
+
+    fn handle_datagram(&mut self, now: Instant, path: Path, datagram: &mut [u8]) {
+        Self::handle_datagram(self, now, path, datagram);
+    }
+
+    fn handle_path_closed(&mut self, now: Instant, path: Path) {
+        Self::handle_path_closed(self, now, path);
+    }
+
+    fn handle_relay(&mut self, now: Instant, from: ShardId, message: Self::Relay) {
+        Self::handle_relay(self, now, from, message);
+    }
+
+    fn handle_timeout(&mut self, now: Instant) {
+        Self::handle_timeout(self, now);
+    }
+
+    fn poll_transmit(&mut self, now: Instant, out: &mut TransmitBatch) -> bool {
+        Self::poll_transmit(self, now, out)
+    }
+
+    fn poll_relay(&mut self) -> Option<(ShardId, Self::Relay)> {
+        Self::poll_relay(self)
+    }
+
+    fn poll_event(&mut self) -> Option<Event> {
+        Self::poll_event(self)
+    }
+
+    fn poll_timeout(&self) -> Option<Instant> {
+        Self::poll_timeout(self)
+    }
+
+    fn transports(&self, now: Instant) -> u32 {
+        self.figures(now).transports
+    }
+}
