@@ -1,0 +1,62 @@
+//! Every bound of the actors, each with its reason.
+
+use std::time::Duration;
+
+/// Letters in a peer's box: a second of a lively room.
+pub const PEER_BOX: usize = 128;
+/// Requests of one client that may wait in its peer's box; the gateway stops reading beyond.
+pub const PEER_REQUESTS: usize = 64;
+/// Letters in a room's box: everybody may leave at once.
+pub const ROOM_BOX: usize = 1_024;
+/// Letters in a supervisor's box: it starts and buries, no more.
+pub const SUPERVISOR_BOX: usize = 1_024;
+/// Letters that a restarted room puts aside until it knows who lives.
+pub const DEFERRED_MAX: usize = ROOM_BOX;
+/// How long a restarted room waits for its children to answer the roll-call.
+pub const ROLL_CALL: Duration = Duration::from_millis(500);
+
+/// How long a join may take inside, the store included.
+pub const JOIN_DEADLINE: Duration = Duration::from_secs(5);
+/// How long the store may take to answer a claim.
+pub const CLAIM_DEADLINE: Duration = Duration::from_secs(3);
+/// How long any other question may take.
+pub const ASK_DEADLINE: Duration = Duration::from_secs(2);
+/// How long a shard may take to answer an offer.
+pub const OFFER_DEADLINE: Duration = Duration::from_secs(5);
+/// Offers of one peer that may wait for their answers: a client waits for each before the next.
+pub const OFFERS_MAX: usize = 4;
+/// When what a full queue refused is tried again.
+pub const RECONCILE_AFTER: Duration = Duration::from_millis(250);
+/// How long a WHIP or WHEP session may take until its media path stands.
+pub const CONNECT_DEADLINE: Duration = Duration::from_secs(30);
+
+/// Requests that a client may send at once, and then per second: a human clicks, a page subscribes.
+pub const REQUESTS_BURST: u32 = 200;
+/// Requests a second once the burst is used.
+pub const REQUESTS_PER_SECOND: u32 = 50;
+/// Chat messages and sends at once: everybody in the room gets each of them.
+pub const TALK_BURST: u32 = 50;
+/// Chat messages and sends a second once the burst is used.
+pub const TALK_PER_SECOND: u32 = 20;
+/// Kinds of reactions in one second; further kinds wait for nobody and are dropped.
+pub const REACTION_KINDS_MAX: usize = 64;
+
+/// Between two notices of the size of the audience.
+pub const AUDIENCE_PERIOD: Duration = Duration::from_secs(1);
+/// Between two notices of reactions.
+pub const REACTIONS_PERIOD: Duration = Duration::from_secs(1);
+/// Between two notices of one peer's quality.
+pub const QUALITY_PERIOD: Duration = Duration::from_secs(2);
+/// A change of quality that is worth telling.
+pub const QUALITY_STEP: f64 = 0.1;
+/// Tracks of one peer: camera, screen, both sounds, and their backups.
+pub const TRACKS_PER_PEER: usize = 16;
+
+/// Crashes of a peer's transport within [`TRANSPORT_CRASH_WINDOW`] after which it is removed.
+pub const TRANSPORT_CRASHES: usize = 2;
+/// The window for them.
+pub const TRANSPORT_CRASH_WINDOW: Duration = Duration::from_secs(60);
+
+const _: () = assert!(PEER_REQUESTS < PEER_BOX);
+const _: () = assert!(CLAIM_DEADLINE.as_millis() < JOIN_DEADLINE.as_millis());
+const _: () = assert!(RECONCILE_AFTER.as_millis() <= ROLL_CALL.as_millis());

@@ -1,0 +1,53 @@
+//! Names of the metrics of the actors, and the observer that counts them.
+
+use supervision::{Exit, Observer};
+
+/// Behaviours that failed and were replaced, by actor.
+pub const ACTOR_RESTARTS: &str = "troupe_actor_restarts_total";
+/// Actors that were given up, by actor.
+pub const ACTOR_FAILURES: &str = "troupe_actor_failures_total";
+/// Letters that a taken letter found in its box, by actor.
+pub const ACTOR_MAILBOX_DEPTH: &str = "troupe_actor_mailbox_depth";
+/// Events of a shard that found a full box and will be reconciled.
+pub const ACTOR_EVENTS_REFUSED: &str = "troupe_actor_events_refused_total";
+/// Rooms that are open.
+pub const ROOMS: &str = "troupe_actor_rooms";
+/// Peers that are in a room, by how they came.
+pub const PEERS: &str = "troupe_actor_peers";
+/// Joins, by outcome.
+pub const JOINS: &str = "troupe_signaling_joins_total";
+
+/// Every name with its help text.
+pub const DESCRIPTIONS: &[(&str, &str)] = &[
+    (ACTOR_RESTARTS, "Behaviours that failed and were replaced"),
+    (ACTOR_FAILURES, "Actors whose restart policy was spent"),
+    (ACTOR_MAILBOX_DEPTH, "Letters found in a mailbox"),
+    (
+        ACTOR_EVENTS_REFUSED,
+        "Shard events that found a full mailbox",
+    ),
+    (ROOMS, "Open rooms"),
+    (PEERS, "Peers in rooms"),
+    (JOINS, "Joins by outcome"),
+];
+
+/// Counts what hosts report.
+pub(crate) struct Counting;
+
+impl Observer for Counting {
+    fn restarted(&self, actor: &'static str) {
+        metrics::counter!(ACTOR_RESTARTS, "actor" => actor).increment(1);
+    }
+
+    fn exited(&self, actor: &'static str, exit: &Exit) {
+        if exit.is_failure() {
+            metrics::counter!(ACTOR_FAILURES, "actor" => actor).increment(1);
+        }
+    }
+
+    fn depth(&self, actor: &'static str, letters: usize) {
+        // A gauge that keeps its peak would need a reset; a histogram needs none.
+        let letters = u32::try_from(letters).unwrap_or(u32::MAX);
+        metrics::histogram!(ACTOR_MAILBOX_DEPTH, "actor" => actor).record(f64::from(letters));
+    }
+}

@@ -1,0 +1,103 @@
+//! A peer: one session of a client, its offers, its slots, its wishes.
+//!
+//! `state.rs` and its parts are pure; `actor.rs` carries their effects out.
+
+mod actor;
+mod bucket;
+mod negotiation;
+mod quality;
+mod requests;
+mod slots;
+mod state;
+mod subscriptions;
+
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+
+use media_contract::Event;
+use media_types::{PeerId, TrackId, TransportId};
+use signaling::client_message::OfferParams;
+use signaling::server_message::{ClosingParams, OfferResult, Reply as RpcReply};
+use signaling::view::CloseReason;
+use signaling::{ClientMessage, Outgoing, RequestId, RpcError, ServerMessage};
+use supervision::{Mailbox, Reply};
+
+pub(crate) use actor::Peer;
+
+use crate::room::actor::RoomSeed;
+use crate::room::{PeerRecord, RoomMessage, RoomView};
+use crate::session::{Outbox, SessionKind};
+
+/// Everything that a peer can be told.
+pub(crate) enum PeerMessage {
+    /// The room gives the record that the peer asked for, and what there is to see.
+    Load(Box<PeerRecord>, Arc<RoomView>),
+    /// Another connection speaks for the client from now on.
+    Attach {
+        outbox: Arc<dyn Outbox>,
+        attachment: u64,
+    },
+    /// The client wants something.
+    Request {
+        attachment: u64,
+        id: Option<RequestId>,
+        message: ClientMessage,
+    },
+    /// The client offers, by WHIP or WHEP.
+    Offer {
+        params: OfferParams,
+        reply: Reply<Result<OfferResult, RpcError>>,
+    },
+    /// The connection is gone.
+    SocketLost { attachment: u64 },
+    /// The client leaves, by `DELETE`.
+    Leave,
+    /// Something happened on the shard.
+    Event(Box<Event>),
+    /// What there is to see and hear has changed.
+    View(Arc<RoomView>),
+    /// For the client.
+    Notify(Arc<ServerMessage>),
+    /// The room's answer to a request that was passed on.
+    Answer(Option<RequestId>, Result<RpcReply, RpcError>),
+    /// Whether the client may publish.
+    MayPublish(bool),
+    /// The room asks how the peer is.
+    RollCall,
+    /// The room had more to say than the box holds.
+    Overrun(Arc<RoomView>),
+    /// The transport is gone, the client shall come back.
+    Rejoin(CloseReason),
+    /// An operator mutes a track, or all.
+    Mute(Option<TrackId>, bool),
+    /// The room sends the peer away.
+    Close(CloseReason),
+    /// The peer's timer.
+    Timer,
+    /// An injected fault.
+    Panic,
+}
+
+/// What one peer's lives are made from.
+pub(crate) struct PeerSeed {
+    pub(crate) room: Arc<RoomSeed>,
+    pub(crate) mailbox: Mailbox<RoomMessage>,
+    pub(crate) peer: PeerId,
+    pub(crate) transport: TransportId,
+    /// An event was refused by a full box.
+    pub(crate) missed: Arc<AtomicBool>,
+}
+
+/// Tells a client why its session ends, and closes its connection.
+pub(crate) fn say_goodbye(outbox: &Arc<dyn Outbox>, kind: &SessionKind, reason: CloseReason) {
+    if *kind == SessionKind::WebSocket {
+        let closing = ServerMessage::Closing(ClosingParams {
+            reason,
+            retry_after_ms: None,
+        });
+        if outbox.send(Outgoing::Notify(closing)).is_err() {
+            tracing::debug!("a client that does not read is closed without a word");
+        }
+    }
+    outbox.close(reason);
+}

@@ -1,0 +1,121 @@
+//! How well a peer's media arrives, and what `stats` says of it.
+
+use std::time::Duration;
+
+use media_contract::TransportFigures;
+use signaling::server_message::StatsResult;
+use signaling::view::{LayerStats, PublishedStats, QualityReason, SlotPhase, SubscribedStats};
+
+use super::state::{Effect, PeerState};
+
+/// One part in five lost makes a call unusable.
+const LOSS_UNUSABLE: f64 = 0.2;
+/// A round trip that nobody notices (ITU-T G.114 has 150 ms one way as its limit).
+const RTT_GOOD: Duration = Duration::from_millis(150);
+/// A round trip at which people talk over each other all the time.
+const RTT_BAD: Duration = Duration::from_millis(1_000);
+/// What a long way costs at most.
+const RTT_COST: f64 = 0.5;
+/// What a slot that the path cannot fill costs.
+const BANDWIDTH_COST: f64 = 0.3;
+/// Costs below this are not worth a reason.
+const WORTH_NAMING: f64 = 0.05;
+
+/// A score from 0 to 1, and what costs most of what is missing to 1.
+pub(crate) fn score(figures: &TransportFigures, starved: bool) -> (f64, QualityReason) {
+    let lost = f64::from(figures.loss_in.max(figures.loss_out));
+    let loss = (lost / LOSS_UNUSABLE).clamp(0.0, 1.0);
+    let rtt = figures.rtt.unwrap_or_default().saturating_sub(RTT_GOOD);
+    let span = RTT_BAD.saturating_sub(RTT_GOOD).as_secs_f64();
+    let latency = (rtt.as_secs_f64() / span).clamp(0.0, 1.0) * RTT_COST;
+    let bandwidth = if starved { BANDWIDTH_COST } else { 0.0 };
+    let costs = [
+        (loss, QualityReason::Loss),
+        (latency, QualityReason::Latency),
+        (bandwidth, QualityReason::Bandwidth),
+    ];
+    let total: f64 = costs.iter().map(|(cost, _)| cost).sum();
+    let worst = costs.into_iter().max_by(|(a, _), (b, _)| a.total_cmp(b));
+    let reason = match worst {
+        Some((cost, reason)) if cost >= WORTH_NAMING => reason,
+        _ => QualityReason::None,
+    };
+    ((1.0 - total).max(0.0), reason)
+}
+
+impl PeerState {
+    /// The shard's figures of the last second.
+    pub(super) fn take_figures(&mut self, figures: TransportFigures) {
+        let (score, reason) = score(&figures, self.is_starved());
+        self.figures = Some(figures);
+        self.effects.push(Effect::Quality(score, reason));
+    }
+
+    fn is_starved(&self) -> bool {
+        let mut shown = self.shown.values();
+        shown.any(|slot| slot.state == SlotPhase::Paused && slot.reason.is_some())
+    }
+
+    /// What the server sees of this peer.
+    pub(super) fn stats(&self) -> StatsResult {
+        let Some(figures) = &self.figures else {
+            return StatsResult {
+                quality: 1.0,
+                ..StatsResult::default()
+            };
+        };
+        let published = figures.tracks.iter().map(|track| PublishedStats {
+            track_id: track.track,
+            layers: vec![LayerStats {
+                rid: None,
+                spatial: 0,
+                active: track.rate.bps() > 0,
+                bps: track.rate.bps(),
+            }],
+            loss: f64::from(figures.loss_in),
+        });
+        let slots = figures.slots.iter().map(|slot| SubscribedStats {
+            mid: slot.mid,
+            track_id: Some(slot.track),
+            spatial: slot.layer.map(|layer| layer.spatial),
+            temporal: slot.layer.map(|layer| layer.temporal),
+            bps: slot.rate.bps(),
+        });
+        StatsResult {
+            estimate_bps: figures.estimate.bps(),
+            sent_bps: figures.rate_out.bps(),
+            received_bps: figures.rate_in.bps(),
+            rtt_ms: figures.rtt.map(|rtt| rtt.as_secs_f64() * 1_000.0),
+            loss: f64::from(figures.loss_out),
+            quality: score(figures, self.is_starved()).0,
+            published: published.collect(),
+            slots: slots.collect(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn figures(loss: f32, rtt_ms: u64) -> TransportFigures {
+        TransportFigures {
+            loss_out: loss,
+            rtt: Some(Duration::from_millis(rtt_ms)),
+            ..TransportFigures::default()
+        }
+    }
+
+    #[test]
+    fn the_score_falls_with_loss_and_delay_and_names_the_worst() {
+        assert_eq!(score(&figures(0.0, 40), false), (1.0, QualityReason::None));
+        let (lossy, reason) = score(&figures(0.1, 40), false);
+        assert!((lossy - 0.5).abs() < 1e-6);
+        assert_eq!(reason, QualityReason::Loss);
+        assert_eq!(score(&figures(0.5, 40), false).0, 0.0);
+        let (far, reason) = score(&figures(0.0, 5_000), false);
+        assert!((far - 0.5).abs() < 1e-6);
+        assert_eq!(reason, QualityReason::Latency);
+        assert_eq!(score(&figures(0.01, 40), true).1, QualityReason::Bandwidth);
+    }
+}

@@ -1,0 +1,202 @@
+//! What a client may ask, apart from offers and slots.
+
+use std::time::{Duration, Instant};
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use media_contract::Action;
+use media_types::TrackId;
+use serde_json::Value;
+use signaling::client_message::SendParams;
+use signaling::server_message::{Reply, TimeResult};
+use signaling::view::LeaveReason;
+use signaling::{Address, AdminRole, ClientMessage, ErrorType, Outgoing, RequestId, RpcError};
+
+use super::negotiation::Responder;
+use super::state::{Effect, PeerState, Phase, Purpose};
+use crate::room::Speech;
+
+/// Bytes of a data channel as the JSON value that `message` carries.
+pub(super) fn payload_of(bytes: &[u8]) -> Value {
+    let as_json = serde_json::from_slice(bytes).ok();
+    as_json.unwrap_or_else(|| serde_json::json!({ "base64": STANDARD.encode(bytes) }))
+}
+
+fn milliseconds(unix: Duration) -> f64 {
+    unix.as_secs_f64() * 1_000.0
+}
+
+impl PeerState {
+    /// Takes one request of the connection that speaks for the client; `unix` is the wall clock.
+    pub(crate) fn request(
+        &mut self,
+        now: Instant,
+        unix: Duration,
+        attachment: u64,
+        id: Option<RequestId>,
+        message: ClientMessage,
+    ) {
+        if attachment != self.record.attachment || self.phase == Phase::Closed {
+            return;
+        }
+        self.heard(now);
+        if let Err(wait) = self.requests.take(now) {
+            let error = RpcError::new(ErrorType::RateLimited).retry_after(wait);
+            self.respond(id, Err(error));
+            return;
+        }
+        match message {
+            ClientMessage::Join(_) => self.respond(id, Err(ErrorType::Conflict.into())),
+            ClientMessage::Ping(_) => self.respond(id, Ok(Reply::EMPTY)),
+            ClientMessage::Offer(params) => self.offer(now, params, Responder::Client(id)),
+            ClientMessage::Candidate(params) => {
+                self.candidate(params.candidate);
+                self.respond(id, Ok(Reply::EMPTY));
+            }
+            ClientMessage::Subscribe(params) => match self.subscribe(params) {
+                Ok((result, others)) => {
+                    self.respond(id, Ok(result.into()));
+                    self.tell_slots(others);
+                }
+                Err(error) => self.respond(id, Err(error)),
+            },
+            ClientMessage::Unpublish(params) => {
+                let done = self.unpublish(params.track_id);
+                self.respond(id, done);
+            }
+            ClientMessage::Mute(params) => {
+                let done = self.mute(params.track_id, params.muted);
+                self.respond(id, done);
+            }
+            ClientMessage::SetMetadata(params) => {
+                self.record.metadata = params.metadata;
+                self.present();
+                self.respond(id, Ok(Reply::EMPTY));
+            }
+            ClientMessage::Send(params) => self.send(now, id, params),
+            ClientMessage::Chat(params) => self.say(now, id, Speech::Chat(params.text)),
+            ClientMessage::React(params) => self.say(now, id, Speech::React(params.kind)),
+            ClientMessage::Time(params) => {
+                let result = TimeResult {
+                    t0: params.t0,
+                    t1: milliseconds(unix),
+                    t2: milliseconds(unix),
+                };
+                self.respond(id, Ok(result.into()));
+            }
+            ClientMessage::Stats(_) => {
+                let stats = self.stats();
+                self.respond(id, Ok(stats.into()));
+            }
+            ClientMessage::Leave(_) => {
+                self.respond(id, Ok(Reply::EMPTY));
+                self.leave(LeaveReason::Left);
+            }
+        }
+    }
+
+    pub(crate) fn respond(&mut self, id: Option<RequestId>, result: Result<Reply, RpcError>) {
+        if let Some(id) = id {
+            let answer = Box::new(Outgoing::answer(id, result));
+            self.effects.push(Effect::Send(answer));
+        }
+    }
+
+    fn candidate(&mut self, candidate: String) {
+        let open = self.record.media == crate::room::MediaPhase::Open;
+        if open && !candidate.is_empty() {
+            let transport = self.record.transport;
+            let add = Action::AddCandidate {
+                transport,
+                candidate,
+            };
+            self.command(Purpose::Other, add);
+        }
+    }
+
+    fn unpublish(&mut self, track: TrackId) -> Result<Reply, RpcError> {
+        let before = self.record.tracks.len();
+        self.record.tracks.retain(|own| own.track != track);
+        if self.record.tracks.len() == before {
+            return Err(ErrorType::NotFound.into());
+        }
+        self.command(Purpose::Other, Action::Unpublish { track });
+        self.present();
+        Ok(Reply::EMPTY)
+    }
+
+    fn mute(&mut self, track: TrackId, muted: bool) -> Result<Reply, RpcError> {
+        let own = self.record.tracks.iter_mut().find(|own| own.track == track);
+        let Some(own) = own else {
+            return Err(ErrorType::NotFound.into());
+        };
+        own.muted = muted;
+        self.command(Purpose::Other, Action::Mute { track, muted });
+        self.present();
+        Ok(Reply::EMPTY)
+    }
+
+    /// An operator mutes one track, or all.
+    pub(crate) fn mute_by_operator(&mut self, track: Option<TrackId>, muted: bool) {
+        let tracks = self.record.tracks.iter().map(|own| own.track);
+        let tracks: Vec<TrackId> = tracks
+            .filter(|own| track.is_none_or(|track| track == *own))
+            .collect();
+        for track in tracks {
+            if let Err(error) = self.mute(track, muted) {
+                tracing::debug!(%error, "a track was gone before it was muted");
+            }
+        }
+    }
+
+    fn may_talk(&mut self, now: Instant) -> Result<(), RpcError> {
+        if !self.record.grants.data {
+            return Err(ErrorType::Forbidden.into());
+        }
+        let taken = self.talk.take(now);
+        taken.map_err(|wait| RpcError::new(ErrorType::RateLimited).retry_after(wait))
+    }
+
+    fn say(&mut self, now: Instant, id: Option<RequestId>, speech: Speech) {
+        match self.may_talk(now) {
+            Ok(()) => self.effects.push(Effect::Say(id, speech)),
+            Err(error) => self.respond(id, Err(error)),
+        }
+    }
+
+    fn send(&mut self, now: Instant, id: Option<RequestId>, params: SendParams) {
+        if let Err(error) = self.may_talk(now) {
+            self.respond(id, Err(error));
+            return;
+        }
+        if let Address::OtherRoom(_) = params.to {
+            if self.record.grants.admits(AdminRole::Admin) {
+                let params = Box::new(params);
+                self.effects.push(Effect::SendElsewhere(id, params));
+            } else {
+                self.respond(id, Err(ErrorType::Forbidden.into()));
+            }
+            return;
+        }
+        let speech = Speech::Send {
+            to: params.to,
+            topic: params.topic,
+            payload: params.payload,
+        };
+        self.effects.push(Effect::Say(id, speech));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bytes_become_json_or_base64() {
+        assert_eq!(payload_of(br#"{"a":1}"#), serde_json::json!({"a": 1}));
+        assert_eq!(
+            payload_of(&[0xff, 0]),
+            serde_json::json!({"base64": "/wA="})
+        );
+    }
+}

@@ -1,0 +1,525 @@
+//! The pure part of a peer: its session's phases, its deadlines, and what the shard tells it.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use media_contract::{Action, Fact, LostReason, MediaLine, SlotState as Flow, Snapshot};
+use media_contract::{Subject, TransportFigures, Wish};
+use media_types::{Mid, TrackId};
+use signaling::server_message::MessageParams;
+use signaling::view::{CloseReason, LeaveReason, PeerState as Presence, QualityReason, SlotState};
+use signaling::{Address, Outgoing, RpcError, ServerMessage};
+
+use super::bucket::Bucket;
+use super::negotiation::{Held, PendingOffer};
+use super::slots::SlotBook;
+use crate::limits::{
+    RECONCILE_AFTER, REQUESTS_BURST, REQUESTS_PER_SECOND, TALK_BURST, TALK_PER_SECOND,
+};
+use crate::room::{MediaPhase, PeerRecord, RoomView, Speech};
+use crate::session::{Outbox, SessionKind};
+
+/// What a command was for, so that its answer is understood.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Purpose {
+    /// The offer of that number.
+    Offer(u64),
+    /// This slot.
+    Fill(Mid),
+    /// What exists.
+    Describe,
+    /// Nothing that its answer would change.
+    Other,
+}
+
+/// Something for the shell to do.
+pub(crate) enum Effect {
+    /// To the client.
+    Send(Box<Outgoing>),
+    /// To a connection, which is then closed.
+    Goodbye(Arc<dyn Outbox>, CloseReason),
+    /// To the shard.
+    Command(Purpose, Action),
+    /// The room hears how the peer is.
+    Present,
+    /// The room is asked whether the peer may publish.
+    WantPublish,
+    /// The room passes on what is said.
+    Say(Option<signaling::RequestId>, Speech),
+    /// A message for another room.
+    SendElsewhere(
+        Option<signaling::RequestId>,
+        Box<signaling::client_message::SendParams>,
+    ),
+    /// The room hears of the quality.
+    Quality(f64, QualityReason),
+    /// The room hears that the media path broke.
+    MediaLost(LostReason),
+    /// The answer to an offer by WHIP or WHEP.
+    AnswerOffer(
+        supervision::Reply<Result<signaling::server_message::OfferResult, RpcError>>,
+        Result<signaling::server_message::OfferResult, RpcError>,
+    ),
+    /// The room hears that the peer leaves; `None`: it knows.
+    End(Option<LeaveReason>),
+}
+
+/// Where the session stands (SPEC 4).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Phase {
+    /// The client was heard then.
+    Active { heard: Instant },
+    /// The client was lost then; everything stays for the resume window.
+    Zombie { since: Instant },
+    /// It is over.
+    Closed,
+}
+
+/// Times of a session.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Timings {
+    pub(crate) heartbeat_interval: Duration,
+    pub(crate) heartbeat_missed: u32,
+    pub(crate) resume_window: Duration,
+}
+
+pub(crate) struct PeerState {
+    pub(crate) record: PeerRecord,
+    pub(crate) phase: Phase,
+    timings: Timings,
+    pub(super) view: Arc<RoomView>,
+    /// Makes the ids of new tracks.
+    pub(super) new_track: Box<dyn FnMut() -> TrackId>,
+    pub(super) offers: BTreeMap<u64, PendingOffer>,
+    pub(super) offers_made: u64,
+    /// Answers that wait for the room's leave to publish.
+    pub(super) held: Vec<Held>,
+    pub(super) lines: Vec<MediaLine>,
+    pub(super) slots: SlotBook,
+    pub(super) wishes: BTreeMap<Mid, Wish>,
+    pub(super) shown: BTreeMap<Mid, SlotState>,
+    pub(super) figures: Option<TransportFigures>,
+    pub(super) requests: Bucket,
+    pub(super) talk: Bucket,
+    /// By then the media path must stand.
+    pub(super) connect_by: Option<Instant>,
+    /// Waiting for the shard to say what exists, after a restart.
+    settling: bool,
+    /// When to ask the shard what exists, since something was refused.
+    dirty_at: Option<Instant>,
+    pub(super) effects: Vec<Effect>,
+}
+
+impl PeerState {
+    /// A life from its record. One that has media asks the shard first what exists; until then
+    /// [`Self::is_settling`].
+    pub(crate) fn new(
+        now: Instant,
+        record: PeerRecord,
+        view: Arc<RoomView>,
+        timings: Timings,
+        new_track: Box<dyn FnMut() -> TrackId>,
+    ) -> Self {
+        let phase = match record.state {
+            Presence::Reconnecting => Phase::Zombie { since: now },
+            _ => Phase::Active { heard: now },
+        };
+        let settling = record.media == MediaPhase::Open;
+        let connects = record.kind != SessionKind::WebSocket && !settling;
+        let mut state = Self {
+            phase,
+            timings,
+            view,
+            new_track,
+            offers: BTreeMap::new(),
+            offers_made: 0,
+            held: Vec::new(),
+            lines: Vec::new(),
+            slots: SlotBook::default(),
+            wishes: BTreeMap::new(),
+            shown: BTreeMap::new(),
+            figures: None,
+            requests: Bucket::new(now, REQUESTS_BURST, REQUESTS_PER_SECOND),
+            talk: Bucket::new(now, TALK_BURST, TALK_PER_SECOND),
+            connect_by: connects.then(|| now + crate::limits::CONNECT_DEADLINE),
+            settling,
+            dirty_at: None,
+            effects: Vec::new(),
+            record,
+        };
+        if settling {
+            state.describe(now);
+        }
+        state
+    }
+
+    /// Whether requests must wait until the shard has said what exists.
+    pub(crate) fn is_settling(&self) -> bool {
+        self.settling && self.phase != Phase::Closed
+    }
+
+    pub(crate) fn take_effects(&mut self) -> Vec<Effect> {
+        std::mem::take(&mut self.effects)
+    }
+
+    pub(super) fn command(&mut self, purpose: Purpose, action: Action) {
+        self.effects.push(Effect::Command(purpose, action));
+    }
+
+    pub(super) fn present(&mut self) {
+        self.effects.push(Effect::Present);
+    }
+
+    pub(super) fn notify(&mut self, message: ServerMessage) {
+        let active = matches!(self.phase, Phase::Active { .. });
+        if active && self.record.kind == SessionKind::WebSocket {
+            let message = Box::new(Outgoing::Notify(message));
+            self.effects.push(Effect::Send(message));
+        }
+    }
+
+    /// When [`Self::handle_timeout`] wants to be called.
+    pub(crate) fn poll_timeout(&self) -> Option<Instant> {
+        let session = match self.phase {
+            Phase::Active { heard } => self.has_heartbeat().then(|| heard + self.patience()),
+            Phase::Zombie { since } => Some(since + self.timings.resume_window),
+            Phase::Closed => return None,
+        };
+        let offers = self.offers.values().map(|offer| offer.due).min();
+        [session, offers, self.connect_by, self.dirty_at]
+            .into_iter()
+            .flatten()
+            .min()
+    }
+
+    pub(crate) fn handle_timeout(&mut self, now: Instant) {
+        match self.phase {
+            Phase::Active { heard } if self.has_heartbeat() && now >= heard + self.patience() => {
+                self.goodbye(CloseReason::Timeout);
+                self.lose_client(now);
+            }
+            Phase::Zombie { since } if now >= since + self.timings.resume_window => {
+                self.leave(LeaveReason::Timeout);
+            }
+            Phase::Active { .. } | Phase::Zombie { .. } | Phase::Closed => {}
+        }
+        if self.connect_by.is_some_and(|by| now >= by) {
+            self.leave(LeaveReason::Timeout);
+        }
+        self.expire_offers(now);
+        if self.dirty_at.is_some_and(|at| now >= at) {
+            self.describe(now);
+        }
+    }
+
+    fn has_heartbeat(&self) -> bool {
+        self.record.kind == SessionKind::WebSocket
+    }
+
+    /// The missed pings, and half an interval for the network.
+    fn patience(&self) -> Duration {
+        let interval = self.timings.heartbeat_interval;
+        interval.saturating_mul(self.timings.heartbeat_missed) + interval / 2
+    }
+
+    /// The client was heard.
+    pub(crate) fn heard(&mut self, now: Instant) {
+        if let Phase::Active { heard } = &mut self.phase {
+            *heard = now;
+        }
+    }
+
+    /// The connection is gone. One that another has replaced is of no interest.
+    pub(crate) fn socket_lost(&mut self, now: Instant, attachment: u64) {
+        if attachment == self.record.attachment {
+            self.lose_client(now);
+        }
+    }
+
+    /// All resources stay for the resume window.
+    pub(crate) fn lose_client(&mut self, now: Instant) {
+        if !matches!(self.phase, Phase::Active { .. }) {
+            return;
+        }
+        if self.record.kind != SessionKind::WebSocket {
+            self.leave(LeaveReason::Timeout);
+            return;
+        }
+        self.phase = Phase::Zombie { since: now };
+        self.record.state = Presence::Reconnecting;
+        self.present();
+    }
+
+    /// A connection takes the session up.
+    pub(crate) fn attach(&mut self, now: Instant, outbox: Arc<dyn Outbox>, attachment: u64) {
+        if self.phase == Phase::Closed || attachment < self.record.attachment {
+            return;
+        }
+        if attachment > self.record.attachment && matches!(self.phase, Phase::Active { .. }) {
+            let earlier = Arc::clone(&self.record.outbox);
+            self.effects
+                .push(Effect::Goodbye(earlier, CloseReason::Replaced));
+        }
+        self.record.outbox = outbox;
+        self.record.attachment = attachment;
+        self.record.state = Presence::Active;
+        self.phase = Phase::Active { heard: now };
+        self.present();
+        self.tell_all_slots();
+    }
+
+    fn goodbye(&mut self, reason: CloseReason) {
+        let outbox = Arc::clone(&self.record.outbox);
+        self.effects.push(Effect::Goodbye(outbox, reason));
+    }
+
+    /// Something of the room for the client.
+    pub(crate) fn pass_on(&mut self, message: &ServerMessage) {
+        self.notify(message.clone());
+    }
+
+    /// The room asks how the peer is.
+    pub(crate) fn present_again(&mut self) {
+        if self.phase != Phase::Closed {
+            self.present();
+        }
+    }
+
+    /// The room had more to say than the box holds: the client comes back for a whole picture.
+    pub(crate) fn overrun(&mut self, now: Instant, view: Arc<RoomView>) {
+        self.set_view(view);
+        let active = matches!(self.phase, Phase::Active { .. });
+        if active && self.record.kind == SessionKind::WebSocket {
+            self.goodbye(CloseReason::Overloaded);
+            self.lose_client(now);
+        }
+    }
+
+    /// The client leaves, or is given up.
+    pub(crate) fn leave(&mut self, reason: LeaveReason) {
+        if self.phase == Phase::Closed {
+            return;
+        }
+        self.close_transport();
+        self.phase = Phase::Closed;
+        self.effects.push(Effect::End(Some(reason)));
+    }
+
+    /// The room sends the peer away, or the worker stops.
+    pub(crate) fn dismissed(&mut self, reason: CloseReason) {
+        if self.phase == Phase::Closed {
+            return;
+        }
+        self.close_transport();
+        self.phase = Phase::Closed;
+        self.goodbye(reason);
+        self.effects.push(Effect::End(None));
+    }
+
+    fn close_transport(&mut self) {
+        if self.record.media == MediaPhase::Open {
+            let transport = self.record.transport;
+            self.record.media = MediaPhase::None;
+            self.command(Purpose::Other, Action::CloseTransport { transport });
+        }
+    }
+
+    /// Something that was asked of the shard was not taken.
+    pub(crate) fn mark_dirty(&mut self, now: Instant) {
+        if self.record.media == MediaPhase::Open {
+            self.dirty_at.get_or_insert(now + RECONCILE_AFTER);
+        }
+    }
+
+    /// A full queue refused a command.
+    pub(crate) fn not_sent(&mut self, now: Instant, purpose: Purpose) {
+        if let Purpose::Offer(number) = purpose {
+            self.fail_offer(number, signaling::ErrorType::Overloaded.into());
+        }
+        self.mark_dirty(now);
+    }
+
+    fn describe(&mut self, now: Instant) {
+        // Asked again until answered.
+        self.dirty_at = self
+            .settling
+            .then(|| now + RECONCILE_AFTER.saturating_mul(4));
+        self.command(Purpose::Describe, Action::Describe);
+    }
+
+    /// Something happened on the shard; `purpose` is what an answer's command was for.
+    pub(crate) fn event(&mut self, now: Instant, subject: Subject, fact: Fact, purpose: Purpose) {
+        match fact {
+            Fact::Negotiated {
+                answer,
+                media,
+                data: _,
+                ..
+            } => {
+                if let Purpose::Offer(number) = purpose {
+                    self.negotiated(number, answer, media);
+                }
+            }
+            Fact::Refused { reason, .. } => self.refused(now, purpose, reason),
+            Fact::Described { snapshot, .. } => self.described(&snapshot),
+            Fact::TransportConnected => self.connect_by = None,
+            Fact::TransportLost { reason } => self.transport_lost(now, reason),
+            Fact::SlotChanged {
+                track,
+                state,
+                layer: _,
+            } => {
+                if let Subject::Slot(_, mid) = subject {
+                    self.slot_changed(mid, track, state);
+                }
+            }
+            Fact::Figures(figures) => self.take_figures(figures),
+            Fact::Data {
+                from,
+                topic,
+                payload,
+            } => {
+                let to = Address::Peer(self.record.identity.clone());
+                let payload = super::requests::payload_of(&payload);
+                let message = MessageParams {
+                    from,
+                    to,
+                    topic,
+                    payload,
+                };
+                self.notify(ServerMessage::Message(message));
+            }
+            _ => {}
+        }
+    }
+
+    fn transport_lost(&mut self, now: Instant, reason: LostReason) {
+        if self.record.media != MediaPhase::Open || self.phase == Phase::Closed {
+            return;
+        }
+        self.drop_media(if reason == LostReason::Closed {
+            MediaPhase::None
+        } else {
+            MediaPhase::Lost
+        });
+        self.effects.push(Effect::MediaLost(reason));
+        if self.record.kind != SessionKind::WebSocket {
+            self.leave(match reason {
+                LostReason::Closed => LeaveReason::Left,
+                LostReason::TimedOut => LeaveReason::Timeout,
+                _ => LeaveReason::TransportFailed,
+            });
+            return;
+        }
+        match reason {
+            // The client may offer anew.
+            LostReason::Closed => {}
+            // The room counts crashes, and says what follows.
+            LostReason::Crashed => {}
+            LostReason::ShardRestarted => self.rejoin(now, CloseReason::ShardRestarted),
+            _ => self.rejoin(now, CloseReason::Timeout),
+        }
+    }
+
+    /// The transport is gone; the client shall come back with a new one.
+    pub(crate) fn rejoin(&mut self, now: Instant, reason: CloseReason) {
+        if self.phase == Phase::Closed {
+            return;
+        }
+        if self.record.media == MediaPhase::Open {
+            self.drop_media(MediaPhase::Lost);
+        }
+        if self.record.kind != SessionKind::WebSocket {
+            self.leave(LeaveReason::TransportFailed);
+        } else if matches!(self.phase, Phase::Active { .. }) {
+            self.goodbye(reason);
+            self.lose_client(now);
+        }
+    }
+
+    fn drop_media(&mut self, media: MediaPhase) {
+        self.record.media = media;
+        self.record.tracks.clear();
+        self.settling = false;
+        self.dirty_at = None;
+        self.lines.clear();
+        self.slots = SlotBook::default();
+        self.shown.clear();
+        self.figures = None;
+        let numbers: Vec<u64> = self.offers.keys().copied().collect();
+        for number in numbers {
+            self.fail_offer(number, signaling::ErrorType::Unavailable.into());
+        }
+        self.present();
+    }
+
+    /// What exists, against what should: after a restart, and after something was refused.
+    fn described(&mut self, snapshot: &Snapshot) {
+        self.dirty_at = None;
+        let was_settling = std::mem::take(&mut self.settling);
+        let own = self.record.transport;
+        let Some(found) = snapshot.transports.iter().find(|t| t.transport == own) else {
+            if self.record.media == MediaPhase::Open && (was_settling || self.offers.is_empty()) {
+                self.effects
+                    .push(Effect::MediaLost(LostReason::ShardRestarted));
+                self.drop_media(MediaPhase::Lost);
+            }
+            return;
+        };
+        if found.connected {
+            self.connect_by = None;
+        }
+        self.lines.clone_from(&found.media);
+        self.slots.set_lines(&self.lines, &self.record.pairs);
+        for pin in self.record.pins.clone() {
+            self.slots.pin(pin.mid, pin.track);
+            self.wishes.insert(pin.mid, pin.wish);
+        }
+        let mids: Vec<Mid> = self.slots.iter().map(|(mid, ..)| mid).collect();
+        for mid in mids {
+            let filled = found.slots.iter().find(|slot| slot.mid == mid);
+            self.slots.adopt(mid, filled.map(|slot| slot.track));
+            let state = filled.map_or(Flow::Waiting, |slot| slot.state);
+            self.note_shown(mid, filled.map(|slot| slot.track), state);
+        }
+        self.reconcile_tracks(snapshot);
+        self.arrange();
+    }
+
+    fn reconcile_tracks(&mut self, snapshot: &Snapshot) {
+        let transport = self.record.transport;
+        for track in self.record.tracks.clone() {
+            let found = snapshot.tracks.iter().find(|t| t.track == track.track);
+            if found.is_none() {
+                let publish = Action::Publish {
+                    transport,
+                    mid: track.mid,
+                    track: track.track,
+                    source: track.source,
+                };
+                self.command(Purpose::Other, publish);
+            }
+            if found.is_some_and(|found| found.muted) != track.muted {
+                let mute = Action::Mute {
+                    track: track.track,
+                    muted: track.muted,
+                };
+                self.command(Purpose::Other, mute);
+            }
+        }
+        for found in &snapshot.tracks {
+            let ours = found
+                .publisher
+                .is_some_and(|(publisher, _)| publisher == transport);
+            let known = self.record.tracks.iter().any(|t| t.track == found.track);
+            if ours && !known {
+                let track = found.track;
+                self.command(Purpose::Other, Action::Unpublish { track });
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,123 @@
+//! What operators and other rooms ask of a room.
+
+use std::time::Instant;
+
+use media_contract::Action;
+use media_types::{Identity, PeerId, TrackId};
+use signaling::rest::{PeerStatus, RoomPatch, RoomStatus, SessionKind as Via};
+
+use super::Room;
+use crate::peer::PeerMessage;
+use crate::room::message::RoomMessage;
+use crate::room::record::PeerRecord;
+use crate::room::talk::Stamp;
+use crate::session::SessionKind;
+
+fn count(length: usize) -> u32 {
+    u32::try_from(length).unwrap_or(u32::MAX)
+}
+
+impl Room {
+    pub(super) fn administer(&mut self, now: Instant, message: RoomMessage) {
+        match message {
+            RoomMessage::Deliver(letter, reply) => reply.send(self.state.deliver(letter)),
+            RoomMessage::Status(reply) => reply.send(self.status()),
+            RoomMessage::Peers(reply) => reply.send(self.peer_statuses()),
+            RoomMessage::Patch(patch, reply) => {
+                self.patch(*patch);
+                reply.send(self.status());
+            }
+            RoomMessage::Kick(identity, reason, reply) => {
+                let peer = self.state.identities.get(&identity).copied();
+                reply.send(peer.is_some_and(|peer| self.state.kick(now, peer, reason)));
+            }
+            RoomMessage::MuteTrack(identity, track, muted, reply) => {
+                reply.send(self.mute(&identity, track, muted));
+            }
+            RoomMessage::PanicPeer(identity, reply) => {
+                let peer = self.faulty(&identity);
+                if let Some(peer) = peer {
+                    self.tell(peer, PeerMessage::Panic);
+                }
+                reply.send(peer.is_some());
+            }
+            RoomMessage::PanicTransport(identity, reply) => {
+                let peer = self.faulty(&identity).filter(|peer| self.has_media(*peer));
+                let member = peer.and_then(|peer| self.state.members.get(&peer));
+                let target = member.map(|m| (m.record.shard, m.record.transport));
+                if let Some((shard, transport)) = target {
+                    self.command(shard, Action::InjectFault { transport });
+                }
+                reply.send(target.is_some());
+            }
+            _ => {}
+        }
+    }
+
+    /// A member that a fault may be injected into.
+    fn faulty(&self, identity: &Identity) -> Option<PeerId> {
+        let peer = self.state.identities.get(identity).copied();
+        peer.filter(|_| self.seed.context.config.debug_faults)
+    }
+
+    fn mute(&mut self, identity: &Identity, track: Option<TrackId>, muted: bool) -> bool {
+        let Some(peer) = self.state.identities.get(identity).copied() else {
+            return false;
+        };
+        self.tell(peer, PeerMessage::Mute(track, muted));
+        true
+    }
+
+    fn patch(&mut self, patch: RoomPatch) {
+        let settings = patch.apply(self.state.settings.clone());
+        self.seed.set_settings(settings.clone());
+        self.state.settings = settings;
+    }
+
+    fn status(&self) -> RoomStatus {
+        RoomStatus {
+            name: self.seed.name.clone(),
+            settings: self.state.settings.clone(),
+            peers: count(self.state.members.len()),
+            publishers: count(self.state.publishers()),
+            tracks: count(self.state.tracks.len()),
+            opened_at: self.seed.opened_at_ms,
+            worker: self.seed.context.config.worker.to_string(),
+            epoch: self.seed.epoch.0,
+        }
+    }
+
+    fn peer_statuses(&self) -> Vec<PeerStatus> {
+        let members = self.state.members.values();
+        let mut statuses: Vec<_> = members
+            .map(|member| self.peer_status(&member.record))
+            .collect();
+        statuses.sort_by(|a, b| a.peer_id.cmp(&b.peer_id));
+        statuses
+    }
+
+    fn peer_status(&self, record: &PeerRecord) -> PeerStatus {
+        PeerStatus {
+            peer_id: record.identity.clone(),
+            session_id: record.peer,
+            name: record.name.clone(),
+            metadata: record.metadata.clone(),
+            state: record.state,
+            via: match record.kind {
+                SessionKind::WebSocket => Via::WebSocket,
+                SessionKind::Whip => Via::Whip,
+                SessionKind::Whep { .. } => Via::Whep,
+            },
+            joined_at: record.joined_at_ms,
+            tracks: self.state.tracks_of(record.peer),
+        }
+    }
+
+    pub(super) fn stamp(&self) -> Stamp {
+        let context = &self.seed.context;
+        Stamp {
+            message_id: format!("{:016x}", context.ids.message()),
+            at: context.unix_ms(),
+        }
+    }
+}

@@ -1,0 +1,227 @@
+//! Letting somebody in: the part of a join that is not pure.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Instant;
+
+use media_types::PeerId;
+use signaling::server_message::{Heartbeat, JoinResult};
+use signaling::view::PeerState;
+use signaling::{ErrorType, Outgoing, RequestId, RpcError};
+use supervision::Mailbox;
+
+use super::Room;
+use crate::config::{Consumed, ResumeClaims};
+use crate::metrics;
+use crate::peer::PeerMessage;
+use crate::room::message::{JoinAsk, JoinRefused, JoinReply};
+use crate::room::record::{MediaPhase, PeerRecord};
+use crate::room::roster::Entry;
+use crate::room::state::RoomPhase;
+use crate::room::supervisor::SupervisorMessage;
+use crate::session::{Credentials, JoinRequest, Joined, Session, SessionKind};
+
+/// Somebody whose peer is being started.
+struct Waiting {
+    request: Option<RequestId>,
+    reply: JoinReply,
+}
+
+/// Joins whose peers are being started.
+#[derive(Default)]
+pub(super) struct Joins(BTreeMap<PeerId, Waiting>);
+
+impl Joins {
+    /// The peer will not come.
+    pub(super) fn fail(&mut self, peer: PeerId) {
+        if let Some(waiting) = self.0.remove(&peer) {
+            waiting
+                .reply
+                .send(Err(JoinRefused::No(ErrorType::Unavailable.into())));
+        }
+    }
+}
+
+impl Room {
+    pub(super) fn join(&mut self, now: Instant, ask: JoinAsk) {
+        let JoinAsk { request, reply } = ask;
+        if self.state.phase == RoomPhase::Closed {
+            reply.send(Err(JoinRefused::Closing(Box::new(request))));
+            return;
+        }
+        match self.entry(&request) {
+            Ok(Entry::Resume(peer)) => self.resume(peer, request, reply),
+            Ok(Entry::New) => self.admit(now, request, reply),
+            Err(error) => {
+                let outcome = error.kind().word();
+                ::metrics::counter!(metrics::JOINS, "outcome" => outcome).increment(1);
+                reply.send(Err(JoinRefused::No(error)));
+            }
+        }
+    }
+
+    /// Checks limits first and consumes the token last, so that an error costs no token.
+    fn entry(&self, request: &JoinRequest) -> Result<Entry, RpcError> {
+        let identity = request.credentials.identity();
+        let (resume, claims) = match &request.credentials {
+            Credentials::Resume(claims) => (Some(claims.session), None),
+            Credentials::Token(claims) => (None, Some(claims)),
+        };
+        let entry = self.state.entry(identity, &request.kind, resume)?;
+        // Encoders reconnect with what they were given (SPEC 3).
+        let reusable = request.kind != SessionKind::WebSocket;
+        let jti = claims.and_then(|claims| claims.jti.as_deref());
+        let (Some(jti), false) = (jti, reusable) else {
+            return Ok(entry);
+        };
+        let admission = &self.seed.context.environment.admission;
+        match admission.consume(jti, identity, request.params.nonce.as_deref()) {
+            Consumed::First => Ok(entry),
+            Consumed::Repeated => Ok(match self.state.joined_with(identity, jti) {
+                Some(peer) => Entry::Resume(peer),
+                None => entry,
+            }),
+            Consumed::Replayed => Err(ErrorType::Replayed.into()),
+        }
+    }
+
+    fn admit(&mut self, now: Instant, request: JoinRequest, reply: JoinReply) {
+        let context = &self.seed.context;
+        let grants = request.credentials.grants().clone();
+        let jti = match &request.credentials {
+            Credentials::Token(claims) => claims.jti.clone(),
+            Credentials::Resume(_) => None,
+        };
+        let loads = context.environment.plane.loads();
+        let own_metadata = request.params.metadata.unwrap_or_default();
+        let record = PeerRecord {
+            peer: context.ids.session(),
+            identity: request.credentials.identity().clone(),
+            kind: request.kind,
+            jti,
+            name: grants.name.clone().or(request.params.name),
+            metadata: grants.metadata.clone().unwrap_or(own_metadata),
+            grants,
+            joined_at_ms: context.unix_ms(),
+            shard: self.state.choose_shard(&loads),
+            transport: context.ids.transport(),
+            state: PeerState::Active,
+            media: MediaPhase::None,
+            tracks: Vec::new(),
+            pins: Vec::new(),
+            pairs: Vec::new(),
+            outbox: request.outbox,
+            attachment: 1,
+        };
+        let waiting = Waiting {
+            request: request.request,
+            reply,
+        };
+        self.joins.0.insert(record.peer, waiting);
+        self.state.admit(now, record);
+    }
+
+    pub(super) fn spawn(&mut self, peer: PeerId) {
+        let Some(member) = self.state.members.get(&peer) else {
+            return;
+        };
+        let transport = member.record.transport;
+        self.tell_supervisor(SupervisorMessage::Spawn(peer, transport));
+    }
+
+    /// The peer runs: whoever waits for it is in.
+    pub(super) fn spawned(&mut self, peer: PeerId, mailbox: Mailbox<PeerMessage>) {
+        if !self.state.members.contains_key(&peer) {
+            self.tell_supervisor(SupervisorMessage::Stop(peer));
+            return;
+        }
+        self.peers.insert(peer, mailbox.clone());
+        if let Some(Waiting { request, reply }) = self.joins.0.remove(&peer) {
+            self.answer(peer, mailbox, request, reply, false);
+        }
+    }
+
+    fn resume(&mut self, peer: PeerId, request: JoinRequest, reply: JoinReply) {
+        let resumed = matches!(request.credentials, Credentials::Resume(_));
+        if !self.state.resume(peer, request.outbox) {
+            reply.send(Err(JoinRefused::No(ErrorType::NotFound.into())));
+            return;
+        }
+        match self.peers.get(&peer).cloned() {
+            Some(mailbox) => self.answer(peer, mailbox, request.request, reply, resumed),
+            // The first answer is still on its way: this connection gets it.
+            None => {
+                let request = request.request;
+                self.joins.0.insert(peer, Waiting { request, reply });
+            }
+        }
+    }
+
+    fn answer(
+        &self,
+        peer: PeerId,
+        mailbox: Mailbox<PeerMessage>,
+        request: Option<RequestId>,
+        reply: JoinReply,
+        resumed: bool,
+    ) {
+        let Some(member) = self.state.members.get(&peer) else {
+            return;
+        };
+        let record = &member.record;
+        let result = self.join_result(record, resumed);
+        ::metrics::counter!(metrics::JOINS, "outcome" => if resumed { "resumed" } else { "ok" })
+            .increment(1);
+        if let Some(id) = request {
+            let value = result.clone().into();
+            if record.outbox.send(Outgoing::Result { id, value }).is_err() {
+                reply.send(Err(JoinRefused::No(ErrorType::Overloaded.into())));
+                return;
+            }
+        }
+        let session = Session {
+            peer: mailbox,
+            id: peer,
+            attachment: record.attachment,
+        };
+        reply.send(Ok(Joined { result, session }));
+    }
+
+    fn join_result(&self, record: &PeerRecord, resumed: bool) -> JoinResult {
+        let context = &self.seed.context;
+        let config = &context.config;
+        let claims = ResumeClaims {
+            room: self.seed.name.clone(),
+            identity: record.identity.clone(),
+            session: record.peer,
+            grants: record.grants.clone(),
+        };
+        let interval_ms = config.heartbeat_interval.as_millis();
+        JoinResult {
+            peer_id: record.identity.clone(),
+            session_id: record.peer,
+            resume_token: context.environment.tokens.resume_token(&claims),
+            resumed,
+            room: self.state.view_for(record.peer),
+            ice_servers: config.ice_servers.clone(),
+            heartbeat: Heartbeat {
+                interval_ms: u64::try_from(interval_ms).unwrap_or(u64::MAX),
+                missed: config.heartbeat_missed,
+            },
+            worker: config.worker.to_string(),
+            endpoints: config.endpoints.clone(),
+        }
+    }
+
+    /// The peer hears that another connection speaks for its client.
+    pub(super) fn attach(&mut self, peer: PeerId) {
+        let Some(member) = self.state.members.get(&peer) else {
+            return;
+        };
+        let attach = PeerMessage::Attach {
+            outbox: Arc::clone(&member.record.outbox),
+            attachment: member.record.attachment,
+        };
+        self.tell(peer, attach);
+    }
+}

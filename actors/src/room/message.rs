@@ -1,0 +1,112 @@
+//! Everything that a room can be told.
+
+use std::sync::Arc;
+
+use media_contract::{Event, LostReason};
+use media_types::{Identity, PeerId, ShardId, TrackId};
+use serde_json::Value;
+use signaling::rest::{PeerStatus, RoomPatch, RoomStatus};
+use signaling::view::{CloseReason, LeaveReason, QualityReason};
+use signaling::{Address, RequestId, RpcError};
+use supervision::{Exit, Mailbox, Reply};
+
+use super::PeerRecord;
+use crate::peer::PeerMessage;
+use crate::session::{JoinRequest, Joined};
+
+/// Why somebody is not let in.
+pub(crate) enum JoinRefused {
+    /// This life of the room is over; the next may take the wish.
+    Closing(Box<JoinRequest>),
+    /// For good.
+    No(RpcError),
+}
+
+/// The way back to who asked.
+pub(crate) type JoinReply = Reply<Result<Joined, JoinRefused>>;
+
+/// A wish to enter.
+pub(crate) struct JoinAsk {
+    pub(crate) request: JoinRequest,
+    pub(crate) reply: JoinReply,
+}
+
+/// Something that a peer says to others.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) enum Speech {
+    Chat(String),
+    React(String),
+    Send {
+        to: Address,
+        topic: String,
+        payload: Value,
+    },
+}
+
+/// A message from outside the room's members: the admin API, or a peer of another room.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Letter {
+    pub(crate) from: Identity,
+    pub(crate) to: Address,
+    pub(crate) topic: String,
+    pub(crate) payload: Value,
+}
+
+pub(crate) enum RoomMessage {
+    /// Somebody wants in.
+    Join(Box<JoinAsk>),
+    /// The supervisor's answer to a roll-call: the children that live.
+    Roll(Vec<(PeerId, Mailbox<PeerMessage>)>),
+    /// The supervisor started a peer.
+    Spawned(PeerId, Mailbox<PeerMessage>),
+    /// The supervisor buried a peer.
+    Gone(PeerId, Exit),
+    /// A peer began a life and asks for its record.
+    Load(PeerId),
+    /// A peer says how it is; the answer to the roll-call too.
+    Present(Box<PeerRecord>),
+    /// A peer leaves of its own.
+    Left(PeerId, LeaveReason),
+    /// A peer is about to publish its first track.
+    WantPublish(PeerId),
+    /// A peer says something.
+    Say(PeerId, Option<RequestId>, Speech),
+    /// How well a peer's media arrives.
+    Quality(PeerId, f64, QualityReason),
+    /// A peer's media path broke.
+    MediaLost(PeerId, LostReason),
+    /// Something happened on a shard.
+    Event(ShardId, Box<Event>),
+    /// A shard was restarted and knows nothing.
+    ShardRestarted(ShardId),
+    /// The room's timer.
+    Timer,
+    /// The roll-call's deadline has passed.
+    RollCallOver,
+    /// From outside.
+    Deliver(Letter, Reply<u32>),
+    Status(Reply<RoomStatus>),
+    Peers(Reply<Vec<PeerStatus>>),
+    Patch(Box<RoomPatch>, Reply<RoomStatus>),
+    Kick(Identity, CloseReason, Reply<bool>),
+    MuteTrack(Identity, Option<TrackId>, bool, Reply<bool>),
+    /// The room ends; everybody is told why.
+    Close(CloseReason),
+    /// An injected fault.
+    Panic,
+    /// An injected fault in a peer.
+    PanicPeer(Identity, Reply<bool>),
+    /// An injected fault in a peer's transport.
+    PanicTransport(Identity, Reply<bool>),
+}
+
+/// Whom a notification of the room goes to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Audience {
+    All,
+    Except(PeerId),
+    One(PeerId),
+}
+
+/// A notification, shared by all who get it.
+pub(crate) type Notice = Arc<signaling::ServerMessage>;

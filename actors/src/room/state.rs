@@ -1,0 +1,251 @@
+//! The pure part of a room. Input by [`RoomState::apply`] and its kin, effects out; no mailbox, no
+//! clock, no shard in sight.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use media_contract::{Action, Speaker};
+use media_types::{Identity, PeerId, RoomName, ShardId, TrackId};
+use signaling::rest::RoomSettings;
+use signaling::server_message::{AudienceParams, Reply};
+use signaling::view::{CloseReason, LeaveReason};
+use signaling::{RequestId, RpcError, ServerMessage};
+
+use super::message::{Audience, Notice};
+use super::record::{PeerRecord, RoomView};
+use super::tracks::TrackTable;
+use crate::limits::AUDIENCE_PERIOD;
+
+/// Something for the shell to do.
+#[derive(Debug)]
+pub(crate) enum Effect {
+    /// Start a peer for this member.
+    Spawn(PeerId),
+    /// A connection takes a session up.
+    Attach(PeerId),
+    /// The peer shall go, telling its client why; `None`: it is going by itself.
+    Dismiss(PeerId, Option<CloseReason>),
+    /// Tell clients.
+    Notify(Audience, Notice),
+    /// The answer to a request that a peer passed on.
+    Answer(PeerId, Option<RequestId>, Result<Reply, RpcError>),
+    /// The answer to a wish to publish.
+    MayPublish(PeerId, bool),
+    /// The view changed: all peers choose again.
+    View(Arc<RoomView>),
+    /// A command for a shard.
+    Command(ShardId, Action),
+    /// The peer's transport is gone; its client shall come back with a new one.
+    Rejoin(PeerId, CloseReason),
+    /// The room is over.
+    End,
+}
+
+/// A member, as the room keeps it.
+#[derive(Debug)]
+pub(crate) struct Member {
+    pub(crate) record: PeerRecord,
+    /// Whether the others were told its name.
+    pub(crate) named: bool,
+    /// It was granted to publish; counts against the limit before its first track is there.
+    pub(crate) reserved: bool,
+    /// What others were last told of its quality, and when.
+    pub(crate) quality: Option<(f64, Instant)>,
+}
+
+impl Member {
+    pub(crate) fn publishes(&self) -> bool {
+        self.reserved || !self.record.tracks.is_empty()
+    }
+}
+
+/// Limits of the worker that a room needs.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct RoomLimits {
+    pub(crate) roster: usize,
+    pub(crate) peers_per_shard: usize,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum RoomPhase {
+    /// People come and go.
+    Active,
+    /// Everybody was told to go.
+    Closed,
+}
+
+pub(crate) struct RoomState {
+    pub(crate) name: RoomName,
+    pub(crate) settings: RoomSettings,
+    pub(crate) limits: RoomLimits,
+    pub(crate) phase: RoomPhase,
+    pub(crate) members: BTreeMap<PeerId, Member>,
+    pub(crate) identities: BTreeMap<Identity, PeerId>,
+    pub(crate) tracks: TrackTable,
+    /// Shards on which the room is open, the home shard first.
+    pub(crate) shards: Vec<ShardId>,
+    /// Who is heard on each shard.
+    pub(crate) loudest: BTreeMap<ShardId, Vec<Speaker>>,
+    pub(crate) heard: BTreeMap<Identity, u64>,
+    pub(crate) heard_clock: u64,
+    pub(crate) reactions: BTreeMap<String, u32>,
+    pub(crate) reactions_due: Option<Instant>,
+    pub(crate) crashes: BTreeMap<Identity, VecDeque<Instant>>,
+    audience_told: u32,
+    audience_due: Option<Instant>,
+    /// Since when nobody is in, and how long that may last.
+    empty: Option<(Instant, Duration)>,
+    pub(crate) effects: Vec<Effect>,
+}
+
+impl RoomState {
+    pub(crate) fn new(
+        now: Instant,
+        name: RoomName,
+        settings: RoomSettings,
+        limits: RoomLimits,
+        home: ShardId,
+    ) -> Self {
+        let empty_timeout = Duration::from_secs(settings.empty_timeout_s.into());
+        Self {
+            name,
+            settings,
+            limits,
+            phase: RoomPhase::Active,
+            members: BTreeMap::new(),
+            identities: BTreeMap::new(),
+            tracks: TrackTable::default(),
+            shards: vec![home],
+            loudest: BTreeMap::new(),
+            heard: BTreeMap::new(),
+            heard_clock: 0,
+            reactions: BTreeMap::new(),
+            reactions_due: None,
+            crashes: BTreeMap::new(),
+            audience_told: 0,
+            audience_due: None,
+            empty: Some((now, empty_timeout)),
+            effects: Vec::new(),
+        }
+    }
+
+    /// Takes what is to be done.
+    pub(crate) fn take_effects(&mut self) -> Vec<Effect> {
+        std::mem::take(&mut self.effects)
+    }
+
+    /// When [`Self::handle_timeout`] wants to be called.
+    pub(crate) fn poll_timeout(&self) -> Option<Instant> {
+        let empty = self.empty.map(|(since, time)| since + time);
+        [empty, self.audience_due, self.reactions_due]
+            .into_iter()
+            .flatten()
+            .min()
+    }
+
+    pub(crate) fn handle_timeout(&mut self, now: Instant) {
+        if let Some((since, time)) = self.empty
+            && now >= since + time
+        {
+            self.close(CloseReason::RoomClosed);
+            return;
+        }
+        if self.audience_due.is_some_and(|due| now >= due) {
+            self.audience_due = None;
+            self.tell_audience(now);
+        }
+        if self.reactions_due.is_some_and(|due| now >= due) {
+            self.flush_reactions();
+        }
+    }
+
+    /// Everybody goes, and the room with them.
+    pub(crate) fn close(&mut self, reason: CloseReason) {
+        if self.phase == RoomPhase::Closed {
+            return;
+        }
+        self.phase = RoomPhase::Closed;
+        let peers: Vec<PeerId> = self.members.keys().copied().collect();
+        for peer in peers {
+            self.effects.push(Effect::Dismiss(peer, Some(reason)));
+        }
+        self.members.clear();
+        self.identities.clear();
+        self.empty = None;
+        self.effects.push(Effect::End);
+    }
+
+    /// Notes whether anybody is in.
+    pub(crate) fn note_empty(&mut self, now: Instant) {
+        let departure = Duration::from_secs(self.settings.departure_timeout_s.into());
+        self.empty = match (self.members.is_empty(), self.empty) {
+            (false, _) => None,
+            (true, None) => Some((now, departure)),
+            (true, since) => since,
+        };
+    }
+
+    pub(crate) fn notify(&mut self, audience: Audience, message: ServerMessage) {
+        self.effects
+            .push(Effect::Notify(audience, Arc::new(message)));
+    }
+
+    /// Members that `roster` does not name.
+    pub(crate) fn audience(&self) -> u32 {
+        let unnamed = self.members.values().filter(|member| !member.named);
+        u32::try_from(unnamed.count()).unwrap_or(u32::MAX)
+    }
+
+    /// Tells the size of the audience if it changed, at most once a second.
+    pub(crate) fn note_audience(&mut self, now: Instant) {
+        if self.audience() != self.audience_told && self.audience_due.is_none() {
+            self.tell_audience(now);
+        }
+    }
+
+    fn tell_audience(&mut self, now: Instant) {
+        let audience = self.audience();
+        if audience != self.audience_told {
+            self.audience_told = audience;
+            self.audience_due = Some(now + AUDIENCE_PERIOD);
+            let message = ServerMessage::Audience(AudienceParams { audience });
+            self.notify(Audience::All, message);
+        }
+    }
+
+    /// Peers that publish, or were granted to.
+    pub(crate) fn publishers(&self) -> usize {
+        let members = self.members.values();
+        members.filter(|member| member.publishes()).count()
+    }
+
+    /// Members on that shard.
+    pub(crate) fn on_shard(&self, shard: ShardId) -> usize {
+        let members = self.members.values();
+        members
+            .filter(|member| member.record.shard == shard)
+            .count()
+    }
+
+    /// Tracks and transports that should exist, for comparing with what a shard has.
+    pub(crate) fn known_tracks(&self) -> BTreeSet<TrackId> {
+        let records = self
+            .members
+            .values()
+            .flat_map(|member| &member.record.tracks);
+        records.map(|track| track.track).collect()
+    }
+
+    /// Drops a member that failed for good.
+    pub(crate) fn handle_gone(&mut self, now: Instant, peer: PeerId, failed: bool) {
+        if failed {
+            self.remove(now, peer, LeaveReason::Internal);
+        } else {
+            self.remove(now, peer, LeaveReason::Left);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,200 @@
+//! Starts and buries the actors of one room. Holds no logic, so that it does not crash.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+
+use media_types::{PeerId, TransportId};
+use supervision::{
+    Behaviour, Children, Exit, Goodbye, Mailbox, Notice, Outcome, RestartPolicy, Scope, Strategy,
+    TellError,
+};
+
+use super::actor::{Room, RoomSeed};
+use super::message::RoomMessage;
+use crate::directory::Listener;
+use crate::limits::{PEER_BOX, RECONCILE_AFTER, ROOM_BOX};
+use crate::peer::{Peer, PeerMessage, PeerSeed};
+use crate::rooms::RoomsMessage;
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum ChildKey {
+    Room,
+    Peer(PeerId),
+}
+
+pub(crate) enum SupervisorMessage {
+    /// Start a peer; the room hears its mailbox.
+    Spawn(PeerId, TransportId),
+    /// Stop a peer.
+    Stop(PeerId),
+    /// Tell the room who lives.
+    Roll,
+    /// Something happened to a child.
+    Child(ChildKey, Notice),
+    /// Tell the room again what its full box refused.
+    Retry,
+}
+
+struct PeerChild {
+    mailbox: Mailbox<PeerMessage>,
+    transport: TransportId,
+}
+
+pub(crate) struct RoomSupervisor {
+    seed: Arc<RoomSeed>,
+    rooms: Mailbox<RoomsMessage>,
+    children: Children<ChildKey>,
+    room: Option<Mailbox<RoomMessage>>,
+    peers: BTreeMap<PeerId, PeerChild>,
+    /// What the room's full box refused.
+    untold: Vec<RoomMessage>,
+}
+
+impl RoomSupervisor {
+    pub(crate) fn new(seed: Arc<RoomSeed>, rooms: Mailbox<RoomsMessage>) -> Self {
+        Self {
+            seed,
+            rooms,
+            children: Children::new(Strategy::OneForOne),
+            room: None,
+            peers: BTreeMap::new(),
+            untold: Vec::new(),
+        }
+    }
+
+    fn spawn_room(&mut self, scope: &mut Scope<Self>) {
+        let seed = Arc::clone(&self.seed);
+        let supervisor = scope.mailbox().clone();
+        let child = scope.spawn_child(
+            "room",
+            RestartPolicy::transient(),
+            ROOM_BOX,
+            move || Room::new(now(), Arc::clone(&seed), supervisor.clone()),
+            |notice| SupervisorMessage::Child(ChildKey::Room, notice),
+        );
+        self.children.insert(ChildKey::Room, child.stopper);
+        self.room = Some(child.mailbox.clone());
+        let listener = Listener {
+            mailbox: child.mailbox,
+            missed: Arc::clone(&self.seed.missed),
+        };
+        let opened = RoomsMessage::Opened(self.seed.id, listener);
+        if self.rooms.tell(opened).is_err() {
+            // Nobody would ever find the room.
+            scope.stop();
+        }
+    }
+
+    fn spawn_peer(&mut self, peer: PeerId, transport: TransportId, scope: &mut Scope<Self>) {
+        let Some(room) = self.room.clone() else {
+            return;
+        };
+        let missed = Arc::new(AtomicBool::new(false));
+        let seed = Arc::new(PeerSeed {
+            room: Arc::clone(&self.seed),
+            mailbox: room,
+            peer,
+            transport,
+            missed: Arc::clone(&missed),
+        });
+        let child = scope.spawn_child(
+            "peer",
+            RestartPolicy::transient(),
+            PEER_BOX,
+            move || Peer::new(Arc::clone(&seed)),
+            move |notice| SupervisorMessage::Child(ChildKey::Peer(peer), notice),
+        );
+        self.children.insert(ChildKey::Peer(peer), child.stopper);
+        let listener = Listener {
+            mailbox: child.mailbox.clone(),
+            missed,
+        };
+        self.seed.context.directory.insert_peer(transport, listener);
+        let mailbox = child.mailbox.clone();
+        self.peers.insert(
+            peer,
+            PeerChild {
+                mailbox: child.mailbox,
+                transport,
+            },
+        );
+        self.tell_room(RoomMessage::Spawned(peer, mailbox), scope);
+    }
+
+    fn tell_room(&mut self, message: RoomMessage, scope: &mut Scope<Self>) {
+        let Some(room) = &self.room else {
+            return;
+        };
+        if let Err(TellError::Full(message)) = room.tell(message) {
+            if self.untold.is_empty() {
+                scope.after(RECONCILE_AFTER, SupervisorMessage::Retry);
+            }
+            self.untold.push(message);
+        }
+    }
+
+    fn child(&mut self, key: ChildKey, notice: &Notice, scope: &mut Scope<Self>) {
+        let outcome = self.children.handle(&key, notice);
+        let Notice::Exited(exit) = notice else {
+            return;
+        };
+        match key {
+            ChildKey::Peer(peer) => self.bury(peer, exit.clone(), scope),
+            ChildKey::Room => {
+                self.room = None;
+                self.children.stop_all();
+            }
+        }
+        if matches!(outcome, Outcome::Empty(_)) {
+            scope.stop();
+        }
+    }
+
+    fn bury(&mut self, peer: PeerId, exit: Exit, scope: &mut Scope<Self>) {
+        if let Some(child) = self.peers.remove(&peer) {
+            self.seed.context.directory.remove_peer(child.transport);
+        }
+        self.tell_room(RoomMessage::Gone(peer, exit), scope);
+    }
+}
+
+impl Behaviour for RoomSupervisor {
+    type Message = SupervisorMessage;
+
+    fn started(&mut self, scope: &mut Scope<Self>) {
+        self.spawn_room(scope);
+    }
+
+    fn handle(&mut self, message: SupervisorMessage, scope: &mut Scope<Self>) {
+        match message {
+            SupervisorMessage::Spawn(peer, transport) => self.spawn_peer(peer, transport, scope),
+            SupervisorMessage::Stop(peer) => {
+                self.children.stop(&ChildKey::Peer(peer));
+            }
+            SupervisorMessage::Roll => {
+                let living = self.peers.iter();
+                let living = living.map(|(peer, child)| (*peer, child.mailbox.clone()));
+                self.tell_room(RoomMessage::Roll(living.collect()), scope);
+            }
+            SupervisorMessage::Child(key, notice) => self.child(key, &notice, scope),
+            SupervisorMessage::Retry => {
+                for message in std::mem::take(&mut self.untold) {
+                    self.tell_room(message, scope);
+                }
+            }
+        }
+    }
+
+    fn stopping(&mut self, _: &mut Scope<Self>) -> Goodbye {
+        if self.children.stop_all() {
+            Goodbye::Later
+        } else {
+            Goodbye::Now
+        }
+    }
+}
+
+fn now() -> std::time::Instant {
+    tokio::time::Instant::now().into_std()
+}

@@ -1,0 +1,333 @@
+//! What is published: the table that peers choose from, who is heard, and relays between shards.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use media_contract::{Action, RelayEnd, Speaker};
+use media_types::{Codec, PeerId, ShardId, TrackId};
+use signaling::ServerMessage;
+use signaling::server_message::{
+    SpeakersParams, TrackMutedParams, TrackPublishedParams, TrackUnpublishedParams,
+};
+use signaling::view::{Speaker as SpeakerView, Track};
+
+use super::message::Audience;
+use super::record::{PeerRecord, RoomView, TrackEntry, TrackRecord};
+use super::state::{Effect, RoomState};
+
+/// Who among the loudest counts as having spoken.
+const HEARD_AT_ONCE: usize = 3;
+/// Speakers in one notice to clients.
+const SPEAKERS_TOLD: usize = 8;
+/// −127 dBov is silence (RFC 6464).
+const SILENCE: f64 = 127.0;
+
+/// The tracks of a room in the order of publication.
+#[derive(Debug, Default)]
+pub(crate) struct TrackTable {
+    entries: Vec<TrackEntry>,
+    /// Where each is published.
+    shards: BTreeMap<TrackId, ShardId>,
+    /// Which other shards each is relayed to.
+    relays: BTreeSet<(TrackId, ShardId)>,
+}
+
+impl TrackTable {
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &TrackEntry> {
+        self.entries.iter()
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.entries.len()
+    }
+
+    pub(crate) fn get(&self, track: TrackId) -> Option<&TrackEntry> {
+        self.entries.iter().find(|e| e.view.track_id == track)
+    }
+
+    fn get_mut(&mut self, track: TrackId) -> Option<&mut TrackEntry> {
+        self.entries.iter_mut().find(|e| e.view.track_id == track)
+    }
+
+    /// The shard on which a track is published.
+    pub(crate) fn home(&self, track: TrackId) -> Option<ShardId> {
+        self.shards.get(&track).copied()
+    }
+
+    /// Shards that a track is relayed to.
+    pub(crate) fn relayed_to(&self, track: TrackId) -> Vec<ShardId> {
+        let relays = self.relays.iter();
+        relays
+            .filter(|(t, _)| *t == track)
+            .map(|(_, to)| *to)
+            .collect()
+    }
+}
+
+fn entry_of(record: &PeerRecord, track: &TrackRecord, heard: u64) -> TrackEntry {
+    TrackEntry {
+        view: Track {
+            track_id: track.track,
+            peer_id: record.identity.clone(),
+            kind: track.kind,
+            codec: track.codec,
+            source: track.source,
+            name: track.name.clone(),
+            muted: track.muted,
+            live: false,
+        },
+        owner: record.peer,
+        heard,
+    }
+}
+
+impl RoomState {
+    /// Tells what a peer's tracks have become.
+    pub(super) fn compare_tracks(&mut self, before: &PeerRecord, after: &PeerRecord) {
+        let mut changed = false;
+        for old in &before.tracks {
+            if !after.tracks.iter().any(|new| new.track == old.track) {
+                changed |= self.drop_track(old.track);
+            }
+        }
+        for new in &after.tracks {
+            changed |= self.place_track(after, new);
+        }
+        if changed {
+            self.push_view();
+        }
+    }
+
+    /// Lists a track, or takes over what changed of it.
+    fn place_track(&mut self, record: &PeerRecord, new: &TrackRecord) -> bool {
+        let peer_id = record.identity.clone();
+        let track_id = new.track;
+        let Some(entry) = self.tracks.get_mut(track_id) else {
+            let heard = self.heard.get(&peer_id).copied().unwrap_or(0);
+            let entry = entry_of(record, new, heard);
+            let track = entry.view.clone();
+            self.tracks.shards.insert(track_id, record.shard);
+            self.tracks.entries.push(entry);
+            let message = ServerMessage::TrackPublished(TrackPublishedParams { track });
+            self.notify(Audience::Except(record.peer), message);
+            return true;
+        };
+        if entry.view.muted == new.muted {
+            return false;
+        }
+        entry.view.muted = new.muted;
+        let message = ServerMessage::TrackMuted(TrackMutedParams {
+            track_id,
+            peer_id,
+            muted: new.muted,
+        });
+        self.notify(Audience::Except(record.peer), message);
+        true
+    }
+
+    /// Lists a peer's tracks without telling anybody.
+    pub(super) fn recall_tracks(&mut self, record: &PeerRecord) {
+        for track in &record.tracks {
+            let mut entry = entry_of(record, track, 0);
+            // Until a shard says otherwise: who takes a living track for a dead one stops its media.
+            entry.view.live = true;
+            self.tracks.shards.insert(track.track, record.shard);
+            self.tracks.entries.push(entry);
+        }
+    }
+
+    /// Unlists all tracks of a peer that goes.
+    pub(super) fn drop_tracks_of(&mut self, record: &PeerRecord) {
+        let mut changed = false;
+        for track in &record.tracks {
+            changed |= self.drop_track(track.track);
+        }
+        if changed {
+            self.push_view();
+        }
+    }
+
+    fn drop_track(&mut self, track: TrackId) -> bool {
+        self.close_relays(track);
+        self.tracks.shards.remove(&track);
+        let Some(place) = self
+            .tracks
+            .entries
+            .iter()
+            .position(|e| e.view.track_id == track)
+        else {
+            return false;
+        };
+        let entry = self.tracks.entries.remove(place);
+        let message = ServerMessage::TrackUnpublished(TrackUnpublishedParams {
+            track_id: track,
+            peer_id: entry.view.peer_id,
+        });
+        self.notify(Audience::Except(entry.owner), message);
+        true
+    }
+
+    /// Packets flow.
+    pub(crate) fn track_started(&mut self, shard: ShardId, track: TrackId, codec: Codec) {
+        if self.tracks.home(track) != Some(shard) {
+            return;
+        }
+        let Some(entry) = self.tracks.get_mut(track) else {
+            return;
+        };
+        if entry.view.live && entry.view.codec == codec {
+            return;
+        }
+        entry.view.live = true;
+        entry.view.codec = codec;
+        let (view, owner) = (entry.view.clone(), entry.owner);
+        self.relay_everywhere(track);
+        let message = ServerMessage::TrackPublished(TrackPublishedParams { track: view });
+        self.notify(Audience::Except(owner), message);
+        self.push_view();
+    }
+
+    /// Packets flowed already when the room came back: nobody is told. Returns whether that is news.
+    pub(crate) fn track_flows(&mut self, track: TrackId, codec: Codec) -> bool {
+        let Some(entry) = self.tracks.get_mut(track) else {
+            return false;
+        };
+        let changed = !entry.view.live || entry.view.codec != codec;
+        entry.view.live = true;
+        entry.view.codec = codec;
+        changed
+    }
+
+    /// Who is heard on one shard, loudest first.
+    pub(crate) fn speakers_changed(&mut self, shard: ShardId, speakers: Vec<Speaker>) {
+        self.loudest.insert(shard, speakers);
+        let merged = self.merged_speakers();
+        // The loudest gets the highest number.
+        for speaker in merged.iter().take(HEARD_AT_ONCE).rev() {
+            self.heard_clock += 1;
+            self.heard
+                .insert(speaker.identity.clone(), self.heard_clock);
+        }
+        for entry in &mut self.tracks.entries {
+            entry.heard = self.heard.get(&entry.view.peer_id).copied().unwrap_or(0);
+        }
+        let speakers = merged
+            .iter()
+            .take(SPEAKERS_TOLD)
+            .map(|speaker| SpeakerView {
+                peer_id: speaker.identity.clone(),
+                level: (SILENCE - f64::from(speaker.level.min(127))) / SILENCE,
+            });
+        let speakers = speakers.collect();
+        let message = ServerMessage::Speakers(SpeakersParams { speakers });
+        self.notify(Audience::All, message);
+        self.push_view();
+    }
+
+    /// Speakers of all shards, loudest first; a relayed voice counts once.
+    fn merged_speakers(&self) -> Vec<Speaker> {
+        let mut merged: Vec<Speaker> = self
+            .loudest
+            .values()
+            .flatten()
+            .filter(|speaker| self.tracks.get(speaker.track).is_some())
+            .cloned()
+            .collect();
+        merged.sort_by_key(|speaker| (speaker.level, speaker.track));
+        let mut seen = BTreeSet::new();
+        merged.retain(|speaker| seen.insert(speaker.track));
+        merged
+    }
+
+    /// What peers choose from.
+    pub(crate) fn room_view(&self) -> Arc<RoomView> {
+        let loudest = self
+            .merged_speakers()
+            .into_iter()
+            .map(|s| s.track)
+            .collect();
+        let tracks = self.tracks.entries.clone();
+        Arc::new(RoomView { tracks, loudest })
+    }
+
+    pub(crate) fn push_view(&mut self) {
+        let view = self.room_view();
+        self.effects.push(Effect::View(view));
+    }
+
+    /// Opens the room on a shard, if it is not open there, and relays what flows to it.
+    pub(crate) fn open_shard(&mut self, shard: ShardId) {
+        if self.shards.contains(&shard) {
+            return;
+        }
+        self.shards.push(shard);
+        self.effects.push(Effect::Command(shard, Action::OpenRoom));
+        self.reopen_relays(shard);
+    }
+
+    /// Relays a track to every shard that the room is open on.
+    fn relay_everywhere(&mut self, track: TrackId) {
+        for to in self.shards.clone() {
+            self.relay(track, to);
+        }
+    }
+
+    /// Opens, or opens again, all relays from and to a shard.
+    pub(super) fn reopen_relays(&mut self, shard: ShardId) {
+        let live: Vec<TrackId> = self
+            .tracks
+            .entries
+            .iter()
+            .filter(|entry| entry.view.live)
+            .map(|entry| entry.view.track_id)
+            .collect();
+        for track in live {
+            if self.tracks.home(track) == Some(shard) {
+                self.relay_everywhere(track);
+            } else {
+                self.relay(track, shard);
+            }
+        }
+    }
+
+    fn relay(&mut self, track: TrackId, to: ShardId) {
+        let (Some(from), Some(entry)) = (self.tracks.home(track), self.tracks.get(track)) else {
+            return;
+        };
+        if from == to {
+            return;
+        }
+        let inward = RelayEnd::In {
+            from,
+            kind: entry.view.kind,
+            codec: entry.view.codec,
+            source: entry.view.source,
+            publisher: entry.view.peer_id.clone(),
+        };
+        self.tracks.relays.insert((track, to));
+        let out = RelayEnd::Out { to };
+        for (shard, end) in [(to, inward), (from, out)] {
+            let open = Action::OpenRelay { track, end };
+            self.effects.push(Effect::Command(shard, open));
+        }
+    }
+
+    fn close_relays(&mut self, track: TrackId) {
+        let Some(from) = self.tracks.home(track) else {
+            return;
+        };
+        for to in self.tracks.relayed_to(track) {
+            self.tracks.relays.remove(&(track, to));
+            for (shard, other) in [(to, from), (from, to)] {
+                let close = Action::CloseRelay { track, other };
+                self.effects.push(Effect::Command(shard, close));
+            }
+        }
+    }
+
+    /// Tracks of one identity, for the admin API.
+    pub(crate) fn tracks_of(&self, peer: PeerId) -> Vec<Track> {
+        let entries = self.tracks.iter().filter(|entry| entry.owner == peer);
+        entries.map(|entry| entry.view.clone()).collect()
+    }
+}

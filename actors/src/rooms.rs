@@ -1,0 +1,351 @@
+//! The supervisor of the rooms of one control thread: claims them, opens them, buries them.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::RwLock;
+use std::sync::atomic::AtomicBool;
+
+use control_plane::{Claim, Owned, Ownership, Record, RoomSpec, membership};
+use media_contract::Action;
+use media_types::{RoomId, RoomName, ShardId};
+use signaling::rest::RoomSettings;
+use supervision::{
+    Behaviour, Children, Goodbye, Notice, Outcome, Reply, RestartPolicy, Scope, Strategy,
+};
+
+use crate::context::{Commander, Context};
+use crate::directory::{Listener, RoomEntry};
+use crate::error::ActorsError;
+use crate::limits::{CLAIM_DEADLINE, SUPERVISOR_BOX};
+use crate::metrics;
+use crate::room::RoomMessage;
+use crate::room::actor::RoomSeed;
+use crate::room::supervisor::RoomSupervisor;
+
+type Opened = Reply<Result<RoomEntry, ActorsError>>;
+
+/// What the store said about a room.
+pub(crate) struct Claimed {
+    owned: Owned,
+    spec: Option<RoomSpec>,
+}
+
+pub(crate) enum RoomsMessage {
+    /// Find the room, or open it: by a join, or by an operator who says what it may hold.
+    Open(RoomName, Option<Box<RoomSettings>>, Opened),
+    /// The store has answered.
+    Claimed(RoomName, Result<Box<Claimed>, ActorsError>),
+    /// A room takes messages.
+    Opened(RoomId, Listener<RoomMessage>),
+    /// Something happened to a room's supervisor.
+    Child(RoomId, Notice),
+    /// Ownership was given back, or not.
+    Released,
+}
+
+/// Those who wait for a room that is being opened.
+#[derive(Default)]
+struct Pending {
+    settings: Option<Box<RoomSettings>>,
+    replies: Vec<Opened>,
+}
+
+/// A room that runs.
+struct Running {
+    name: RoomName,
+    owned: Owned,
+}
+
+pub(crate) struct Rooms {
+    context: Arc<Context>,
+    ownership: Ownership,
+    children: Children<RoomId>,
+    pending: BTreeMap<RoomName, Pending>,
+    running: BTreeMap<RoomId, Running>,
+    /// Asked to stop: the last room takes this actor along.
+    leaving: bool,
+}
+
+impl Rooms {
+    pub(crate) fn new(context: Arc<Context>) -> Self {
+        let store = Arc::clone(&context.environment.store);
+        Self {
+            ownership: Ownership::new(store, context.config.worker),
+            context,
+            children: Children::new(Strategy::OneForOne),
+            pending: BTreeMap::new(),
+            running: BTreeMap::new(),
+            leaving: false,
+        }
+    }
+
+    fn open(
+        &mut self,
+        name: RoomName,
+        settings: Option<Box<RoomSettings>>,
+        reply: Opened,
+        scope: &mut Scope<Self>,
+    ) {
+        if let Some(entry) = self.context.directory.room(&name) {
+            if !entry.listener.mailbox.is_closed() {
+                reply.send(Ok(entry));
+                return;
+            }
+            // Its burial is on the way; `child` claims it anew.
+            self.wait(name, settings, reply);
+            return;
+        }
+        if self.context.is_draining() {
+            reply.send(Err(ActorsError::Draining));
+            return;
+        }
+        if self.context.directory.room_count() >= self.context.config.rooms_max {
+            reply.send(Err(ActorsError::RoomsFull));
+            return;
+        }
+        let is_first = !self.pending.contains_key(&name);
+        self.wait(name.clone(), settings, reply);
+        if is_first {
+            self.claim(name, scope);
+        }
+    }
+
+    fn wait(&mut self, name: RoomName, settings: Option<Box<RoomSettings>>, reply: Opened) {
+        let pending = self.pending.entry(name).or_default();
+        pending.replies.push(reply);
+        if settings.is_some() {
+            pending.settings = settings;
+        }
+    }
+
+    fn claim(&self, name: RoomName, scope: &mut Scope<Self>) {
+        let ownership = self.ownership.clone();
+        let context = Arc::clone(&self.context);
+        let room = name.clone();
+        let work = async move {
+            let claim = claim(&context, &ownership, &room);
+            match tokio::time::timeout(CLAIM_DEADLINE, claim).await {
+                Ok(claimed) => claimed.map(Box::new),
+                Err(_) => Err(ActorsError::Store(None)),
+            }
+        };
+        scope.run(work, move |claimed| RoomsMessage::Claimed(name, claimed));
+    }
+
+    fn claimed(
+        &mut self,
+        name: RoomName,
+        claimed: Result<Box<Claimed>, ActorsError>,
+        scope: &mut Scope<Self>,
+    ) {
+        let claimed = match claimed {
+            Ok(claimed) => *claimed,
+            Err(error) => {
+                tracing::info!(room = %name, %error, "a room cannot be opened here");
+                self.refuse(&name, &error);
+                return;
+            }
+        };
+        let wanted = self.pending.get_mut(&name).and_then(|p| p.settings.take());
+        let by_operator = wanted.is_some();
+        let stored = claimed.spec.map(settings_of);
+        let may_create = stored.as_ref().is_none_or(|settings| settings.auto_create);
+        if !may_create && !by_operator {
+            self.release(name.clone(), claimed.owned, scope);
+            self.refuse(&name, &ActorsError::NotFound);
+            return;
+        }
+        let defaults = || self.context.config.room_defaults.clone();
+        let settings = wanted.map(|s| *s).or(stored).unwrap_or_else(defaults);
+        self.start(name, claimed.owned, settings, scope);
+    }
+
+    /// Everybody who waits gets the same kind of answer.
+    fn refuse(&mut self, name: &RoomName, error: &ActorsError) {
+        let pending = self.pending.remove(name).unwrap_or_default();
+        for reply in pending.replies {
+            reply.send(Err(match error {
+                ActorsError::Elsewhere { url } => ActorsError::Elsewhere { url: url.clone() },
+                ActorsError::NotFound => ActorsError::NotFound,
+                _ => ActorsError::Store(None),
+            }));
+        }
+    }
+
+    fn start(
+        &mut self,
+        name: RoomName,
+        owned: Owned,
+        settings: RoomSettings,
+        scope: &mut Scope<Self>,
+    ) {
+        let context = Arc::clone(&self.context);
+        let loads = context.environment.plane.loads();
+        let least = loads
+            .iter()
+            .min_by_key(|load| (load.busy_ppm, load.transports, load.shard));
+        let id = context.ids.room();
+        let seed = Arc::new(RoomSeed {
+            id,
+            name: name.clone(),
+            epoch: owned.record.epoch,
+            home: least.map_or(ShardId(0), |load| load.shard),
+            opened_at_ms: context.unix_ms(),
+            settings: RwLock::new(settings),
+            missed: Arc::new(AtomicBool::new(false)),
+            context,
+        });
+        let rooms = scope.mailbox().clone();
+        self.running.insert(id, Running { name, owned });
+        let child = scope.spawn_child(
+            "room_supervisor",
+            RestartPolicy::temporary(),
+            SUPERVISOR_BOX,
+            move || RoomSupervisor::new(Arc::clone(&seed), rooms.clone()),
+            move |notice| RoomsMessage::Child(id, notice),
+        );
+        self.children.insert(id, child.stopper);
+    }
+
+    fn opened(&mut self, id: RoomId, listener: Listener<RoomMessage>) {
+        let Some(running) = self.running.get(&id) else {
+            return;
+        };
+        let entry = RoomEntry {
+            id,
+            name: running.name.clone(),
+            epoch: running.owned.record.epoch,
+            listener,
+        };
+        tracing::info!(room = %entry.name, id = %id, epoch = entry.epoch.0, "a room opened");
+        self.context.directory.insert_room(entry.clone());
+        self.gauge();
+        let pending = self.pending.remove(&entry.name).unwrap_or_default();
+        for reply in pending.replies {
+            reply.send(Ok(entry.clone()));
+        }
+    }
+
+    fn child(&mut self, id: RoomId, notice: &Notice, scope: &mut Scope<Self>) {
+        let outcome = self.children.handle(&id, notice);
+        if !matches!(notice, Notice::Exited(_)) {
+            return;
+        }
+        let entry = self.context.directory.remove_room(id);
+        self.gauge();
+        if let Some(entry) = entry {
+            tracing::info!(room = %entry.name, id = %id, "a room closed");
+            self.close_on_shards(&entry);
+        }
+        if let Some(running) = self.running.remove(&id) {
+            if self.pending.contains_key(&running.name) {
+                // Somebody came while it closed: it opens again, still ours.
+                self.claim(running.name, scope);
+            } else {
+                self.release(running.name, running.owned, scope);
+            }
+        }
+        if self.leaving && matches!(outcome, Outcome::Empty(_)) {
+            scope.stop();
+        }
+    }
+
+    /// A room that has gone leaves nothing behind, on no shard.
+    fn close_on_shards(&self, entry: &RoomEntry) {
+        let commander = Commander::new(entry.id, entry.epoch, None);
+        for load in self.context.environment.plane.loads() {
+            let id = commander.next(&self.context.ids);
+            let sent = commander.send(&self.context, load.shard, id, Action::CloseRoom);
+            if sent.is_err() {
+                tracing::warn!(room = %entry.name, "a shard did not hear that a room has closed");
+            }
+        }
+    }
+
+    fn release(&self, name: RoomName, owned: Owned, scope: &mut Scope<Self>) {
+        let ownership = self.ownership.clone();
+        let work = async move {
+            let release = ownership.release(&name, owned);
+            match tokio::time::timeout(CLAIM_DEADLINE, release).await {
+                Ok(Ok(())) => (),
+                Ok(Err(error)) => tracing::warn!(%error, "a room was not given back"),
+                Err(_) => tracing::warn!("a room was not given back in time"),
+            }
+        };
+        scope.run(work, |()| RoomsMessage::Released);
+    }
+
+    fn gauge(&self) {
+        let rooms = u32::try_from(self.context.directory.room_count()).unwrap_or(u32::MAX);
+        ::metrics::gauge!(metrics::ROOMS).set(f64::from(rooms));
+    }
+}
+
+/// Claims a room and reads its spec.
+async fn claim(
+    context: &Context,
+    ownership: &Ownership,
+    name: &RoomName,
+) -> Result<Claimed, ActorsError> {
+    let store = &context.environment.store;
+    let failed = |error| ActorsError::Store(Some(error));
+    let mut claim = ownership.claim(name).await.map_err(failed)?;
+    if let Claim::Elsewhere {
+        epoch,
+        alive: false,
+        ..
+    } = claim
+    {
+        claim = ownership.take_over(name, epoch).await.map_err(failed)?;
+    }
+    let owned = match claim {
+        Claim::Owned(owned) => owned,
+        Claim::Elsewhere { worker, .. } => {
+            let workers = membership::workers(store.as_ref()).await.map_err(failed)?;
+            let owner = workers.into_iter().find(|record| record.id == worker);
+            let url = owner.map(|record| record.url);
+            return Err(ActorsError::Elsewhere { url });
+        }
+    };
+    let key = control_plane::keys::room_spec(name);
+    let entry = store.get(&key).await.map_err(failed)?;
+    let spec = entry.and_then(|entry| RoomSpec::decode(&key, &entry.value).ok());
+    Ok(Claimed { owned, spec })
+}
+
+/// The settings that a stored spec stands for.
+fn settings_of(spec: RoomSpec) -> RoomSettings {
+    RoomSettings {
+        max_peers: spec.max_peers,
+        max_publishers: spec.max_publishers,
+        empty_timeout_s: spec.empty_timeout_s,
+        departure_timeout_s: spec.departure_timeout_s,
+        metadata: spec.metadata,
+        codecs: spec.codecs,
+        recording: spec.recording,
+        auto_create: spec.auto_create,
+    }
+}
+
+impl Behaviour for Rooms {
+    type Message = RoomsMessage;
+
+    fn handle(&mut self, message: RoomsMessage, scope: &mut Scope<Self>) {
+        match message {
+            RoomsMessage::Open(name, settings, reply) => self.open(name, settings, reply, scope),
+            RoomsMessage::Claimed(name, claimed) => self.claimed(name, claimed, scope),
+            RoomsMessage::Opened(id, listener) => self.opened(id, listener),
+            RoomsMessage::Child(id, notice) => self.child(id, &notice, scope),
+            RoomsMessage::Released => {}
+        }
+    }
+
+    fn stopping(&mut self, _: &mut Scope<Self>) -> Goodbye {
+        self.leaving = true;
+        if self.children.stop_all() {
+            Goodbye::Later
+        } else {
+            Goodbye::Now
+        }
+    }
+}

@@ -1,0 +1,190 @@
+//! One signalling session, as the gateway holds it.
+
+use std::sync::Arc;
+
+use media_types::{Identity, PeerId, RoomName, TrackId};
+use signaling::client_message::{JoinParams, OfferParams};
+use signaling::server_message::{JoinResult, OfferResult};
+use signaling::view::CloseReason;
+use signaling::{Claims, ClientMessage, ErrorType, Grants, Outgoing, RequestId, RpcError};
+use supervision::Mailbox;
+
+use crate::config::ResumeClaims;
+use crate::error::from_ask;
+use crate::limits::{OFFER_DEADLINE, PEER_REQUESTS};
+use crate::peer::PeerMessage;
+
+/// The queue towards a client is full.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the queue towards the client is full")]
+pub struct OutboxFull;
+
+/// The queue towards one client. Bounded; never blocks; may be called from any thread.
+pub trait Outbox: Send + Sync {
+    /// Queues one frame.
+    ///
+    /// # Errors
+    /// [`OutboxFull`]: the session is then closed as too slow, and the client resumes.
+    fn send(&self, frame: Outgoing) -> Result<(), OutboxFull>;
+
+    /// Closes the connection once what is queued is out. The `closing` notification, where there is
+    /// one, has been sent already.
+    fn close(&self, reason: CloseReason);
+}
+
+/// How a peer comes, and what it is limited to by that.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum SessionKind {
+    /// By WebSocket signalling.
+    WebSocket,
+    /// By WHIP: publishes only.
+    Whip,
+    /// By WHEP: receives only.
+    Whep {
+        /// Only what this peer publishes.
+        peer: Option<Identity>,
+        /// Only this track.
+        track: Option<TrackId>,
+    },
+}
+
+/// By what right a peer comes. Signatures and times have been checked.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Credentials {
+    /// A join token.
+    Token(Box<Claims>),
+    /// A resume token.
+    Resume(Box<ResumeClaims>),
+}
+
+impl Credentials {
+    /// Who comes.
+    #[must_use]
+    pub fn identity(&self) -> &Identity {
+        match self {
+            Self::Token(claims) => &claims.sub,
+            Self::Resume(claims) => &claims.identity,
+        }
+    }
+
+    /// What is granted.
+    #[must_use]
+    pub fn grants(&self) -> &Grants {
+        match self {
+            Self::Token(claims) => &claims.troupe,
+            Self::Resume(claims) => &claims.grants,
+        }
+    }
+}
+
+/// A wish to enter a room.
+pub struct JoinRequest {
+    /// The room.
+    pub room: RoomName,
+    /// By what right.
+    pub credentials: Credentials,
+    /// Name, metadata and nonce.
+    pub params: JoinParams,
+    /// How the peer comes.
+    pub kind: SessionKind,
+    /// The way to the client.
+    pub outbox: Arc<dyn Outbox>,
+    /// With an id, the answer to a successful `join` is put into the outbox ahead of everything
+    /// else that the room says, and the caller answers failures only.
+    pub request: Option<RequestId>,
+}
+
+/// A peer that is in.
+#[derive(Debug)]
+pub struct Joined {
+    /// The result of `join`.
+    pub result: JoinResult,
+    /// The way to the peer.
+    pub session: Session,
+}
+
+/// The way from a connection to its peer. Does not end the session when dropped: say
+/// [`Session::socket_lost`] or [`Session::leave`].
+#[derive(Debug)]
+pub struct Session {
+    pub(crate) peer: Mailbox<PeerMessage>,
+    pub(crate) id: PeerId,
+    /// Which connection of the session this is; an older one is no longer heard.
+    pub(crate) attachment: u64,
+}
+
+impl Session {
+    /// The session's id.
+    #[must_use]
+    pub fn id(&self) -> PeerId {
+        self.id
+    }
+
+    /// Whether the peer is gone for good.
+    #[must_use]
+    pub fn is_over(&self) -> bool {
+        self.peer.is_closed()
+    }
+
+    /// Hands over a request or notification of the client; the answer comes through the outbox.
+    ///
+    /// # Errors
+    /// The message comes back when the peer's box is full: stop reading, try again, and close after
+    /// 5 s (1013). `None` means that the session is over.
+    pub fn tell(
+        &self,
+        id: Option<RequestId>,
+        message: ClientMessage,
+    ) -> Result<(), Option<ClientMessage>> {
+        if self.peer.is_closed() {
+            return Err(None);
+        }
+        if self.peer.depth() >= PEER_REQUESTS {
+            return Err(Some(message));
+        }
+        let told = self.peer.tell(PeerMessage::Request {
+            attachment: self.attachment,
+            id,
+            message,
+        });
+        told.map_err(|refused| match refused {
+            supervision::TellError::Full(PeerMessage::Request { message, .. }) => Some(message),
+            _ => None,
+        })
+    }
+
+    /// Offers and waits for the answer, as WHIP and WHEP do.
+    ///
+    /// # Errors
+    /// As `offer` of the client protocol.
+    pub async fn offer(&self, params: OfferParams) -> Result<OfferResult, RpcError> {
+        let deadline = OFFER_DEADLINE.saturating_mul(2);
+        let question = |reply| PeerMessage::Offer { params, reply };
+        match self.peer.ask(deadline, question).await {
+            Ok(answer) => answer,
+            Err(supervision::AskError::Closed) => Err(ErrorType::NotFound.into()),
+            Err(error) => Err(from_ask(error)),
+        }
+    }
+
+    /// The connection is gone: the session waits for the client to resume.
+    pub fn socket_lost(&self) {
+        let lost = PeerMessage::SocketLost {
+            attachment: self.attachment,
+        };
+        if self.peer.tell(lost).is_err() {
+            tracing::debug!("a lost socket is noticed by its missing pings");
+        }
+    }
+
+    /// The client leaves for good (`DELETE` of WHIP and WHEP).
+    ///
+    /// # Errors
+    /// `overloaded`: say it again.
+    pub fn leave(&self) -> Result<(), RpcError> {
+        match self.peer.tell(PeerMessage::Leave) {
+            Ok(()) | Err(supervision::TellError::Closed(_)) => Ok(()),
+            Err(supervision::TellError::Full(_)) => Err(ErrorType::Overloaded.into()),
+        }
+    }
+}

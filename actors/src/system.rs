@@ -1,0 +1,474 @@
+//! The worker's tree of actors, as `server` and the simulator hold it.
+
+use std::future::Future;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use media_contract::{Event, ShardFigures};
+use media_types::{Identity, RoomName, ShardId, TrackId};
+use serde_json::Value;
+use signaling::rest::{PeerStatus, RoomPatch, RoomSettings, RoomStatus};
+use signaling::view::CloseReason;
+use signaling::{Address, ErrorType, RpcError};
+use supervision::{Arbiter, Behaviour, Child, Host, Mailbox, Reply, RestartPolicy, Spec, Stopper};
+
+use crate::config::{ActorsConfig, Environment};
+use crate::context::Context;
+use crate::directory::{Listener, RoomEntry};
+use crate::error::{ActorsError, from_ask};
+use crate::limits::{ASK_DEADLINE, JOIN_DEADLINE, SUPERVISOR_BOX};
+use crate::metrics;
+use crate::peer::PeerMessage;
+use crate::plane::plane::{Plane, PlaneMessage};
+use crate::plane::route::{Route, route};
+use crate::plane::shard::{Shard, ShardMessage};
+use crate::room::RoomMessage;
+use crate::room::message::{JoinAsk, JoinRefused, Letter};
+use crate::rooms::{Rooms, RoomsMessage};
+use crate::session::{JoinRequest, Joined};
+use crate::worker::{Worker, WorkerChild, WorkerMessage};
+
+/// Attempts to enter a room that closes under one's feet.
+const JOIN_ATTEMPTS: usize = 4;
+/// Between two of them.
+const JOIN_PAUSE: Duration = Duration::from_millis(20);
+
+/// A handle on the tree; clones share it. Dropping it stops nothing.
+#[derive(Clone)]
+pub struct System {
+    context: Arc<Context>,
+    rooms: Arc<[Mailbox<RoomsMessage>]>,
+    shards: Arc<[(ShardId, Mailbox<ShardMessage>)]>,
+    root: Stopper,
+}
+
+/// A fault to inject; works where the configuration allows faults, and is for tests.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Fault {
+    /// The room's actor panics.
+    Room,
+    /// The peer's actor panics.
+    Peer(Identity),
+    /// The peer's transport panics inside its fence.
+    Transport(Identity),
+}
+
+/// Starts on that arbiter, or on the current thread where there is none.
+fn place<B: Behaviour>(
+    arbiter: Option<&Arbiter>,
+    factory: impl FnMut() -> B + Send + 'static,
+    spec: Spec,
+) -> Child<B::Message> {
+    match arbiter {
+        Some(arbiter) => Host::spawn_on(arbiter, factory, spec),
+        None => Host::spawn(factory, spec),
+    }
+}
+
+impl System {
+    /// Starts the tree on the control threads, the root on the first; without any, on the current
+    /// thread's arbiter or `LocalSet`, as the simulator does.
+    #[must_use]
+    pub fn start(config: ActorsConfig, environment: Environment, arbiters: &[Arbiter]) -> Self {
+        let context = Context::new(config, environment);
+        let first = arbiters.first();
+        let permanent = RestartPolicy::permanent;
+        let spec = |name| Context::spec(name, permanent(), SUPERVISOR_BOX);
+        let shared = Arc::clone(&context);
+        let root = place(
+            first,
+            move || Worker::new(Arc::clone(&shared)),
+            spec("worker"),
+        );
+        let adopt = |key, stopper: &Stopper| {
+            let adopted = root
+                .mailbox
+                .tell(WorkerMessage::Adopt(key, stopper.clone()));
+            debug_assert!(adopted.is_ok());
+        };
+        let notices = |key| {
+            root.mailbox
+                .notices(move |notice| WorkerMessage::Child(key, notice))
+        };
+
+        let shared = Arc::clone(&context);
+        let plane_spec = spec("plane").notices(notices(WorkerChild::Plane));
+        let plane = place(first, move || Plane::new(Arc::clone(&shared)), plane_spec);
+        adopt(WorkerChild::Plane, &plane.stopper);
+        let shards = Self::start_shards(&context, first, &plane.mailbox);
+
+        let threads = arbiters.len().max(1);
+        let rooms = (0..threads).map(|thread| {
+            let shared = Arc::clone(&context);
+            let key = WorkerChild::Rooms(thread);
+            let spec = spec("rooms").notices(notices(key));
+            let factory = move || Rooms::new(Arc::clone(&shared));
+            let child = place(arbiters.get(thread), factory, spec);
+            adopt(key, &child.stopper);
+            child.mailbox
+        });
+        Self {
+            rooms: rooms.collect(),
+            shards,
+            root: root.stopper,
+            context,
+        }
+    }
+
+    fn start_shards(
+        context: &Arc<Context>,
+        arbiter: Option<&Arbiter>,
+        plane: &Mailbox<PlaneMessage>,
+    ) -> Arc<[(ShardId, Mailbox<ShardMessage>)]> {
+        let loads = context.environment.plane.loads();
+        let shards = loads.iter().map(|load| {
+            let (id, shared) = (load.shard, Arc::clone(context));
+            let spec = Context::spec("shard", RestartPolicy::permanent(), SUPERVISOR_BOX)
+                .notices(plane.notices(move |notice| PlaneMessage::Child(id, notice)));
+            let child = place(arbiter, move || Shard::new(Arc::clone(&shared), id), spec);
+            let adopted = plane.tell(PlaneMessage::Adopt(id, child.stopper));
+            debug_assert!(adopted.is_ok());
+            (id, child.mailbox)
+        });
+        shards.collect()
+    }
+
+    /// Takes an event of a shard to its actor. Never blocks; may be called from any thread. An event
+    /// that finds a full box is made up for by reconciling.
+    pub fn deliver(&self, shard: ShardId, event: Event) {
+        match route(&event) {
+            Route::Peer(transport) => {
+                if let Some(peer) = self.context.directory.peer(transport) {
+                    tell(&peer, PeerMessage::Event(Box::new(event)));
+                }
+            }
+            Route::Room => {
+                if let Some(entry) = self.context.directory.room_by_id(event.room) {
+                    tell(&entry.listener, RoomMessage::Event(shard, Box::new(event)));
+                }
+            }
+            Route::Shard => self.tell_shard(shard, ShardMessage::Event(Box::new(event))),
+        }
+    }
+
+    /// A shard's thread ended and another one took its place, knowing nothing.
+    pub fn shard_restarted(&self, shard: ShardId) {
+        self.tell_shard(shard, ShardMessage::Restarted);
+    }
+
+    fn tell_shard(&self, shard: ShardId, message: ShardMessage) {
+        let found = self.shards.iter().find(|(id, _)| *id == shard);
+        if let Some((_, mailbox)) = found
+            && mailbox.tell(message).is_err()
+        {
+            tracing::warn!(%shard, "the actor of a shard does not listen");
+        }
+    }
+
+    /// The last figures of each shard.
+    pub async fn shard_figures(&self) -> Vec<ShardFigures> {
+        let mut all = Vec::new();
+        for (_, shard) in self.shards.iter() {
+            let figures = shard.ask(ASK_DEADLINE, ShardMessage::Figures).await;
+            all.extend(figures.ok().flatten());
+        }
+        all
+    }
+
+    /// Enters a room, opening it if need be.
+    ///
+    /// # Errors
+    /// As `join` of the client protocol.
+    pub async fn join(&self, request: JoinRequest) -> Result<Joined, RpcError> {
+        let inner = self.join_within(request);
+        match tokio::time::timeout(JOIN_DEADLINE, inner).await {
+            Ok(joined) => joined,
+            Err(_) => Err(ErrorType::Overloaded.into()),
+        }
+    }
+
+    async fn join_within(&self, request: JoinRequest) -> Result<Joined, RpcError> {
+        if self.context.is_draining() {
+            return Err(ErrorType::Draining.into());
+        }
+        let mut request = request;
+        for _ in 0..JOIN_ATTEMPTS {
+            let entry = self.open(&request.room, None).await?;
+            // A room that is just closing takes nobody; the next attempt opens it anew.
+            let (reply, answer) = Reply::channel();
+            let ask = Box::new(JoinAsk { request, reply });
+            match entry.listener.mailbox.tell(RoomMessage::Join(ask)) {
+                Ok(()) => match answer.await {
+                    Ok(Ok(joined)) => return Ok(joined),
+                    Ok(Err(JoinRefused::Closing(again))) => request = *again,
+                    Ok(Err(JoinRefused::No(error))) => return Err(error),
+                    Err(_) => return Err(ErrorType::Internal.into()),
+                },
+                Err(supervision::TellError::Closed(RoomMessage::Join(ask))) => {
+                    request = ask.request;
+                }
+                Err(_) => return Err(ErrorType::Overloaded.into()),
+            }
+            tokio::time::sleep(JOIN_PAUSE).await;
+        }
+        Err(ErrorType::Unavailable.into())
+    }
+
+    /// Finds a room, or opens it on the thread that its name falls to.
+    async fn open(
+        &self,
+        name: &RoomName,
+        settings: Option<RoomSettings>,
+    ) -> Result<RoomEntry, ActorsError> {
+        if settings.is_none()
+            && let Some(entry) = self.context.directory.room(name)
+            && !entry.listener.mailbox.is_closed()
+        {
+            return Ok(entry);
+        }
+        let hash = name.as_str().bytes().fold(0_usize, |hash, byte| {
+            hash.wrapping_mul(31).wrapping_add(byte.into())
+        });
+        let rooms = self
+            .rooms
+            .get(hash.checked_rem(self.rooms.len()).unwrap_or(0));
+        let rooms = rooms.ok_or(ActorsError::NotFound)?;
+        let question = |reply| RoomsMessage::Open(name.clone(), settings.map(Box::new), reply);
+        rooms.ask(JOIN_DEADLINE, question).await?
+    }
+
+    /// Opens a room with these settings (`PUT rooms/{r}`), or changes them where it is open.
+    ///
+    /// # Errors
+    /// As a join, but for limits of the room itself.
+    pub async fn open_room(
+        &self,
+        name: &RoomName,
+        settings: RoomSettings,
+    ) -> Result<RoomStatus, RpcError> {
+        let patch = RoomPatch {
+            max_peers: Some(settings.max_peers),
+            max_publishers: Some(settings.max_publishers),
+            empty_timeout_s: Some(settings.empty_timeout_s),
+            departure_timeout_s: Some(settings.departure_timeout_s),
+            metadata: Some(settings.metadata.clone()),
+            codecs: settings.codecs.clone(),
+            recording: Some(settings.recording),
+            auto_create: Some(settings.auto_create),
+        };
+        let entry = self.open(name, Some(settings)).await?;
+        let question = |reply| RoomMessage::Patch(Box::new(patch), reply);
+        ask(&entry, question).await
+    }
+
+    /// Changes settings of an open room.
+    ///
+    /// # Errors
+    /// `not_found`, `overloaded`.
+    pub async fn update_room(
+        &self,
+        name: &RoomName,
+        patch: RoomPatch,
+    ) -> Result<RoomStatus, RpcError> {
+        let entry = self.entry(name)?;
+        ask(&entry, |reply| RoomMessage::Patch(Box::new(patch), reply)).await
+    }
+
+    /// All rooms that are open here, by name. One that does not answer in time is left out.
+    pub async fn rooms(&self) -> Vec<RoomStatus> {
+        let mut all = Vec::new();
+        for entry in self.context.directory.rooms() {
+            all.extend(ask(&entry, RoomMessage::Status).await.ok());
+        }
+        all
+    }
+
+    /// One room.
+    ///
+    /// # Errors
+    /// `not_found`, `overloaded`.
+    pub async fn room(&self, name: &RoomName) -> Result<RoomStatus, RpcError> {
+        ask(&self.entry(name)?, RoomMessage::Status).await
+    }
+
+    /// The peers of a room, by identity.
+    ///
+    /// # Errors
+    /// `not_found`, `overloaded`.
+    pub async fn peers(&self, name: &RoomName) -> Result<Vec<PeerStatus>, RpcError> {
+        ask(&self.entry(name)?, RoomMessage::Peers).await
+    }
+
+    /// Removes a peer; its client is told why.
+    ///
+    /// # Errors
+    /// `not_found`, `overloaded`.
+    pub async fn kick(
+        &self,
+        name: &RoomName,
+        identity: &Identity,
+        reason: CloseReason,
+    ) -> Result<(), RpcError> {
+        let question = |reply| RoomMessage::Kick(identity.clone(), reason, reply);
+        found(ask(&self.entry(name)?, question).await?)
+    }
+
+    /// Mutes a track of a peer, or all of them.
+    ///
+    /// # Errors
+    /// `not_found`, `overloaded`.
+    pub async fn mute(
+        &self,
+        name: &RoomName,
+        identity: &Identity,
+        track: Option<TrackId>,
+        muted: bool,
+    ) -> Result<(), RpcError> {
+        let question = |reply| RoomMessage::MuteTrack(identity.clone(), track, muted, reply);
+        found(ask(&self.entry(name)?, question).await?)
+    }
+
+    /// Sends a message into a room; tells how many peers it was handed to.
+    ///
+    /// # Errors
+    /// `not_found`, `overloaded`.
+    pub async fn send(
+        &self,
+        name: &RoomName,
+        from: Identity,
+        to: Address,
+        topic: String,
+        payload: Value,
+    ) -> Result<u32, RpcError> {
+        let letter = Letter {
+            from,
+            to,
+            topic,
+            payload,
+        };
+        ask(&self.entry(name)?, |reply| {
+            RoomMessage::Deliver(letter, reply)
+        })
+        .await
+    }
+
+    /// Closes a room; everybody in it is told.
+    ///
+    /// # Errors
+    /// `not_found`, `overloaded`.
+    pub fn close_room(&self, name: &RoomName, reason: CloseReason) -> Result<(), RpcError> {
+        let told = self
+            .entry(name)?
+            .listener
+            .mailbox
+            .tell(RoomMessage::Close(reason));
+        match told {
+            Ok(()) | Err(supervision::TellError::Closed(_)) => Ok(()),
+            Err(supervision::TellError::Full(_)) => Err(ErrorType::Overloaded.into()),
+        }
+    }
+
+    /// Injects a fault.
+    ///
+    /// # Errors
+    /// `forbidden` where the configuration allows none, `not_found` where there is nobody to fail.
+    pub async fn inject(&self, name: &RoomName, fault: Fault) -> Result<(), RpcError> {
+        if !self.context.config.debug_faults {
+            return Err(ErrorType::Forbidden.into());
+        }
+        let entry = self.entry(name)?;
+        match fault {
+            Fault::Room => {
+                let told = entry.listener.mailbox.tell(RoomMessage::Panic);
+                told.map_err(|_| RpcError::from(ErrorType::Overloaded))
+            }
+            Fault::Peer(identity) => {
+                let question = |reply| RoomMessage::PanicPeer(identity, reply);
+                found(ask(&entry, question).await?)
+            }
+            Fault::Transport(identity) => {
+                let question = |reply| RoomMessage::PanicTransport(identity, reply);
+                found(ask(&entry, question).await?)
+            }
+        }
+    }
+
+    /// Rooms and peers that exist now.
+    #[must_use]
+    pub fn population(&self) -> (usize, usize) {
+        let directory = &self.context.directory;
+        (directory.room_count(), directory.peer_count())
+    }
+
+    /// Whether joins are refused for good.
+    #[must_use]
+    pub fn is_draining(&self) -> bool {
+        self.context.is_draining()
+    }
+
+    /// Refuses joins, closes every room with `draining`, and waits until all are gone. The caller
+    /// sets the deadline.
+    pub async fn drain(&self) {
+        self.context.start_draining();
+        loop {
+            let mut refused = false;
+            for entry in self.context.directory.rooms() {
+                let close = RoomMessage::Close(CloseReason::Draining);
+                let told = entry.listener.mailbox.tell(close);
+                refused |= matches!(told, Err(supervision::TellError::Full(_)));
+            }
+            if !refused {
+                break;
+            }
+            tokio::time::sleep(JOIN_PAUSE).await;
+        }
+        self.context.directory.emptied().await;
+    }
+
+    /// Asks the whole tree to stop, leaves first.
+    pub fn stop(&self) {
+        self.root.stop();
+    }
+
+    /// Whether the whole tree has stopped.
+    #[must_use]
+    pub fn is_stopped(&self) -> bool {
+        self.root.is_gone()
+    }
+
+    fn entry(&self, name: &RoomName) -> Result<RoomEntry, RpcError> {
+        let entry = self.context.directory.room(name);
+        entry.ok_or_else(|| ErrorType::NotFound.into())
+    }
+}
+
+fn found(found: bool) -> Result<(), RpcError> {
+    if found {
+        Ok(())
+    } else {
+        Err(ErrorType::NotFound.into())
+    }
+}
+
+fn ask<T: Send + 'static>(
+    entry: &RoomEntry,
+    question: impl FnOnce(Reply<T>) -> RoomMessage,
+) -> impl Future<Output = Result<T, RpcError>> {
+    let answer = entry.listener.mailbox.ask(ASK_DEADLINE, question);
+    async move {
+        match answer.await {
+            Ok(answer) => Ok(answer),
+            Err(supervision::AskError::Closed) => Err(ErrorType::NotFound.into()),
+            Err(error) => Err(from_ask(error)),
+        }
+    }
+}
+
+/// Tells a listener of an event; one that a full box refuses is remembered.
+fn tell<M: Send + 'static>(listener: &Listener<M>, message: M) {
+    if let Err(supervision::TellError::Full(_)) = listener.mailbox.tell(message) {
+        listener.missed.store(true, Ordering::Release);
+        ::metrics::counter!(metrics::ACTOR_EVENTS_REFUSED).increment(1);
+    }
+}
