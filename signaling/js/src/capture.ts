@@ -5,6 +5,8 @@ import { TroupeError, deviceError } from './errors.js';
 /** Choices for a camera. */
 export interface CameraCapture {
   deviceId?: string;
+  /** A camera that is open already, as from a preview; the rest says how to open it again. */
+  media?: MediaStreamTrack;
   /** `user` or `environment`, for phones. */
   facingMode?: 'user' | 'environment';
   /** 1280 unless said otherwise. */
@@ -18,6 +20,8 @@ export interface CameraCapture {
 /** Choices for a microphone. */
 export interface MicrophoneCapture {
   deviceId?: string;
+  /** A microphone that is open already, as from a preview. */
+  media?: MediaStreamTrack;
   /** On unless said otherwise. */
   echoCancellation?: boolean;
   /** On unless said otherwise. */

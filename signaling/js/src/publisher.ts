@@ -66,7 +66,7 @@ export class Publisher implements LocalTrackHost {
   async camera(options: CameraCapture & PublishOptions): Promise<LocalTrack> {
     const recapture: Recapture = (deviceId) =>
       captureCamera(deviceId === undefined ? options : { ...options, deviceId });
-    const media = await recapture();
+    const media = options.media ?? (await recapture());
     return this.publish(media, { ...options, source: 'camera' }, recapture);
   }
 
@@ -74,7 +74,7 @@ export class Publisher implements LocalTrackHost {
   async microphone(options: MicrophoneCapture & PublishOptions): Promise<LocalTrack> {
     const recapture: Recapture = (deviceId) =>
       captureMicrophone(deviceId === undefined ? options : { ...options, deviceId });
-    const media = await recapture();
+    const media = options.media ?? (await recapture());
     return this.publish(media, { ...options, source: 'microphone' }, recapture);
   }
 
