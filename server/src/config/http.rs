@@ -1,0 +1,132 @@
+//! `[http]`, `[admin]` and `[auth]`: what clients and operators reach.
+
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use signaling::Secret;
+
+/// The listener of clients.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct HttpConfig {
+    /// Where the web app, signalling, WHIP and WHEP are served.
+    pub listen: SocketAddr,
+    /// Refuses signalling, WHIP and WHEP over plain HTTP with 426.
+    pub require_tls: bool,
+    /// A PEM file with the certificate chain; TLS is spoken where it is given.
+    pub tls_certificate: Option<PathBuf>,
+    /// A PEM file with the certificate's key.
+    pub tls_key: Option<PathBuf>,
+    /// The URL under which clients reach this worker, such as `https://a.example`; made from
+    /// `listen` where it is not given.
+    pub public_url: Option<String>,
+    /// Origins whose pages may use this server; `*` for any.
+    pub cors_origins: Vec<String>,
+    /// Believes `X-Forwarded-For` and `X-Forwarded-Proto`: only behind a proxy that sets them.
+    pub trust_proxy: bool,
+    /// Threads that serve HTTP.
+    pub workers: usize,
+    /// Connections at one time, a thread.
+    pub connections_max: usize,
+}
+
+impl Default for HttpConfig {
+    fn default() -> Self {
+        Self {
+            listen: SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), 8080),
+            require_tls: false,
+            tls_certificate: None,
+            tls_key: None,
+            public_url: None,
+            cors_origins: vec!["*".to_owned()],
+            trust_proxy: false,
+            workers: 2,
+            connections_max: 25_000,
+        }
+    }
+}
+
+/// The listener of operators.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct AdminConfig {
+    /// Where the admin API, metrics and health are served.
+    pub listen: SocketAddr,
+}
+
+impl Default for AdminConfig {
+    fn default() -> Self {
+        Self {
+            listen: SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 9090),
+        }
+    }
+}
+
+/// How a key signs.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum KeyAlgorithm {
+    /// HMAC with SHA-256 over a shared secret (RFC 7518, section 3.2).
+    #[default]
+    Hs256,
+    /// Ed25519; the server knows the public key alone (RFC 8037).
+    Eddsa,
+}
+
+/// A key that signs tokens.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ApiKey {
+    /// Its name: `iss` of the tokens that it signs.
+    pub name: String,
+    /// How it signs.
+    #[serde(default)]
+    pub algorithm: KeyAlgorithm,
+    /// The secret, with `hs256`.
+    #[serde(default)]
+    pub secret: Option<Secret>,
+    /// The public key as PEM text, with `eddsa`.
+    #[serde(default)]
+    pub public_key: Option<String>,
+}
+
+/// Who may do what.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct AuthConfig {
+    /// The keys whose tokens are believed.
+    pub keys: Vec<ApiKey>,
+    /// Signs resume tokens, the same on all workers; made from the secrets above where it is not
+    /// given.
+    pub cluster_key: Option<Secret>,
+    /// Refuses join tokens without `jti`.
+    pub require_jti: bool,
+    /// The longest life of a join token.
+    #[serde(with = "crate::config::duration")]
+    #[schemars(with = "String")]
+    pub join_max_ttl: Duration,
+    /// The longest life of a token with the `ingest` grant.
+    #[serde(with = "crate::config::duration")]
+    #[schemars(with = "String")]
+    pub ingest_max_ttl: Duration,
+    /// How far the clocks of who signs may be off.
+    #[serde(with = "crate::config::duration")]
+    #[schemars(with = "String")]
+    pub leeway: Duration,
+}
+
+impl Default for AuthConfig {
+    fn default() -> Self {
+        Self {
+            keys: Vec::new(),
+            cluster_key: None,
+            require_jti: false,
+            join_max_ttl: Duration::from_secs(15 * 60),
+            ingest_max_ttl: Duration::from_secs(30 * 24 * 60 * 60),
+            leeway: Duration::from_secs(10),
+        }
+    }
+}

@@ -1,0 +1,92 @@
+//! What settings must say together.
+
+use super::error::ConfigError;
+use super::http::{ApiKey, KeyAlgorithm};
+use super::{Config, DEV_SECRET};
+
+/// The shortest secret that is accepted outside `--dev`: as many bits as HS256 signs with.
+const SECRET_BYTES_MIN: usize = 32;
+
+impl Config {
+    pub(super) fn validate(&self) -> Result<(), ConfigError> {
+        self.validate_keys()?;
+        self.validate_tls()?;
+        self.validate_bounds()
+    }
+
+    fn validate_keys(&self) -> Result<(), ConfigError> {
+        let keys = &self.auth.keys;
+        if keys.is_empty() {
+            let problem = "no key is set; without one nobody can join (or use --dev)";
+            return Err(ConfigError::unset("auth.keys", problem));
+        }
+        for (index, key) in keys.iter().enumerate() {
+            let name = |field: &str| format!("auth.keys[{index}].{field}");
+            if key.name.is_empty() || keys[..index].iter().any(|other| other.name == key.name) {
+                return Err(ConfigError::unset(&name("name"), "is empty or used twice"));
+            }
+            self.validate_key(key, &name)?;
+        }
+        let secret = |key: &ApiKey| key.secret.is_some();
+        if self.auth.cluster_key.is_none() && !keys.iter().any(secret) {
+            let problem = "is missing; resume tokens cannot be signed with public keys";
+            return Err(ConfigError::unset("auth.cluster_key", problem));
+        }
+        Ok(())
+    }
+
+    fn validate_key(&self, key: &ApiKey, name: &dyn Fn(&str) -> String) -> Result<(), ConfigError> {
+        match key.algorithm {
+            KeyAlgorithm::Eddsa if key.public_key.is_none() => {
+                Err(ConfigError::unset(&name("public_key"), "is missing"))
+            }
+            KeyAlgorithm::Eddsa => Ok(()),
+            KeyAlgorithm::Hs256 => {
+                let secret = key.secret.as_ref().map_or("", |secret| secret.expose());
+                let problem = match secret {
+                    "" => "is missing",
+                    _ if self.dev => return Ok(()),
+                    DEV_SECRET => "is the secret of --dev, which everybody knows",
+                    _ if secret.len() < SECRET_BYTES_MIN => "is shorter than 32 bytes",
+                    _ => return Ok(()),
+                };
+                Err(ConfigError::unset(&name("secret"), problem))
+            }
+        }
+    }
+
+    fn validate_tls(&self) -> Result<(), ConfigError> {
+        let http = &self.http;
+        let missing = match (&http.tls_certificate, &http.tls_key) {
+            (Some(_), None) => "http.tls_key",
+            (None, Some(_)) => "http.tls_certificate",
+            _ => return Ok(()),
+        };
+        let problem = "is missing; a certificate and its key go together";
+        Err(ConfigError::unset(missing, problem))
+    }
+
+    fn validate_bounds(&self) -> Result<(), ConfigError> {
+        let zero = [
+            ("http.workers", self.http.workers),
+            ("http.connections_max", self.http.connections_max),
+            ("session.out_messages_max", self.session.out_messages_max),
+            ("session.out_bytes_max", self.session.out_bytes_max),
+            ("session.in_messages_max", self.session.in_messages_max),
+            ("webrtc.codecs", self.webrtc.codecs.len()),
+        ];
+        if let Some((key, _)) = zero.into_iter().find(|(_, value)| *value == 0) {
+            return Err(ConfigError::unset(key, "must not be zero or empty"));
+        }
+        let ports_end = u32::from(self.webrtc.port) + u32::from(self.webrtc.shards);
+        if ports_end > u32::from(u16::MAX) {
+            let problem = "there are not as many ports above it as there are shards";
+            return Err(ConfigError::unset("webrtc.port", problem));
+        }
+        if self.session.heartbeat_interval.is_zero() || self.session.heartbeat_missed == 0 {
+            let problem = "must not be zero";
+            return Err(ConfigError::unset("session.heartbeat_interval", problem));
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,35 @@
+//! The listeners: clients on one, operators on the other.
+//!
+//! Handlers are thin: they check the transport and the token, turn a request into the types of
+//! [`signaling`], ask the [`Rooms`], and turn the answer into a response. What rooms are is behind
+//! that trait; nothing here knows an actor.
+
+mod admin;
+mod auth;
+mod cors;
+mod health;
+mod ice_servers;
+mod outbox;
+mod problem;
+mod rooms;
+mod routes;
+mod sdp;
+mod state;
+mod throttle;
+mod web;
+mod whip;
+mod whip_sessions;
+mod ws;
+
+pub use health::Health;
+pub use outbox::OutQueue;
+pub use problem::ApiError;
+pub use rooms::{
+    Answer, JoinRequest, Joined, Outbox, OutboxError, Rooms, Session, SessionHandle, TellError, Via,
+};
+pub use routes::{Listeners, run};
+pub use state::AppState;
+pub use whip_sessions::WhipSessions;
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,106 @@
+//! The admin API: rooms and peers.
+
+use actix_web::{HttpRequest, HttpResponse, web};
+use signaling::AdminRole;
+use signaling::rest::{Page, PageQuery, RoomPatch, RoomSettings};
+
+use super::auth::{name, verified};
+use super::problem::ApiError;
+use super::state::AppState;
+use crate::auth::Access;
+
+type State = web::Data<AppState>;
+
+/// Checks the role of whoever asks. Rooms play no part: operators see all of them.
+fn operator(state: &AppState, request: &HttpRequest, role: AdminRole) -> Result<(), ApiError> {
+    let claims = verified(state, request, Access::Admin(role))?;
+    if claims.troupe.admits(role) {
+        Ok(())
+    } else {
+        Err(signaling::ErrorType::Forbidden.into())
+    }
+}
+
+pub(super) async fn rooms(
+    state: State,
+    request: HttpRequest,
+    query: web::Query<PageQuery>,
+) -> Result<HttpResponse, ApiError> {
+    operator(&state, &request, AdminRole::Viewer)?;
+    let rooms = state.rooms.list().await?;
+    let page = Page::cut(rooms, &query, |room| room.name.to_string());
+    Ok(HttpResponse::Ok().json(page))
+}
+
+pub(super) async fn room(
+    state: State,
+    request: HttpRequest,
+    room: web::Path<String>,
+) -> Result<HttpResponse, ApiError> {
+    operator(&state, &request, AdminRole::Viewer)?;
+    let status = state.rooms.get(name(&room)?).await?;
+    Ok(HttpResponse::Ok().json(status))
+}
+
+pub(super) async fn put_room(
+    state: State,
+    request: HttpRequest,
+    room: web::Path<String>,
+    settings: web::Json<RoomSettings>,
+) -> Result<HttpResponse, ApiError> {
+    operator(&state, &request, AdminRole::Operator)?;
+    let room = name(&room)?;
+    let (status, opened) = state.rooms.put(room, settings.into_inner()).await?;
+    let mut response = if opened {
+        HttpResponse::Created()
+    } else {
+        HttpResponse::Ok()
+    };
+    Ok(response.json(status))
+}
+
+pub(super) async fn patch_room(
+    state: State,
+    request: HttpRequest,
+    room: web::Path<String>,
+    patch: web::Json<RoomPatch>,
+) -> Result<HttpResponse, ApiError> {
+    operator(&state, &request, AdminRole::Operator)?;
+    let status = state.rooms.patch(name(&room)?, patch.into_inner()).await?;
+    Ok(HttpResponse::Ok().json(status))
+}
+
+pub(super) async fn delete_room(
+    state: State,
+    request: HttpRequest,
+    room: web::Path<String>,
+) -> Result<HttpResponse, ApiError> {
+    operator(&state, &request, AdminRole::Operator)?;
+    state.rooms.close(name(&room)?).await?;
+    Ok(HttpResponse::NoContent().finish())
+}
+
+pub(super) async fn peers(
+    state: State,
+    request: HttpRequest,
+    room: web::Path<String>,
+    query: web::Query<PageQuery>,
+) -> Result<HttpResponse, ApiError> {
+    operator(&state, &request, AdminRole::Viewer)?;
+    let peers = state.rooms.peers(name(&room)?).await?;
+    // A viewer's identity may be there more than once; its session is not.
+    let key = |peer: &signaling::rest::PeerStatus| format!("{}/{}", peer.peer_id, peer.session_id);
+    let page = Page::cut(peers, &query, key);
+    Ok(HttpResponse::Ok().json(page))
+}
+
+pub(super) async fn kick(
+    state: State,
+    request: HttpRequest,
+    path: web::Path<(String, String)>,
+) -> Result<HttpResponse, ApiError> {
+    operator(&state, &request, AdminRole::Operator)?;
+    let (room, peer) = path.into_inner();
+    state.rooms.kick(name(&room)?, name(&peer)?).await?;
+    Ok(HttpResponse::NoContent().finish())
+}

@@ -1,0 +1,161 @@
+//! What the listeners ask of the rooms, whoever answers.
+
+use std::pin::Pin;
+use std::sync::Arc;
+
+use media_types::{Identity, RoomName, TrackId};
+use signaling::client_message::{JoinParams, OfferParams};
+use signaling::rest::{PeerStatus, RoomPatch, RoomSettings, RoomStatus};
+use signaling::server_message::{JoinResult, OfferResult};
+use signaling::view::CloseReason;
+use signaling::{Claims, ClientMessage, Grants, Outgoing, RequestId, RpcError};
+
+use crate::auth::ResumeClaims;
+
+/// What a room says, whenever it does; every answer has a deadline.
+pub type Answer<T> = Pin<Box<dyn Future<Output = Result<T, RpcError>>>>;
+
+/// How a session comes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Via {
+    /// By signalling.
+    WebSocket,
+    /// By WHIP: publishes, receives nothing.
+    Whip,
+    /// By WHEP: receives, publishes nothing.
+    Whep {
+        /// Whom to show, where it is not the main speaker.
+        peer: Option<Identity>,
+        /// What to show of it.
+        track: Option<TrackId>,
+    },
+}
+
+/// A verified wish to join.
+pub struct JoinRequest {
+    /// Who.
+    pub identity: Identity,
+    /// Where.
+    pub room: RoomName,
+    /// What the token grants.
+    pub grants: Grants,
+    /// The token's claims, whose `jti` is used up when the room admits; absent with a resume token.
+    pub claims: Option<Claims>,
+    /// The session to take up again.
+    pub resume: Option<ResumeClaims>,
+    /// Name, metadata and nonce.
+    pub params: JoinParams,
+    /// How.
+    pub via: Via,
+    /// Where the session's messages go.
+    pub outbox: Arc<dyn Outbox>,
+}
+
+/// A session that has joined.
+pub struct Joined {
+    /// For the client.
+    pub result: JoinResult,
+    /// The way to the session.
+    pub session: SessionHandle,
+}
+
+/// Why a message was not taken.
+#[derive(Debug, Clone, PartialEq)]
+pub enum TellError {
+    /// The peer's queue is full; the message comes back.
+    Full(Box<ClientMessage>),
+    /// The session has ended.
+    Closed,
+}
+
+/// The way from a listener to one session.
+pub trait Session: Send + Sync {
+    /// Hands over what the client sent. Answers come by the [`Outbox`].
+    ///
+    /// # Errors
+    /// See [`TellError`].
+    fn tell(&self, id: Option<RequestId>, message: ClientMessage) -> Result<(), TellError>;
+
+    /// Negotiates and waits for the answer, for WHIP and WHEP.
+    fn offer(&self, params: OfferParams) -> Answer<OfferResult>;
+
+    /// The socket is gone; the session may be resumed.
+    fn socket_lost(&self);
+
+    /// The client has left for good.
+    fn leave(&self);
+}
+
+/// A session that tells its room when its listener lets go of it.
+pub struct SessionHandle(Arc<dyn Session>);
+
+impl SessionHandle {
+    /// Holds a session.
+    #[must_use]
+    pub fn new(session: Arc<dyn Session>) -> Self {
+        Self(session)
+    }
+}
+
+impl std::ops::Deref for SessionHandle {
+    type Target = dyn Session;
+
+    fn deref(&self) -> &Self::Target {
+        self.0.as_ref()
+    }
+}
+
+impl Drop for SessionHandle {
+    fn drop(&mut self) {
+        self.0.socket_lost();
+    }
+}
+
+/// Why a message for a client was not taken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OutboxError {
+    /// The client reads too slowly: it has been told to resume, and nothing more goes out.
+    Full,
+    /// The socket is gone.
+    Closed,
+}
+
+/// The way from a session to its client. Bounded; never blocks.
+pub trait Outbox: Send + Sync {
+    /// Queues one message.
+    ///
+    /// # Errors
+    /// See [`OutboxError`].
+    fn send(&self, message: Outgoing) -> Result<(), OutboxError>;
+
+    /// Closes the socket after what is queued. The `closing` notification, where there is one, has
+    /// been sent before.
+    fn close(&self, reason: CloseReason);
+}
+
+/// All rooms of this worker.
+pub trait Rooms: Send + Sync {
+    /// Joins, or resumes.
+    fn join(&self, request: JoinRequest) -> Answer<Joined>;
+
+    /// All rooms, by name.
+    fn list(&self) -> Answer<Vec<RoomStatus>>;
+
+    /// One room.
+    fn get(&self, room: RoomName) -> Answer<RoomStatus>;
+
+    /// Opens a room or replaces its settings; whether it was opened.
+    fn put(&self, room: RoomName, settings: RoomSettings) -> Answer<(RoomStatus, bool)>;
+
+    /// Changes some of a room's settings.
+    fn patch(&self, room: RoomName, patch: RoomPatch) -> Answer<RoomStatus>;
+
+    /// Closes a room.
+    fn close(&self, room: RoomName) -> Answer<()>;
+
+    /// A room's peers, by identity.
+    fn peers(&self, room: RoomName) -> Answer<Vec<PeerStatus>>;
+
+    /// Removes a peer.
+    fn kick(&self, room: RoomName, peer: Identity) -> Answer<()>;
+}

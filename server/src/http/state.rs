@@ -1,0 +1,39 @@
+//! What all handlers share.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use media_types::Clock;
+
+use super::health::Health;
+use super::rooms::Rooms;
+use super::whip_sessions::WhipSessions;
+use crate::auth::Auth;
+use crate::config::Config;
+use crate::telemetry::Metrics;
+
+/// What all handlers share.
+pub struct AppState {
+    /// The settings.
+    pub config: Arc<Config>,
+    /// Judges tokens.
+    pub auth: Arc<Auth>,
+    /// The rooms.
+    pub rooms: Arc<dyn Rooms>,
+    /// The time.
+    pub clock: Arc<dyn Clock>,
+    /// The figures for Prometheus.
+    pub metrics: Metrics,
+    /// Whether this worker takes joins.
+    pub health: Arc<Health>,
+    /// WHIP and WHEP sessions by their URLs.
+    pub whip: Arc<WhipSessions>,
+}
+
+impl AppState {
+    /// The wall clock, as tokens and clients count it.
+    #[must_use]
+    pub fn unix(&self) -> Duration {
+        self.clock.unix()
+    }
+}

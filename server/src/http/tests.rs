@@ -1,0 +1,8 @@
+//! The listeners against rooms that are made up: what goes over the wire, byte by byte.
+
+mod admin;
+mod fake;
+mod pages;
+mod signal;
+mod signal_limits;
+mod whip;

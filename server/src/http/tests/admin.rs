@@ -1,0 +1,165 @@
+use actix_web::{App, test};
+use serde_json::{Value, json};
+use signaling::{AdminRole, Grants};
+
+use super::fake::{World, world};
+use crate::http::routes;
+
+async fn call(
+    world: &World,
+    role: Option<AdminRole>,
+    method: &str,
+    path: &str,
+    body: Option<Value>,
+) -> (u16, Value) {
+    let app = App::new()
+        .app_data(world.state.clone())
+        .configure(routes::operators);
+    let app = test::init_service(app).await;
+    let mut request = test::TestRequest::with_uri(path).method(method.parse().unwrap());
+    if let Some(role) = role {
+        let grants = Grants {
+            admin: Some(role),
+            ..Grants::default()
+        };
+        let bearer = format!("Bearer {}", world.token(grants));
+        request = request.insert_header(("authorization", bearer));
+    }
+    if let Some(body) = body {
+        request = request.set_json(body);
+    }
+    let response = test::call_service(&app, request.to_request()).await;
+    let status = response.status().as_u16();
+    let bytes = test::read_body(response).await;
+    let body = serde_json::from_slice(&bytes)
+        .unwrap_or_else(|_| Value::String(String::from_utf8_lossy(&bytes).into_owned()));
+    (status, body)
+}
+
+const OPERATOR: Option<AdminRole> = Some(AdminRole::Operator);
+const VIEWER: Option<AdminRole> = Some(AdminRole::Viewer);
+
+#[actix_web::test]
+async fn a_room_is_made_changed_and_closed() {
+    let world = world(|_| {});
+    let path = "/admin/v1/rooms/lobby";
+    let settings = json!({"maxPeers": 3, "codecs": ["vp8"]});
+    let (status, room) = call(&world, OPERATOR, "PUT", path, Some(settings.clone())).await;
+    assert_eq!((status, &room["settings"]["maxPeers"]), (201, &json!(3)));
+    assert_eq!(
+        call(&world, OPERATOR, "PUT", path, Some(settings)).await.0,
+        200
+    );
+    let patch = json!({"maxPeers": 5});
+    let (status, room) = call(&world, OPERATOR, "PATCH", path, Some(patch)).await;
+    assert_eq!((status, &room["settings"]["maxPeers"]), (200, &json!(5)));
+    assert_eq!(room["settings"]["codecs"], json!(["vp8"]));
+    let (status, room) = call(&world, VIEWER, "GET", path, None).await;
+    assert_eq!((status, &room["name"]), (200, &json!("lobby")));
+    assert_eq!(call(&world, OPERATOR, "DELETE", path, None).await.0, 204);
+    assert_eq!(call(&world, VIEWER, "GET", path, None).await.0, 404);
+}
+
+#[actix_web::test]
+async fn lists_come_in_pages() {
+    let world = world(|_| {});
+    for name in ["a", "b", "c"] {
+        let path = format!("/admin/v1/rooms/{name}");
+        call(&world, OPERATOR, "PUT", &path, Some(json!({}))).await;
+    }
+    let (_, page) = call(&world, VIEWER, "GET", "/admin/v1/rooms?limit=2", None).await;
+    assert_eq!(page["items"].as_array().unwrap().len(), 2);
+    assert_eq!(page["cursor"], "b");
+    let (_, page) = call(
+        &world,
+        VIEWER,
+        "GET",
+        "/admin/v1/rooms?limit=2&cursor=b",
+        None,
+    )
+    .await;
+    assert_eq!(page["items"][0]["name"], "c");
+    assert_eq!(page["cursor"], Value::Null);
+    let (status, page) = call(&world, VIEWER, "GET", "/admin/v1/rooms/a/peers", None).await;
+    assert_eq!((status, &page["items"][0]["peerId"]), (200, &json!("ana")));
+}
+
+#[actix_web::test]
+async fn roles_are_checked() {
+    let world = world(|_| {});
+    let path = "/admin/v1/rooms/r";
+    assert_eq!(call(&world, None, "GET", path, None).await.0, 401);
+    let (status, problem) = call(&world, VIEWER, "PUT", path, Some(json!({}))).await;
+    assert_eq!(status, 403);
+    assert_eq!(problem["type"], "urn:troupe:error:forbidden");
+    let admin = Some(AdminRole::Admin);
+    assert_eq!(
+        call(&world, admin, "PUT", path, Some(json!({}))).await.0,
+        201
+    );
+    let kick = |peer: &str| format!("{path}/peers/{peer}");
+    assert_eq!(
+        call(&world, VIEWER, "DELETE", &kick("ana"), None).await.0,
+        403
+    );
+    assert_eq!(
+        call(&world, OPERATOR, "DELETE", &kick("ana"), None).await.0,
+        204
+    );
+    assert_eq!(
+        call(&world, OPERATOR, "DELETE", &kick("bo"), None).await.0,
+        404
+    );
+}
+
+#[actix_web::test]
+async fn wrong_bodies_are_problems() {
+    let world = world(|_| {});
+    let path = "/admin/v1/rooms/r";
+    let body = Some(json!({"maxPears": 1}));
+    let (status, problem) = call(&world, OPERATOR, "PUT", path, body).await;
+    assert_eq!(status, 400);
+    assert!(
+        problem["detail"].as_str().unwrap().contains("maxPears"),
+        "{problem}"
+    );
+    assert_eq!(call(&world, OPERATOR, "PUT", path, None).await.0, 415);
+    assert_eq!(
+        call(&world, VIEWER, "GET", "/admin/v1/rooms/a%20b", None)
+            .await
+            .0,
+        400
+    );
+    assert_eq!(call(&world, OPERATOR, "POST", path, None).await.0, 405);
+    assert_eq!(
+        call(&world, VIEWER, "GET", "/admin/v1/nothing", None)
+            .await
+            .0,
+        404
+    );
+}
+
+#[actix_web::test]
+async fn health_and_figures_need_no_token() {
+    let world = world(|_| {});
+    let ready = || call(&world, None, "GET", "/readyz", None);
+    assert_eq!(
+        call(&world, None, "GET", "/healthz", None).await,
+        (200, json!("ok\n"))
+    );
+    assert_eq!(ready().await, (200, json!("ready\n")));
+    world.state.health.set_ready(false);
+    assert_eq!(ready().await, (503, json!("starting\n")));
+    world.state.health.set_draining();
+    assert_eq!(ready().await, (503, json!("draining\n")));
+    crate::telemetry::http_request("/whip/{room}", 201, std::time::Duration::from_millis(3));
+    let (status, text) = call(&world, None, "GET", "/metrics", None).await;
+    assert_eq!(status, 200);
+    let text = text.as_str().unwrap();
+    let line = "troupe_http_requests_total{route=\"/whip/{room}\",class=\"2xx\"}";
+    assert!(text.contains(line), "{text}");
+    assert!(
+        text.contains("troupe_http_request_seconds_bucket{"),
+        "{text}"
+    );
+}

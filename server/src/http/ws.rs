@@ -1,0 +1,470 @@
+//! The WebSocket of signalling; the only user of `actix-web-actors`.
+//!
+//! A socket lives and dies with its connection and is never restarted: what must survive it is the
+//! peer's. It is polled only while the kernel takes what it writes, so a client that does not read
+//! makes the [`OutQueue`] fill up, and a peer that does not keep up stops the reading.
+
+use std::collections::VecDeque;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::{Duration, Instant};
+
+use actix::fut::{ActorFuture, ActorFutureExt, WrapFuture};
+use actix::{Actor, ActorContext, AsyncContext, StreamHandler};
+use actix_http::ws::Item;
+use actix_web::http::header::SEC_WEBSOCKET_PROTOCOL;
+use actix_web::{HttpRequest, HttpResponse, web};
+use actix_web_actors::ws;
+use serde::Deserialize;
+use signaling::client_message::{JoinParams, TimeParams};
+use signaling::limits::FRAME_BYTES_MAX;
+use signaling::server_message::TimeResult;
+use signaling::version::{SUBPROTOCOL, negotiate};
+use signaling::view::CloseReason;
+use signaling::{
+    ClientMessage, ErrorType, Incoming, Outgoing, ParseFailure, Reply, RequestId, RpcError, Secret,
+};
+
+use super::auth::{bearer, secure_enough};
+use super::ice_servers;
+use super::outbox::OutQueue;
+use super::problem::ApiError;
+use super::rooms::{Joined, SessionHandle, TellError};
+use super::state::AppState;
+use super::throttle::{Bucket, Malformed};
+use crate::telemetry::{Direction, Limit, limited, signaling as figures};
+
+mod admit;
+mod close;
+
+/// Frames above the protocol's limit get an error; above this the socket is closed with 1009.
+const CODEC_BYTES_MAX: usize = 2 * FRAME_BYTES_MAX;
+/// How long the client may take to answer our close frame.
+const CLOSE_GRACE: Duration = Duration::from_secs(2);
+/// Between two attempts to hand over what a full peer refused.
+const RETRY: Duration = Duration::from_millis(20);
+
+const _: () = assert!(CODEC_BYTES_MAX > FRAME_BYTES_MAX);
+
+/// What may stand in the URL.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct SocketQuery {
+    /// The room, where the token is for many.
+    room: Option<String>,
+}
+
+/// Upgrades to a WebSocket.
+pub(super) async fn open(
+    state: web::Data<AppState>,
+    request: HttpRequest,
+    query: web::Query<SocketQuery>,
+    payload: web::Payload,
+) -> Result<HttpResponse, actix_web::Error> {
+    secure_enough(&state, &request)?;
+    if let Some(offered) = request.headers().get(SEC_WEBSOCKET_PROTOCOL) {
+        let offered = offered.to_str().unwrap_or_default();
+        let detail = "the subprotocol is troupe.v1";
+        negotiate(offered).ok_or_else(|| ApiError::detailed(ErrorType::Unsupported, detail))?;
+    }
+    let token = bearer(&request);
+    let socket = Socket::new(state, query.into_inner(), token);
+    ws::WsResponseBuilder::new(socket, &request, payload)
+        .protocols(&[SUBPROTOCOL])
+        .frame_size(CODEC_BYTES_MAX)
+        .start()
+}
+
+enum Phase {
+    /// Waits for `join`.
+    Handshaking,
+    /// The room has been asked.
+    Joining,
+    /// In the room.
+    Active(SessionHandle),
+    /// A close frame is out.
+    Closing,
+}
+
+struct Socket {
+    state: web::Data<AppState>,
+    query: SocketQuery,
+    token: Option<Secret>,
+    out: Arc<OutQueue>,
+    phase: Phase,
+    opened: Instant,
+    bucket: Bucket,
+    malformed: Malformed,
+    /// What a joining or full peer has not taken yet.
+    backlog: VecDeque<Incoming>,
+    retrying: bool,
+    stalled: Option<Instant>,
+    /// The parts of a fragmented message (RFC 6455, section 5.4).
+    parts: Vec<u8>,
+    _connection: figures::Connection,
+}
+
+type SocketContext = ws::WebsocketContext<Socket>;
+
+impl Actor for Socket {
+    type Context = SocketContext;
+
+    fn started(&mut self, ctx: &mut SocketContext) {
+        ctx.spawn(Drain(Arc::clone(&self.out)));
+        let limit = self.state.config.session.join_timeout;
+        ctx.run_later(limit, |socket, _| {
+            if matches!(socket.phase, Phase::Handshaking) {
+                limited(Limit::JoinTimeout);
+                socket.out.end(CloseReason::HandshakeTimeout);
+            }
+        });
+    }
+}
+
+impl Drop for Socket {
+    fn drop(&mut self) {
+        self.out.gone();
+    }
+}
+
+impl Socket {
+    fn new(state: web::Data<AppState>, query: SocketQuery, token: Option<Secret>) -> Self {
+        let now = state.clock.now();
+        let session = &state.config.session;
+        let out = OutQueue::new(session.out_messages_max, session.out_bytes_max);
+        let bucket = Bucket::new(session.messages_per_second, session.messages_burst, now);
+        Self {
+            state,
+            query,
+            token,
+            out: Arc::new(out),
+            phase: Phase::Handshaking,
+            opened: now,
+            bucket,
+            malformed: Malformed::default(),
+            backlog: VecDeque::new(),
+            retrying: false,
+            stalled: None,
+            parts: Vec::new(),
+            _connection: figures::Connection::open(),
+        }
+    }
+
+    fn now(&self) -> Instant {
+        self.state.clock.now()
+    }
+
+    fn receive(&mut self, text: &str, ctx: &mut SocketContext) {
+        if matches!(self.phase, Phase::Closing) {
+            return;
+        }
+        figures::frames(Direction::In, 1);
+        let passed = self.bucket.take(self.now());
+        match (signaling::parse(text), passed) {
+            (Err(failure), _) => self.refuse(&failure, ctx),
+            (Ok(incoming), Ok(())) => self.handle(incoming, ctx),
+            (Ok(incoming), Err(wait)) => {
+                limited(Limit::Messages);
+                let error = RpcError::new(ErrorType::RateLimited).retry_after(wait);
+                answer(incoming.id, Err(error), ctx);
+            }
+        }
+    }
+
+    /// Answers what cannot be understood; too much of what is no request at all ends the socket.
+    fn refuse(&mut self, failure: &ParseFailure, ctx: &mut SocketContext) {
+        write(failure.to_text(), ctx);
+        let understood = matches!(
+            failure.error.kind(),
+            ErrorType::MethodNotFound | ErrorType::InvalidParams
+        );
+        if !understood && self.malformed.count(self.now()) {
+            limited(Limit::Malformed);
+            self.out.end(CloseReason::Malformed);
+        }
+    }
+
+    fn handle(&mut self, incoming: Incoming, ctx: &mut SocketContext) {
+        match self.phase {
+            Phase::Handshaking => self.handle_stranger(incoming, ctx),
+            Phase::Joining => self.put_aside(incoming, ctx),
+            Phase::Active(_) => self.handle_member(incoming, ctx),
+            Phase::Closing => {}
+        }
+    }
+
+    #[allow(
+        clippy::wildcard_enum_match_arm,
+        reason = "whatever is new needs a join first"
+    )]
+    fn handle_stranger(&mut self, incoming: Incoming, ctx: &mut SocketContext) {
+        figures::request(incoming.message.method());
+        match incoming.message {
+            ClientMessage::Join(params) => self.join(incoming.id, params, ctx),
+            ClientMessage::Ping(_) => answer(incoming.id, Ok(Reply::EMPTY), ctx),
+            ClientMessage::Leave(_) => {
+                answer(incoming.id, Ok(Reply::EMPTY), ctx);
+                self.finish(None, ctx);
+            }
+            _ => answer(incoming.id, Err(ErrorType::NotJoined.into()), ctx),
+        }
+    }
+
+    #[allow(
+        clippy::wildcard_enum_match_arm,
+        reason = "whatever is new is the peer's"
+    )]
+    fn handle_member(&mut self, incoming: Incoming, ctx: &mut SocketContext) {
+        figures::request(incoming.message.method());
+        match incoming.message {
+            ClientMessage::Join(_) => answer(incoming.id, Err(ErrorType::Conflict.into()), ctx),
+            // Answered here, where no queue falsifies it.
+            ClientMessage::Time(TimeParams { t0 }) => {
+                let now = self.state.unix().as_secs_f64() * 1_000.0;
+                let result = TimeResult {
+                    t0,
+                    t1: now,
+                    t2: now,
+                };
+                answer(incoming.id, Ok(result.into()), ctx);
+            }
+            _ => self.forward(incoming, ctx),
+        }
+    }
+
+    fn join(&mut self, id: Option<RequestId>, params: JoinParams, ctx: &mut SocketContext) {
+        let request = match self.admit(params) {
+            Ok(request) => request,
+            Err(error) => {
+                figures::refused(error.kind());
+                return answer(id, Err(error), ctx);
+            }
+        };
+        self.phase = Phase::Joining;
+        // On its own, so that a session that comes when the socket has gone is still let go of.
+        let asked = actix_web::rt::spawn(self.state.rooms.join(request));
+        let joined = asked.into_actor(self).map(move |joined, socket, ctx| {
+            let joined = joined.unwrap_or_else(|_| Err(ErrorType::Internal.into()));
+            socket.joined(id, joined, ctx);
+        });
+        ctx.spawn(joined);
+    }
+
+    fn joined(
+        &mut self,
+        id: Option<RequestId>,
+        joined: Result<Joined, RpcError>,
+        ctx: &mut SocketContext,
+    ) {
+        match joined {
+            Ok(Joined {
+                mut result,
+                session,
+            }) => {
+                let servers = &self.state.config.webrtc.ice_servers;
+                let now = self.state.unix();
+                result.ice_servers = ice_servers::for_client(servers, &result.peer_id, now);
+                self.phase = Phase::Active(session);
+                let first = id.map(|id| Outgoing::answer(id, Ok(result)));
+                self.out.release(first.as_ref());
+                figures::joined(self.now().saturating_duration_since(self.opened));
+            }
+            Err(error) => {
+                self.phase = Phase::Handshaking;
+                figures::refused(error.kind());
+                answer(id, Err(error), ctx);
+            }
+        }
+        for incoming in std::mem::take(&mut self.backlog) {
+            self.handle(incoming, ctx);
+        }
+    }
+
+    fn forward(&mut self, incoming: Incoming, ctx: &mut SocketContext) {
+        self.put_aside(incoming, ctx);
+        self.hand_over();
+        self.retry_later(ctx);
+    }
+
+    fn put_aside(&mut self, incoming: Incoming, ctx: &mut SocketContext) {
+        self.backlog.push_back(incoming);
+        let most = self.state.config.session.in_messages_max;
+        if self.backlog.len() >= most && self.stalled.is_none() {
+            self.stalled = Some(self.now());
+            self.stall(ctx);
+        }
+    }
+
+    /// Hands over what waits, as far as the peer takes it.
+    fn hand_over(&mut self) {
+        let Phase::Active(session) = &self.phase else {
+            return;
+        };
+        while let Some(Incoming {
+            id,
+            message,
+            traceparent,
+        }) = self.backlog.pop_front()
+        {
+            match session.tell(id.clone(), message) {
+                Ok(()) => {}
+                Err(TellError::Full(message)) => {
+                    let message = *message;
+                    self.backlog.push_front(Incoming {
+                        id,
+                        message,
+                        traceparent,
+                    });
+                    return;
+                }
+                Err(TellError::Closed) => {
+                    self.backlog.clear();
+                    self.out.end(CloseReason::Internal);
+                    return;
+                }
+            }
+        }
+    }
+
+    fn retry_later(&mut self, ctx: &mut SocketContext) {
+        if self.backlog.is_empty() || self.retrying {
+            return;
+        }
+        self.retrying = true;
+        ctx.run_later(RETRY, |socket, ctx| {
+            socket.retrying = false;
+            socket.hand_over();
+            socket.retry_later(ctx);
+        });
+    }
+
+    /// Reads nothing until the peer has taken some of what waits, or for too long.
+    fn stall(&mut self, ctx: &mut SocketContext) {
+        let pause = actix_web::rt::time::sleep(RETRY).into_actor(self);
+        ctx.wait(pause.map(|(), socket, ctx| {
+            socket.hand_over();
+            let session = &socket.state.config.session;
+            let since = socket.stalled.unwrap_or(socket.opened);
+            let waited = socket.now().saturating_duration_since(since);
+            if socket.backlog.len() < session.in_messages_max {
+                socket.stalled = None;
+            } else if waited >= session.in_stall_max {
+                limited(Limit::Stalled);
+                socket.backlog.clear();
+                socket.out.end(CloseReason::Overloaded);
+            } else {
+                socket.stall(ctx);
+            }
+        }));
+    }
+
+    /// Sends a close frame and waits a little for the client's.
+    fn finish(&mut self, reason: Option<CloseReason>, ctx: &mut SocketContext) {
+        self.phase = Phase::Closing;
+        self.backlog.clear();
+        figures::closed(close::word(reason));
+        if reason == Some(CloseReason::SlowClient) {
+            limited(Limit::SlowClient);
+        }
+        ctx.close(Some(close::frame(reason)));
+        ctx.run_later(CLOSE_GRACE, |_, ctx| ctx.stop());
+    }
+
+    fn collect(&mut self, item: Item, ctx: &mut SocketContext) {
+        let (part, first, last) = match item {
+            Item::FirstText(part) => (part, true, false),
+            Item::FirstBinary(part) => (part, true, false),
+            Item::Continue(part) => (part, false, false),
+            Item::Last(part) => (part, false, true),
+        };
+        if first {
+            self.parts.clear();
+        }
+        // One byte past the limit is enough to be refused as too large.
+        let room = (FRAME_BYTES_MAX + 1).saturating_sub(self.parts.len());
+        self.parts.extend(part.iter().take(room));
+        if last {
+            let parts = std::mem::take(&mut self.parts);
+            match String::from_utf8(parts) {
+                Ok(text) => self.receive(&text, ctx),
+                Err(_) => self.refuse(&unreadable(), ctx),
+            }
+        }
+    }
+}
+
+impl StreamHandler<Result<ws::Message, ws::ProtocolError>> for Socket {
+    fn handle(&mut self, message: Result<ws::Message, ws::ProtocolError>, ctx: &mut SocketContext) {
+        match message {
+            Ok(ws::Message::Text(text)) => self.receive(&text, ctx),
+            Ok(ws::Message::Binary(_)) => self.refuse(&unreadable(), ctx),
+            Ok(ws::Message::Continuation(item)) => self.collect(item, ctx),
+            Ok(ws::Message::Ping(bytes)) => ctx.pong(&bytes),
+            Ok(ws::Message::Close(reason)) => {
+                if !matches!(self.phase, Phase::Closing) {
+                    ctx.close(reason);
+                }
+                ctx.stop();
+            }
+            Ok(ws::Message::Pong(_) | ws::Message::Nop) => {}
+            Err(error) => {
+                ctx.close(Some(close::protocol(&error)));
+                ctx.stop();
+            }
+        }
+    }
+
+    fn finished(&mut self, ctx: &mut SocketContext) {
+        ctx.stop();
+    }
+}
+
+/// Moves what the queue holds into the socket, whenever the socket can take it.
+struct Drain(Arc<OutQueue>);
+
+impl ActorFuture<Socket> for Drain {
+    type Output = ();
+
+    fn poll(
+        self: Pin<&mut Self>,
+        socket: &mut Socket,
+        ctx: &mut SocketContext,
+        task: &mut Context<'_>,
+    ) -> Poll<()> {
+        let taken = self.0.take(task);
+        if matches!(socket.phase, Phase::Closing) {
+            return Poll::Ready(());
+        }
+        figures::frames(Direction::Out, taken.frames.len());
+        for frame in taken.frames {
+            ctx.text(frame);
+        }
+        match taken.close {
+            None => Poll::Pending,
+            Some(reason) => {
+                socket.finish(reason, ctx);
+                Poll::Ready(())
+            }
+        }
+    }
+}
+
+fn unreadable() -> ParseFailure {
+    ParseFailure {
+        id: None,
+        error: ErrorType::ParseError.into(),
+    }
+}
+
+fn write(text: String, ctx: &mut SocketContext) {
+    figures::frames(Direction::Out, 1);
+    ctx.text(text);
+}
+
+/// Answers a request from here; a notification gets none.
+fn answer(id: Option<RequestId>, result: Result<Reply, RpcError>, ctx: &mut SocketContext) {
+    if let Some(id) = id {
+        write(Outgoing::answer(id, result).to_text(), ctx);
+    }
+}
