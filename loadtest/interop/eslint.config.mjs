@@ -5,6 +5,8 @@ export default [
   js.configs.recommended,
   {
     // Functions given to `page.evaluate` run in the browser, the rest in Node.
-    languageOptions: { globals: { ...globals.node, ...globals.browser } },
+    languageOptions: {
+      globals: { ...globals.node, ...globals.browser, call: 'readonly', probe: 'readonly' },
+    },
   },
 ];

@@ -1,62 +1,81 @@
 // Chromium with a fake camera and microphone, and pages that hold the SDK.
 
-import { readFile } from 'node:fs/promises';
-import { join, normalize } from 'node:path';
-import { fileURLToPath } from 'node:url';
-
 import { chromium } from 'playwright-core';
 
-const SDK = fileURLToPath(new URL('../../../signaling/js/dist/', import.meta.url));
-const PROBE = fileURLToPath(new URL('./probe.js', import.meta.url));
+import { servePages } from './pages.mjs';
 
-/** Starts a browser; `fps` is the rate of its fake camera. */
-export async function startChromium({ fps = 30 } = {}) {
-  return chromium.launch({
-    executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium',
-    args: [
-      '--headless',
-      '--no-sandbox',
-      '--disable-gpu',
-      '--disable-quic',
-      '--no-first-run',
-      '--disable-background-networking',
-      '--disable-component-update',
-      '--disable-sync',
-      '--use-fake-ui-for-media-stream',
-      `--use-fake-device-for-media-stream=fps=${fps}`,
-      '--autoplay-policy=no-user-gesture-required',
-      '--allow-loopback-in-peer-connection',
-      '--disable-background-timer-throttling',
-      '--disable-backgrounding-occluded-windows',
-      '--disable-renderer-backgrounding',
-    ],
+const PATHS = ['/usr/bin/chromium', '/usr/bin/chromium-browser', '/usr/bin/google-chrome'];
+
+const ALWAYS = [
+  '--headless',
+  '--no-sandbox',
+  '--disable-gpu',
+  '--disable-quic',
+  '--no-first-run',
+  '--disable-background-networking',
+  '--disable-component-update',
+  '--disable-sync',
+  '--autoplay-policy=no-user-gesture-required',
+  // Where loopback is the only interface, it is the only candidate.
+  '--allow-loopback-in-peer-connection',
+  '--disable-background-timer-throttling',
+  '--disable-backgrounding-occluded-windows',
+  '--disable-renderer-backgrounding',
+];
+
+async function executable() {
+  const { access } = await import('node:fs/promises');
+  for (const path of [process.env.CHROMIUM, ...PATHS]) {
+    if (path && (await access(path).then(() => true, () => false))) return path;
+  }
+  throw new Error(`no Chromium: none of ${PATHS.join(', ')}; set CHROMIUM`);
+}
+
+function deviceArguments({ fps, devices }) {
+  if (devices === 'none') return [];
+  return ['--use-fake-ui-for-media-stream', `--use-fake-device-for-media-stream=fps=${fps}`];
+}
+
+/**
+ * Starts a browser and serves its pages.
+ * @param {{fps?: number, devices?: 'fake' | 'none'}} options `fps` is the rate of the fake camera.
+ */
+export async function startChromium({ fps = 30, devices = 'fake' } = {}) {
+  const browser = await chromium.launch({
+    executablePath: await executable(),
+    args: [...ALWAYS, ...deviceArguments({ fps, devices })],
   });
+  const pages = await servePages();
+  return new Chromium(browser, pages);
 }
 
-/** A page of the server's own origin with the SDK at `window.Troupe` and probes at `window.probe`. */
-export async function sdkPage(browser, server) {
-  const context = await browser.newContext();
-  const page = await context.newPage();
-  page.on('pageerror', (error) => console.error(`page: ${error}`));
-  await page.route(`${server.url}/__interop/**`, async (route) => {
-    const path = new URL(route.request().url()).pathname.slice('/__interop/'.length);
-    await route.fulfill(await interopFile(path));
-  });
-  await page.goto(`${server.url}/__interop/page.html`);
-  await page.waitForFunction(() => window.ready);
-  return page;
-}
+class Chromium {
+  constructor(browser, pages) {
+    this.browser = browser;
+    this.pages = pages;
+  }
 
-async function interopFile(path) {
-  if (path === 'page.html') return { contentType: 'text/html', body: PAGE };
-  const file = path === 'probe.js' ? PROBE : join(SDK, normalize(path));
-  return { contentType: 'text/javascript', body: await readFile(file) };
-}
+  /** An empty page in a context of its own; options are Playwright's for a context. */
+  async blank(options = {}) {
+    const context = await this.browser.newContext(options);
+    const page = await context.newPage();
+    page.on('pageerror', (error) => console.error(`page: ${error}`));
+    if (process.env.TROUPE_PAGE_LOG) {
+      page.on('console', (message) => console.error(`page: ${message.text()}`));
+    }
+    return page;
+  }
 
-const PAGE = `<!doctype html><meta charset="utf-8"><title>interop</title>
-<div id="stage"></div>
-<script type="module">
-  import * as Troupe from './index.js';
-  import * as probe from './probe.js';
-  Object.assign(window, { Troupe, probe, ready: true });
-</script>`;
+  /** A page with the SDK and its helper at `window.call` and plain probes at `window.probe`. */
+  async page() {
+    const page = await this.blank();
+    await page.goto(this.pages.url);
+    await page.waitForFunction(() => window.ready);
+    return page;
+  }
+
+  async close() {
+    await this.browser.close();
+    this.pages.close();
+  }
+}

@@ -3,12 +3,14 @@
 import { spawn } from 'node:child_process';
 import { createSocket } from 'node:dgram';
 import { once } from 'node:events';
-import { mkdtemp, rm } from 'node:fs/promises';
+import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
+
+import { sign } from './tokens.mjs';
 
 const ROOT = fileURLToPath(new URL('../../../', import.meta.url));
 const BINARY = process.env.TROUPE_BIN ?? join(ROOT, 'target/debug/troupe');
@@ -25,7 +27,7 @@ async function freePort() {
 }
 
 /** The first of `count` neighbouring UDP ports that are free now. */
-async function freeUdpPorts(count) {
+async function freeUdpPorts(count, address) {
   for (;;) {
     const base = 20_000 + Math.floor(Math.random() * 10_000);
     const sockets = [];
@@ -33,7 +35,7 @@ async function freeUdpPorts(count) {
       for (let index = 0; index < count; index += 1) {
         const socket = createSocket('udp4');
         sockets.push(socket);
-        socket.bind(base + index, '127.0.0.1');
+        socket.bind(base + index, address);
         await once(socket, 'listening');
       }
       return base;
@@ -47,11 +49,11 @@ async function freeUdpPorts(count) {
 
 /**
  * Starts `troupe serve --dev`.
- * @param {{shards?: number, env?: Record<string, string>}} options `env` overrides configuration.
+ * @param {object} options `address`: where media is bound; `env` overrides configuration.
  */
-export async function startServer({ shards = 2, env = {} } = {}) {
+export async function startServer({ shards = 2, address = '127.0.0.1', env = {} } = {}) {
   const [http, admin] = [await freePort(), await freePort()];
-  const media = await freeUdpPorts(shards);
+  const media = await freeUdpPorts(shards, address);
   const data = await mkdtemp(join(tmpdir(), 'troupe-'));
   const child = spawn(BINARY, ['serve', '--dev'], {
     cwd: data,
@@ -59,6 +61,7 @@ export async function startServer({ shards = 2, env = {} } = {}) {
       ...process.env,
       TROUPE_HTTP__LISTEN: `127.0.0.1:${http}`,
       TROUPE_ADMIN__LISTEN: `127.0.0.1:${admin}`,
+      TROUPE_WEBRTC__ADDRESS: address,
       TROUPE_WEBRTC__PORT: String(media),
       TROUPE_WEBRTC__TCP_PORT: String(media),
       TROUPE_WEBRTC__SHARDS: String(shards),
@@ -67,7 +70,10 @@ export async function startServer({ shards = 2, env = {} } = {}) {
     stdio: ['ignore', 'pipe', 'pipe'],
   });
   const log = [];
-  const keep = (chunk) => log.push(chunk.toString());
+  const keep = (chunk) => {
+    log.push(chunk.toString());
+    if (process.env.TROUPE_SERVER_LOG) process.stderr.write(chunk);
+  };
   child.stdout.on('data', keep);
   child.stderr.on('data', keep);
   const server = new Server(child, log, { http, admin, media, shards, data });
@@ -93,22 +99,25 @@ class Server {
       if (ready?.ok) return;
       await pause(50);
     }
+    this.child.kill('SIGKILL');
     throw new Error(`the server did not become ready:\n${this.log.join('')}`);
   }
 
-  /** A token for a room and identity, from the development endpoint. */
-  async token(room, identity) {
-    const query = new URLSearchParams({ room, identity });
-    const response = await fetch(`${this.url}/dev/token?${query}`);
-    if (!response.ok) throw new Error(`token: ${response.status} ${await response.text()}`);
-    return (await response.json()).token;
+  /** A token for a room and identity, as an application would sign it. */
+  token(room, identity) {
+    return sign({ room, identity });
   }
 
-  /** An answer of the admin API. */
-  async admin(path, options = {}) {
-    const token = await this.token('*', 'operator');
-    const headers = { authorization: `Bearer ${token}`, ...options.headers };
-    return fetch(`${this.adminUrl}/admin/v1/${path}`, { ...options, headers });
+  /** Asks the admin API, with a body where there is one. */
+  async admin(method, path, body) {
+    const token = sign({ room: '*', identity: 'operator', troupe: { admin: 'admin' } });
+    const headers = { authorization: `Bearer ${token}` };
+    if (body !== undefined) headers['content-type'] = 'application/json';
+    return fetch(`${this.adminUrl}/admin/v1/${path}`, {
+      method,
+      headers,
+      body: body && JSON.stringify(body),
+    });
   }
 
   /** All metrics as a map from name with labels to value. */
@@ -135,7 +144,6 @@ class Server {
 
   /** CPU seconds used so far, user and system (proc(5), fields 14 and 15). */
   async cpuSeconds() {
-    const { readFile } = await import('node:fs/promises');
     const stat = await readFile(`/proc/${this.child.pid}/stat`, 'utf8');
     const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
     return (Number(fields[11]) + Number(fields[12])) / 100;

@@ -1,11 +1,13 @@
 // Runs in the page: what WebRTC itself says was received and decoded. No SDK in here, so that the
 // measuring end shares no code with what is measured.
 
-/** Every `inbound-rtp` row of a connection, by media id. */
+/** Every `inbound-rtp` row of a connection, by media id, with the codec's name. */
 export async function inbound(connection) {
+  const report = await connection.getStats();
   const rows = {};
-  for (const row of (await connection.getStats()).values()) {
-    if (row.type === 'inbound-rtp') rows[row.mid] = row;
+  for (const row of report.values()) {
+    const codec = report.get(row.codecId)?.mimeType.split('/')[1] ?? null;
+    if (row.type === 'inbound-rtp') rows[row.mid] = { ...row, codec };
   }
   return rows;
 }
@@ -34,8 +36,8 @@ export async function until(check, ms, what) {
 
 /**
  * Watches all that a connection receives for `ms`.
- * Returns a row for each media id: kind, frames decoded in the time and their rate, freezes, audio
- * energy gained, packets lost, concealed samples.
+ * Returns a row for each media id: kind, codec, frames decoded in the time and their rate, freezes,
+ * audio energy gained, packets lost, concealed samples; `total` is what was decoded since the start.
  */
 export async function watch(connection, ms) {
   const [before, started] = [await inbound(connection), performance.now()];
@@ -48,8 +50,11 @@ export async function watch(connection, ms) {
       mid: row.mid,
       kind: row.kind,
       frames: gained('framesDecoded'),
+      total: row.framesDecoded ?? row.packetsReceived,
       fps: gained('framesDecoded') / seconds,
       freezes: gained('freezeCount'),
+      dropped: gained('framesDropped'),
+      codec: row.codec,
       width: row.frameWidth,
       height: row.frameHeight,
       energy: gained('totalAudioEnergy'),
@@ -122,4 +127,63 @@ export async function whep(url, token) {
   connection.addTransceiver('audio', { direction: 'recvonly' });
   connection.addTransceiver('video', { direction: 'recvonly' });
   return { connection, stream, ...(await exchange(connection, url, token)) };
+}
+
+/** Resolves once media can flow. */
+export function connected(connection) {
+  return until(() => connection.connectionState === 'connected', 15_000, 'connected');
+}
+
+/** `PATCH` of a session with a trickle fragment (RFC 8840); resolves to the response. */
+function patch({ location }, etag, ufrag, pwd, lines = []) {
+  const body = [`a=ice-ufrag:${ufrag}`, `a=ice-pwd:${pwd}`, ...lines, ''].join('\r\n');
+  const headers = { 'content-type': 'application/trickle-ice-sdpfrag' };
+  if (etag) headers['if-match'] = etag;
+  return fetch(location, { method: 'PATCH', headers, body });
+}
+
+const lineOf = (sdp, name) => new RegExp(`^a=${name}:(.*)$`, 'm').exec(sdp)[1].trim();
+
+/** The description of the server with the credentials and candidates of a fragment. */
+function withIce(sdp, fragment) {
+  const candidates = fragment.split('\r\n').filter((line) => line.startsWith('a=candidate:'));
+  return sdp
+    .split('\r\n')
+    .filter((line) => !line.startsWith('a=candidate:'))
+    .flatMap((line) => {
+      if (line.startsWith('a=ice-ufrag:')) return `a=ice-ufrag:${lineOf(fragment, 'ice-ufrag')}`;
+      if (line.startsWith('a=ice-pwd:')) return `a=ice-pwd:${lineOf(fragment, 'ice-pwd')}`;
+      return line.startsWith('a=mid:') ? [line, ...candidates] : line;
+    })
+    .join('\r\n');
+}
+
+/** Trickles, restarts ICE by `PATCH`, and tries what must be refused; the statuses. */
+export async function restart(session) {
+  const { connection, etag } = session;
+  const old = connection.localDescription.sdp;
+  const [oldUfrag, oldPwd] = [lineOf(old, 'ice-ufrag'), lineOf(old, 'ice-pwd')];
+  const missing = await patch(session, null, oldUfrag, oldPwd);
+  const stale = await patch(session, '"another"', oldUfrag, oldPwd);
+  const candidate = 'a=candidate:1 1 udp 2130706431 127.0.0.1 9 typ host';
+  const lines = ['m=audio 9 UDP/TLS/RTP/SAVPF 0', 'a=mid:0', candidate];
+  const trickle = await patch(session, etag, oldUfrag, oldPwd, lines);
+
+  connection.restartIce();
+  await connection.setLocalDescription();
+  await gathered(connection);
+  const { sdp } = connection.localDescription;
+  const restarted = await patch(session, etag, lineOf(sdp, 'ice-ufrag'), lineOf(sdp, 'ice-pwd'));
+  const fragment = await restarted.text();
+  const answer = withIce(connection.remoteDescription.sdp, fragment);
+  await connection.setRemoteDescription({ type: 'answer', sdp: answer });
+  await connected(connection);
+  return {
+    missing: missing.status,
+    stale: stale.status,
+    trickle: trickle.status,
+    restart: restarted.status,
+    etagBefore: etag,
+    etagAfter: restarted.headers.get('etag'),
+  };
 }

@@ -1,0 +1,89 @@
+// Every codec from one page to another, and SVC in one stream.
+
+import assert from 'node:assert/strict';
+import { after, before, test } from 'node:test';
+
+import { startChromium } from '../support/chromium.mjs';
+import { figure } from '../support/figures.mjs';
+import { enter, publisher, videos } from '../support/member.mjs';
+import { startServer } from '../support/server.mjs';
+
+let server;
+let browser;
+
+before(async () => {
+  server = await startServer();
+  browser = await startChromium({ fps: 15 });
+});
+
+after(async () => {
+  await browser?.close();
+  await server?.stop();
+});
+
+async function pair(room, publish, work) {
+  const sender = await publisher(browser, server, room, 'sender', { publish });
+  const viewer = await enter(browser, server, room, 'viewer');
+  try {
+    await viewer.seen(1);
+    return await work(sender, viewer);
+  } finally {
+    await sender.close();
+    await viewer.close();
+  }
+}
+
+for (const [codec, name] of Object.entries({ vp8: 'VP8', vp9: 'VP9', av1: 'AV1', h264: 'H264' })) {
+  test(`${name} goes through`, async (t) => {
+    await pair(codec, { codec }, async (sender, viewer) => {
+      const [row] = videos(await viewer.receive(4_000));
+      const [track] = await viewer.page.evaluate(() =>
+        call.room.tracks.filter(({ kind }) => kind === 'video').map(({ codec }) => codec),
+      );
+      await figure(t, `${name} decodes`, row.fps, 'fps');
+      assert.equal(row.codec, name);
+      assert.equal(track, codec, 'what the room says it is');
+      assert.equal(row.width, 640);
+      assert.ok(row.fps >= 12, JSON.stringify(row));
+      assert.equal(row.lost, 0, JSON.stringify(row));
+    });
+  });
+}
+
+/** Waits until the video is this wide, and watches it for a while. */
+async function watchAt(viewer, width, maxWidth) {
+  return viewer.page.evaluate(
+    async ({ width, maxWidth }) => {
+      const track = call.room.tracks.find(({ kind }) => kind === 'video');
+      await call.room.pin(track, maxWidth ? { maxWidth } : {});
+      const video = async (ms) => (await call.receive(ms)).find(({ kind }) => kind === 'video');
+      await probe.until(
+        async () => (await video(100))?.width === width,
+        15_000,
+        `a video ${width} wide`,
+      );
+      return video(3_000);
+    },
+    { width, maxWidth },
+  );
+}
+
+for (const [codec, name] of Object.entries({ vp9: 'VP9', av1: 'AV1' })) {
+  test(`${name} in three spatial layers: each viewer gets its own`, async (t) => {
+    const publish = { codec, scalabilityMode: 'L3T3_KEY', width: 640, height: 360 };
+    await pair(`${codec}-svc`, publish, async (sender, viewer) => {
+      const whole = await watchAt(viewer, 640);
+      const little = await watchAt(viewer, 160, 160);
+      const again = await watchAt(viewer, 640);
+      for (const row of [whole, little, again]) {
+        await figure(t, `${name} SVC at ${row.width} decodes`, row.fps, 'fps');
+        assert.equal(row.codec, name);
+        assert.equal(row.freezes, 0, JSON.stringify(row));
+      }
+      // AV1 in three layers is all that two cores can do.
+      const enough = codec === 'av1' ? 6 : 10;
+      assert.ok(whole.fps >= enough && again.fps >= enough, JSON.stringify([whole, again]));
+      assert.ok(little.fps >= enough, JSON.stringify(little));
+    });
+  });
+}
