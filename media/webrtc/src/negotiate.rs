@@ -9,6 +9,7 @@ mod offer;
 #[cfg(test)]
 mod tests;
 
+use std::collections::BTreeMap;
 use std::time::Instant;
 
 use media_types::{Codec, MediaKind, Mid, Rid};
@@ -16,7 +17,7 @@ use media_types::{Codec, MediaKind, Mid, Rid};
 use crate::config::Permissions;
 use crate::error::WebRtcError;
 use crate::line::Line;
-use crate::sdp::{Sdp, SectionKind};
+use crate::sdp::{Sdp, Section, SectionKind};
 use crate::session::Session;
 use crate::slots::Slots;
 
@@ -67,6 +68,9 @@ pub(crate) struct Negotiator {
     remote_ice: Option<(String, String)>,
     session_id: u64,
     version: u64,
+    /// What each payload type has meant so far. In a bundle it means that for good (RFC 8843,
+    /// section 10.1.2), and str0m is not ready for anything else.
+    meanings: BTreeMap<u8, String>,
 }
 
 impl Negotiator {
@@ -77,7 +81,27 @@ impl Negotiator {
             // Browsers read it as a signed number.
             session_id: session_id >> 1,
             version: 0,
+            meanings: BTreeMap::new(),
         }
+    }
+
+    /// Refuses payload types that mean two things.
+    fn check_meanings(&mut self, offer: &Sdp<'_>) -> Result<(), WebRtcError> {
+        let mut meanings = self.meanings.clone();
+        for format in offer.sections.iter().flat_map(Section::rtp_formats) {
+            let meaning = offer::meaning(&format);
+            let known = meanings
+                .entry(format.payload_type)
+                .or_insert_with(|| meaning.clone());
+            if *known != meaning {
+                let number = format.payload_type;
+                return Err(WebRtcError::BadSdp(format!(
+                    "two meanings of format {number}"
+                )));
+            }
+        }
+        self.meanings = meanings;
+        Ok(())
     }
 
     /// Applies an offer. Returns the answer and the agreed m-lines.
@@ -90,6 +114,7 @@ impl Negotiator {
         pairs: &[(Mid, Mid)],
     ) -> Result<(Negotiated, Vec<Line>), WebRtcError> {
         let offer = offer::check(offer_text)?;
+        self.check_meanings(&offer)?;
         let ice = offer.ice_credentials();
         let ice = ice.map(|(ufrag, pwd)| (ufrag.to_owned(), pwd.to_owned()));
         let restart = self.remote_ice.is_some() && self.remote_ice != ice;

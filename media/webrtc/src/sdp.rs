@@ -64,6 +64,8 @@ pub(crate) struct Section<'a> {
 pub(crate) struct Format<'a> {
     pub(crate) payload_type: u8,
     pub(crate) name: &'a str,
+    /// Name, clock rate and channels: `opus/48000/2`.
+    pub(crate) encoding: &'a str,
     pub(crate) parameters: &'a str,
 }
 
@@ -192,6 +194,7 @@ impl<'a> Section<'a> {
             Some(Format {
                 payload_type: text.parse().ok().filter(|&number: &u8| number < 128)?,
                 name: rtpmap.split('/').next()?,
+                encoding: rtpmap,
                 parameters: self.attributes("fmtp").find_map(of_this).unwrap_or(""),
             })
         })

@@ -4,7 +4,7 @@ use media_types::Mid;
 
 use crate::error::WebRtcError;
 use crate::limits::{MEDIA_LINES_MAX, SDP_BYTES_MAX};
-use crate::sdp::{Direction, Sdp, Section, SectionKind, attribute_value};
+use crate::sdp::{Direction, Format, Sdp, Section, SectionKind, attribute_value};
 
 /// Splits an offer and refuses what cannot be answered.
 pub(super) fn check(text: &str) -> Result<Sdp<'_>, WebRtcError> {
@@ -29,6 +29,9 @@ pub(super) fn check(text: &str) -> Result<Sdp<'_>, WebRtcError> {
         });
     }
     check_mids(&sdp)?;
+    for section in &sdp.sections {
+        check_formats(section)?;
+    }
     if sdp.ice_credentials().is_none() {
         return Err(bad("no ICE credentials"));
     }
@@ -58,6 +61,43 @@ fn check_mids(sdp: &Sdp<'_>) -> Result<(), WebRtcError> {
         seen.push(mid);
     }
     Ok(())
+}
+
+/// Each format is listed and mapped once.
+fn check_formats(section: &Section<'_>) -> Result<(), WebRtcError> {
+    let once = |mut names: Vec<&str>| {
+        names.sort_unstable();
+        names.windows(2).all(|pair| pair.first() != pair.last())
+    };
+    let of = |attribute| {
+        let values = section.attributes(attribute);
+        let numbers = values.filter_map(|value| value.split_ascii_whitespace().next());
+        numbers.collect::<Vec<_>>()
+    };
+    if once(section.formats.clone()) && once(of("rtpmap")) && once(of("fmtp")) {
+        return Ok(());
+    }
+    let head = section.head;
+    Err(WebRtcError::BadSdp(format!("a format twice in: {head}")))
+}
+
+/// What a payload type means: encoding and clock, and those parameters that tell one format of an
+/// encoding from another.
+pub(super) fn meaning(format: &Format<'_>) -> String {
+    const TELLING: [&str; 4] = ["apt=", "profile-id=", "packetization-mode=", "tier-flag="];
+    let mut meaning = format.encoding.to_ascii_lowercase();
+    let mut parameters: Vec<_> = format.parameters.split(';').map(str::trim).collect();
+    parameters.sort_unstable();
+    for parameter in parameters {
+        // Of H.264's profile-level-id the level may differ.
+        let profile = parameter.strip_prefix("profile-level-id=");
+        let profile = profile.and_then(|value| value.get(..4));
+        if TELLING.iter().any(|name| parameter.starts_with(name)) {
+            meaning.push_str(parameter);
+        }
+        meaning.push_str(profile.unwrap_or_default());
+    }
+    meaning
 }
 
 /// The offer for str0m: without candidates, since an ICE-lite agent learns addresses from checks
