@@ -78,6 +78,10 @@ impl DropReason {
 }
 
 impl From<media_rtp::SrtpError> for DropReason {
+    #[allow(
+        clippy::wildcard_enum_match_arm,
+        reason = "what is added there is about authenticity"
+    )]
     fn from(error: media_rtp::SrtpError) -> Self {
         use media_rtp::SrtpError as E;
         match error {

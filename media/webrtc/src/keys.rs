@@ -144,6 +144,10 @@ impl DtlsInstance for TappedInstance {
         self.inner.handle_packet(packet)
     }
 
+    #[allow(
+        clippy::wildcard_enum_match_arm,
+        reason = "whatever else there is or will be is str0m's"
+    )]
     fn poll_output<'a>(&mut self, buf: &'a mut [u8]) -> DtlsOutput<'a> {
         match self.inner.poll_output(buf) {
             DtlsOutput::KeyingMaterial(material, profile) => {

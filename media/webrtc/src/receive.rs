@@ -126,7 +126,9 @@ impl Receiver {
             PayloadUse::Rtx(codec) if binding.repair => {
                 Ok(self.on_repair(now, &name, binding, codec, opened))
             }
-            _ => Err(DropReason::UnknownStream),
+            PayloadUse::Unknown | PayloadUse::Media(_) | PayloadUse::Red | PayloadUse::Rtx(_) => {
+                Err(DropReason::UnknownStream)
+            }
         }
     }
 

@@ -258,14 +258,21 @@ impl Session {
         }
     }
 
+    fn on_connected(&mut self) {
+        if self.keys.get().is_some() && self.phase == SessionPhase::Connecting {
+            self.phase = SessionPhase::Connected;
+            self.events.push_back(SessionEvent::Connected);
+        }
+    }
+
+    #[allow(
+        clippy::wildcard_enum_match_arm,
+        reason = "media events cannot come, since str0m sees no media; ICE states are judged by our \
+                  own liveness"
+    )]
     fn on_event(&mut self, event: Event) {
         match event {
-            Event::Connected => {
-                if self.keys.get().is_some() && self.phase == SessionPhase::Connecting {
-                    self.phase = SessionPhase::Connected;
-                    self.events.push_back(SessionEvent::Connected);
-                }
-            }
+            Event::Connected => self.on_connected(),
             Event::ChannelOpen(id, label) => {
                 if let Some(reliable) = self.channels.open(id, &label) {
                     self.events
@@ -283,8 +290,6 @@ impl Session {
             }
             Event::ChannelClose(id) => self.channels.close(id),
             Event::Closed => self.end(),
-            // Media events cannot come, since str0m sees no media; ICE states are judged by our
-            // own liveness.
             _ => {}
         }
     }

@@ -2,13 +2,13 @@
 
 use std::time::Duration;
 
-use media_webrtc::{LostReason, TransportEvent};
+use media_webrtc::{CandidateAddr, LostReason, Protocol, TransportEvent};
 use str0m::channel::{ChannelConfig, Reliability};
 use str0m::media::{Direction, MediaKind};
 use str0m::{Event, IceConnectionState};
 
 use crate::media::ms;
-use crate::support::{Pair, Way, seed};
+use crate::support::{Pair, Way, client_config, seed, server_addr};
 
 fn offer_audio(pair: &mut Pair) {
     pair.negotiate(|api| api.add_media(MediaKind::Audio, Direction::SendRecv, None, None, None));
@@ -27,6 +27,39 @@ fn a_stock_client_connects() {
     pair.run(Duration::from_secs(30));
     assert!(pair.server.is_connected() && pair.client.is_connected());
     assert!(pair.drops.is_empty(), "{:?}", pair.drops);
+}
+
+#[test]
+fn an_announced_address_may_differ_from_the_bound_one() {
+    let announced = CandidateAddr {
+        addr: ([203, 0, 113, 5], 9_999).into(),
+        protocol: Protocol::Udp,
+    };
+    let mut pair = Pair::with(client_config(), |config| {
+        config.candidates = vec![announced]
+    });
+    offer_audio(&mut pair);
+    pair.connect();
+    pair.run(Duration::from_secs(20));
+    assert!(pair.server.is_connected());
+}
+
+#[test]
+fn ice_tcp_connects() {
+    let passive = CandidateAddr {
+        addr: server_addr(),
+        protocol: Protocol::Tcp,
+    };
+    let mut pair = Pair::with(client_config(), |config| config.candidates = vec![passive]);
+    offer_audio(&mut pair);
+    pair.connect();
+    let path = pair.server.path().unwrap();
+    assert_eq!(path.protocol, Protocol::Tcp);
+    pair.server.handle_path_closed(path);
+    assert_eq!(pair.server.path(), None);
+    // The client's next check brings it back.
+    pair.run(Duration::from_secs(10));
+    assert_eq!(pair.server.path(), Some(path));
 }
 
 #[test]
@@ -182,11 +215,11 @@ fn garbage_does_no_harm() {
     for first in [0_u8, 1, 20, 22, 23, 25, 63, 128, 144, 191] {
         for length in [1, 2, 12, 13, 20, 60, 1_400] {
             let mut garbage = vec![first; length];
-            pair.to_server(address, &garbage);
+            pair.reach_server(address, &garbage);
             if let Some(second) = garbage.get_mut(1) {
                 *second = 200;
             }
-            pair.to_server(address, &garbage);
+            pair.reach_server(address, &garbage);
         }
     }
     let drops = pair.drops.len();

@@ -6,7 +6,8 @@ use media_types::{Codec, NtpTime};
 use media_webrtc::{DropReason, StreamIndex, TransportEvent};
 use str0m::Event;
 use str0m::format::Codec as Str0mCodec;
-use str0m::media::{Direction, KeyframeRequestKind, MediaKind, Mid};
+use str0m::media::{Direction, KeyframeRequestKind, MediaKind, Mid, Simulcast, SimulcastLayer};
+use str0m::rtp::RtpWrite;
 
 use crate::media::{client_pt, client_sends, ms, payload};
 use crate::support::scripted::SCRIPTED;
@@ -52,6 +53,60 @@ fn packets_arrive_as_they_were_sent() {
     assert_eq!(figures.streams[0].packets, 200);
     assert_eq!(figures.streams[0].lost, 0);
     assert!(figures.rate_in.bps() > 500_000);
+}
+
+#[test]
+fn layers_are_streams_of_one_line() {
+    let mut pair = Pair::new();
+    let layer = SimulcastLayer::new;
+    let simulcast = Simulcast {
+        send: vec![layer("f"), layer("h"), layer("q")],
+        recv: Vec::new(),
+    };
+    let (video, negotiated) = pair.negotiate(|api| {
+        api.add_media(
+            MediaKind::Video,
+            Direction::SendOnly,
+            None,
+            None,
+            Some(simulcast),
+        )
+    });
+    let rids: Vec<_> = negotiated.media[0]
+        .rids
+        .iter()
+        .map(ToString::to_string)
+        .collect();
+    assert_eq!(rids, ["q", "h", "f"]);
+    pair.connect();
+    let pt = client_pt(&pair, Str0mCodec::Vp8);
+    for sequence in 0..20_u64 {
+        for rid in ["h", "f", "q"] {
+            let bytes = payload(sequence, 300);
+            let write = RtpWrite::new(pt, sequence.into(), 0, pair.now, bytes).nackable(true);
+            let mut api = pair.client.direct_api();
+            api.stream_tx_by_mid(video, Some(rid.into()))
+                .unwrap()
+                .write_rtp(write);
+        }
+        pair.run(ms(20));
+    }
+    pair.run(ms(50));
+    assert_eq!((pair.incoming.len(), pair.drops.len()), (60, 0));
+    for (rid, spatial) in [("q", 0), ("h", 1), ("f", 2)] {
+        let of_layer = pair
+            .incoming
+            .iter()
+            .filter(|packet| packet.spatial == spatial);
+        let of_layer: Vec<_> = of_layer.collect();
+        assert_eq!(of_layer.len(), 20);
+        assert!(of_layer.iter().all(|packet| packet.rid == rid.parse().ok()));
+        assert!(
+            of_layer
+                .iter()
+                .all(|packet| packet.stream == of_layer[0].stream)
+        );
+    }
 }
 
 #[test]
@@ -187,12 +242,12 @@ fn rollover_and_replay_are_handled() {
     assert!(pair.drops.is_empty());
     let address = pair.client_addr;
     let mut forged = kept.borrow()[99].clone();
-    pair.to_server(address, &forged);
+    pair.reach_server(address, &forged);
     assert_eq!(pair.drops, [DropReason::Replayed]);
     let last = forged.len() - 1;
     forged[last] ^= 1;
     forged[3] ^= 0x40;
-    pair.to_server(address, &forged);
+    pair.reach_server(address, &forged);
     assert_eq!(pair.drops[1], DropReason::Authentication);
     assert_eq!(pair.incoming.len(), 100);
 }

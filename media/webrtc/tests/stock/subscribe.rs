@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use media_rtp::level::AudioLevel;
-use media_types::{Codec, MediaKind as Kind};
+use media_types::{Codec, Payload};
 use media_webrtc::{MediaLineUse, Priority, SlotIndex, TransportEvent};
 use str0m::Event;
 use str0m::media::{Direction, KeyframeRequestKind, MediaKind, Mid};
@@ -96,6 +96,50 @@ fn audio_keeps_its_level_and_vp8_its_new_front() {
     let expected = [&[1, 2, 3, 4], &payload(1, 1_000)[6..]].concat();
     assert_eq!(packets[1].payload[..], expected);
     assert!(packets[1].header.ext_vals.mid.is_some());
+}
+
+#[test]
+fn redundancy_goes_to_those_who_know_it() {
+    for red in [true, false] {
+        let client = client_config().clear_codecs().enable_opus(true, red);
+        let mut pair = Pair::with(client, |_| {});
+        let (_, audio) = slot(&mut pair, MediaKind::Audio);
+        assert_eq!(pair.server.slot_supports_red(audio), red);
+        pair.connect();
+        let mut voice = packet(audio, Codec::Opus, 1);
+        voice.red = true;
+        let bytes = [0x80 | 111, 0, 4, 2, 111, b'o', b'l', b'n', b'e', b'w'];
+        voice.payload = Payload::copy_of(&bytes).unwrap();
+        pair.server.send(pair.now, voice);
+        pair.run(ms(50));
+        let expected = if red { &bytes[..] } else { b"new" };
+        assert_eq!(received(&pair)[0].payload[..], *expected);
+    }
+}
+
+#[test]
+fn padding_fills_a_number_and_carries_nothing() {
+    let mut pair = Pair::new();
+    let (_, video) = slot(&mut pair, MediaKind::Video);
+    pair.connect();
+    let mut padding = packet(video, Codec::Vp8, 1);
+    padding.payload = padding.payload.skip(2_000);
+    for packet in [
+        packet(video, Codec::Vp8, 0),
+        padding,
+        packet(video, Codec::Vp8, 2),
+    ] {
+        pair.server.send(pair.now, packet);
+    }
+    pair.run(Duration::from_secs(1));
+    let packets = received(&pair);
+    let with_payload = packets.iter().filter(|packet| !packet.payload.is_empty());
+    assert_eq!(with_payload.count(), 2);
+    let nacked = pair.server_event(|event| match event {
+        TransportEvent::Nack { sequences, .. } => Some(sequences.to_vec()),
+        _ => None,
+    });
+    assert_eq!(nacked, None);
 }
 
 #[test]
@@ -280,5 +324,4 @@ fn a_client_without_extensions_and_rtx_gets_its_media() {
     assert!(bytes.contains(&pair.down[0]));
     assert!(pair.server.slot_supports(video, Codec::Vp8));
     assert!(!pair.server.slot_supports(video, Codec::H264));
-    assert_eq!(Codec::Vp8.kind(), Kind::Video);
 }

@@ -56,6 +56,9 @@ pub(crate) struct Pair {
     pub(crate) client: Rtc,
     /// Where the client's datagrams seem to come from.
     pub(crate) client_addr: SocketAddr,
+    pub(crate) protocol: Protocol,
+    /// Where the client believes the server to be.
+    announced: SocketAddr,
     pub(crate) loss: Loss,
     pub(crate) server_events: Vec<TransportEvent>,
     pub(crate) client_events: Vec<Event>,
@@ -100,14 +103,25 @@ impl Pair {
         let mut config = config(now);
         adjust(&mut config);
         let server = Transport::new(now, &config, Permissions::ALL, seed()).unwrap();
+        let CandidateAddr { addr, protocol } = config.candidates[0];
         let mut client = client.build(now);
-        client.add_local_candidate(Candidate::host(client_addr(), "udp").unwrap());
+        let builder = Candidate::builder();
+        let candidate = match protocol {
+            Protocol::Udp => builder.udp().host(client_addr()).build(),
+            Protocol::Tcp => {
+                let builder = builder.tcp().host(client_addr());
+                builder.tcptype(str0m::net::TcpType::Active).build()
+            }
+        };
+        client.add_local_candidate(candidate.unwrap());
         Self {
             now,
             base: now,
             server,
             client,
             client_addr: client_addr(),
+            protocol,
+            announced: addr,
             loss: Box::new(|_, _| false),
             server_events: Vec::new(),
             client_events: Vec::new(),
@@ -217,19 +231,19 @@ impl Pair {
         {
             let flying = self.flying.pop_front().unwrap();
             match flying.way {
-                Way::Up => self.to_server(flying.client, &flying.bytes),
-                Way::Down if flying.client == self.client_addr => self.to_client(&flying.bytes),
+                Way::Up => self.reach_server(flying.client, &flying.bytes),
+                Way::Down if flying.client == self.client_addr => self.reach_client(&flying.bytes),
                 // Sent to an address that the client has left.
                 Way::Down => {}
             }
         }
     }
 
-    pub(crate) fn to_server(&mut self, client: SocketAddr, bytes: &[u8]) {
+    pub(crate) fn reach_server(&mut self, client: SocketAddr, bytes: &[u8]) {
         let path = Path {
             local: server_addr(),
             remote: client,
-            protocol: Protocol::Udp,
+            protocol: self.protocol,
         };
         match PacketKind::of(bytes) {
             PacketKind::Stun | PacketKind::Dtls => {
@@ -254,9 +268,13 @@ impl Pair {
         self.drain_server();
     }
 
-    fn to_client(&mut self, bytes: &[u8]) {
-        let (from, to) = (server_addr(), client_addr());
-        let receive = Receive::new(str0m::net::Protocol::Udp, from, to, bytes).unwrap();
+    fn reach_client(&mut self, bytes: &[u8]) {
+        let (from, to) = (self.announced, client_addr());
+        let protocol = match self.protocol {
+            Protocol::Udp => str0m::net::Protocol::Udp,
+            Protocol::Tcp => str0m::net::Protocol::Tcp,
+        };
+        let receive = Receive::new(protocol, from, to, bytes).unwrap();
         self.client
             .handle_input(Input::Receive(self.now, receive))
             .unwrap();
@@ -292,6 +310,7 @@ impl Pair {
             .map(|(p, b)| (p, b.to_vec()))
             .collect();
         for (path, bytes) in sent {
+            assert_eq!((path.local, path.protocol), (server_addr(), self.protocol));
             self.down.push(bytes.clone());
             self.fly(Way::Down, path.remote, bytes);
         }
