@@ -1,10 +1,14 @@
 // Chromium with a fake camera and microphone, and pages that hold the SDK.
 
+import { fileURLToPath } from 'node:url';
+
 import { chromium } from 'playwright-core';
 
 import { servePages } from './pages.mjs';
 
 const PATHS = ['/usr/bin/chromium', '/usr/bin/chromium-browser', '/usr/bin/google-chrome'];
+
+const PORTRAIT = fileURLToPath(new URL('./page/portrait.js', import.meta.url));
 
 const ALWAYS = [
   '--headless',
@@ -32,13 +36,16 @@ async function executable() {
 }
 
 function deviceArguments({ fps, devices }) {
-  if (devices === 'none') return [];
-  return ['--use-fake-ui-for-media-stream', `--use-fake-device-for-media-stream=fps=${fps}`];
+  // Without the fake prompt, a headless browser says no to every request.
+  const prompt = devices === 'denied' ? [] : ['--use-fake-ui-for-media-stream'];
+  const source = devices === 'none' ? [] : [`--use-fake-device-for-media-stream=fps=${fps}`];
+  return [...prompt, ...source];
 }
 
 /**
  * Starts a browser and serves its pages.
- * @param {{fps?: number, devices?: 'fake' | 'none'}} options `fps` is the rate of the fake camera.
+ * @param {object} options `fps` is the rate of the fake camera; `devices` are `fake`, `none`, or
+ * `denied` to the page.
  */
 export async function startChromium({ fps = 30, devices = 'fake' } = {}) {
   const browser = await chromium.launch({
@@ -55,9 +62,16 @@ class Chromium {
     this.pages = pages;
   }
 
-  /** An empty page in a context of its own; options are Playwright's for a context. */
-  async blank(options = {}) {
+  /**
+   * An empty page in a context of its own; options are Playwright's for a context, and `portrait` to
+   * have that drawing for a camera.
+   */
+  async blank({ portrait, ...options } = {}) {
     const context = await this.browser.newContext(options);
+    if (portrait !== undefined) {
+      await context.addInitScript((index) => (window.portrait = index), portrait);
+      await context.addInitScript({ path: PORTRAIT });
+    }
     const page = await context.newPage();
     page.on('pageerror', (error) => console.error(`page: ${error}`));
     if (process.env.TROUPE_PAGE_LOG) {
