@@ -140,7 +140,11 @@ export class StatsReader {
     trackOf: (mid: string) => string | null,
   ): TrackStats[] {
     const byMid = new Map<string, TrackStats>();
-    for (const report of all.filter(({ type }) => type === 'outbound-rtp')) {
+    // By index and not by size: a layer that rests has none.
+    const encodings = all
+      .filter(({ type }) => type === 'outbound-rtp')
+      .sort((a, b) => number(a['encodingIndex']) - number(b['encodingIndex']));
+    for (const report of encodings) {
       const mid = text(report['mid']) ?? report.id;
       const remote = reports.get(text(report['remoteId']) ?? '');
       const lost = number(remote?.['packetsLost']);
@@ -175,9 +179,6 @@ export class StatsReader {
         Object.assign(stats, { width: layer.width, height: layer.height, fps: layer.fps });
       }
       byMid.set(mid, stats);
-    }
-    for (const stats of byMid.values()) {
-      stats.layers.sort((a, b) => number(a.height) - number(b.height));
     }
     return [...byMid.values()];
   }

@@ -142,7 +142,7 @@ export function Lobby({ route, onEnter }: LobbyProps): VNode {
           <DevicePicker
             label="Microphone"
             devices={devices.microphones}
-            value={microphoneId}
+            value={microphone.track?.getSettings().deviceId ?? microphoneId}
             onChange={setMicrophoneId}
             off={!microphone.on}
             problem={microphone.problem}
@@ -152,7 +152,7 @@ export function Lobby({ route, onEnter }: LobbyProps): VNode {
           <DevicePicker
             label="Camera"
             devices={devices.cameras}
-            value={cameraId}
+            value={camera.track?.getSettings().deviceId ?? cameraId}
             onChange={setCameraId}
             off={!camera.on}
             problem={camera.problem}

@@ -3,7 +3,8 @@ import { test } from 'node:test';
 
 import { TroupeError } from '@troupe/client';
 
-import { arrange } from '../src/call/layout.js';
+import { gridOf, stageOf } from '../src/call/layout.js';
+import type { Rect } from '../src/call/layout.js';
 import type { Tile } from '../src/call/tiles.js';
 import { stageTile } from '../src/call/tiles.js';
 import { NO_INVITATION } from '../src/access.js';
@@ -50,20 +51,49 @@ test('names become identities, initials and colours', () => {
   assert.ok(hueOf('ada') >= 0 && hueOf('ada') < 360);
 });
 
-test('tiles fill what there is and never spill over', () => {
-  for (const [width, height] of [[1280, 600], [390, 640], [800, 800], [2000, 300]] as const) {
-    for (let count = 1; count <= 26; count += 1) {
-      const grid = arrange(count, width, height, 10);
-      const rows = Math.ceil(count / grid.columns);
-      assert.ok(grid.columns * grid.width + (grid.columns - 1) * 10 <= width, `${count} in ${width}`);
-      assert.ok(rows * grid.height + (rows - 1) * 10 <= height, `${count} in ${height}`);
-      assert.ok(grid.width > 0 && grid.height > 0);
+const SIZES = [[1280, 600], [390, 640], [800, 800], [2000, 300], [0, 0]] as const;
+
+/** Whether rectangles lie within a size and do not touch. */
+function fits(rects: Rect[], width: number, height: number): boolean {
+  const inside = rects.every(
+    ({ left, top, width: w, height: h }) =>
+      left >= 0 && top >= 0 && left + w <= width && top + h <= height,
+  );
+  const apart = (a: Rect, b: Rect): boolean =>
+    a.left + a.width <= b.left ||
+    b.left + b.width <= a.left ||
+    a.top + a.height <= b.top ||
+    b.top + b.height <= a.top;
+  return inside && rects.every((a, i) => rects.every((b, j) => i === j || apart(a, b)));
+}
+
+test('tiles of a grid stay inside and apart', () => {
+  for (const [width, height] of SIZES.slice(0, -1)) {
+    for (let count = 1; count <= 25; count += 1) {
+      const rects = gridOf(count, width, height, 10);
+      assert.equal(rects.length, count);
+      assert.ok(fits(rects, width, height), `${count} in ${width}×${height}`);
+      assert.ok(rects[0]!.width > 0);
     }
   }
-  assert.equal(arrange(2, 1280, 600, 10).columns, 2);
-  assert.equal(arrange(2, 390, 640, 10).columns, 1);
-  assert.equal(arrange(4, 1280, 700, 10).columns, 2);
-  assert.equal(arrange(1, 0, 0, 10).width, 0);
+  const tops = (rects: Rect[]): number => new Set(rects.map(({ top }) => top)).size;
+  assert.equal(tops(gridOf(2, 1280, 600, 10)), 1);
+  assert.equal(tops(gridOf(2, 390, 640, 10)), 2);
+  assert.equal(tops(gridOf(4, 1280, 700, 10)), 2);
+  assert.equal(gridOf(3, 0, 0, 10).length, 3);
+});
+
+test('a stage leaves room for as many others as fit', () => {
+  for (const [width, height] of SIZES.slice(0, 3)) {
+    for (const count of [0, 1, 3, 12]) {
+      const { stage, strip } = stageOf(count, width, height, 10);
+      assert.ok(fits([stage, ...strip], width, height), `${count} in ${width}×${height}`);
+      assert.ok(strip.length <= count && (count === 0 || strip.length > 0));
+    }
+  }
+  assert.equal(stageOf(0, 1280, 600, 10).stage.width, 1280);
+  assert.equal(stageOf(9, 1280, 600, 10).strip[0]!.left, 1280 - 230);
+  assert.equal(stageOf(9, 390, 640, 10).strip[0]!.top, 640 - 92);
 });
 
 test('the stage belongs to whom one picked, else to the newest screen of others', () => {

@@ -103,6 +103,7 @@ function InRoom({ room, route, entry }: Omit<CallProps, 'onEnd'> & { room: Room 
         <Banner room={room} audioBlocked={audioBlocked} />
       </header>
       <main class="call-main" data-state={room.state} data-media={room.mediaState}>
+        {stats && <CallFigures room={room} stats={stats} />}
         <Stage
           room={room}
           tiles={tiles}
@@ -112,7 +113,6 @@ function InRoom({ room, route, entry }: Omit<CallProps, 'onEnd'> & { room: Room 
           onInvite={onInvite}
         />
         <ReactionRain room={room} />
-        {stats && <CallFigures room={room} stats={stats} />}
         <ul class="notices" role="log" aria-live="polite">
           {notices.map(({ id, title, text, bad }) => (
             <li key={id} class={bad ? 'bad' : ''}>

@@ -1,11 +1,12 @@
 /** The tiles: an even grid, or one on the stage and the others beside it. */
 
 import type { Room, RoomStats } from '@troupe/client';
-import type { ComponentChildren, VNode } from 'preact';
-import { useCallback, useLayoutEffect, useRef, useState } from 'preact/hooks';
+import type { RefObject, VNode } from 'preact';
+import { useLayoutEffect, useRef, useState } from 'preact/hooks';
 
 import { LinkIcon } from '../icons.js';
-import { arrange } from './layout.js';
+import type { Rect } from './layout.js';
+import { gridOf, stageOf } from './layout.js';
 import { TileView } from './tile-view.js';
 import type { Tile } from './tiles.js';
 import { TILES_MAX, stageTile } from './tiles.js';
@@ -20,48 +21,57 @@ interface StageProps {
   onInvite: (() => void) | null;
 }
 
+/** A tile and where it stands. */
+interface Placed {
+  tile: Tile;
+  rect: Rect;
+}
+
+/** What stands on the stage. */
+interface Scene {
+  placed: Placed[];
+  /** Where the number of those is shown for whom there is no room. */
+  more: { count: number; rect: Rect } | null;
+  /** Where the invitation stands while one is alone. */
+  alone: Rect | null;
+}
+
 const GAP = 10;
 
 export function Stage({ room, tiles, picked, stats, onPin, onInvite }: StageProps): VNode {
+  const box = useRef<HTMLDivElement>(null);
+  const size = useSize(box);
   const staged = stageTile(tiles, picked);
   const speaking = new Set(room.speakers.map(({ peerId }) => peerId));
-  const view = (tile: Tile): VNode => (
-    <TileView
-      key={tile.key}
-      tile={tile}
-      speaking={speaking.has(tile.peerId)}
-      pinned={tile.key === picked}
-      staged={tile === staged}
-      quality={room.qualityOf(tile.peerId)}
-      stats={stats}
-      onPin={onPin}
-    />
-  );
-  if (staged) {
-    const others = tiles.filter((tile) => tile !== staged).slice(0, TILES_MAX);
-    return (
-      <div class="stage split">
-        <div class="stage-main">{view(staged)}</div>
-        {others.length > 0 && <div class="stage-strip">{others.map(view)}</div>}
-      </div>
-    );
-  }
-  const shown = tiles.slice(0, TILES_MAX);
-  const more = tiles.length - shown.length + room.audience;
-  const alone = tiles.length === 1 && room.audience === 0;
-  const count = shown.length + (more > 0 ? 1 : 0) + (alone ? 1 : 0);
+  const { placed, more, alone } = staged
+    ? split(tiles, staged, size, room.audience)
+    : even(tiles, size, room.audience);
+  // All tiles are children of one element, in one order: whoever goes to the stage keeps the
+  // element, and with it the picture.
   return (
-    <GridView count={count}>
-      {shown.map(view)}
-      {more > 0 && (
-        <article class="tile more" aria-label={`${more} more people`}>
+    <div class={staged ? 'stage split' : 'stage'} ref={box}>
+      {placed.map(({ tile, rect }) => (
+        <TileView
+          key={tile.key}
+          tile={tile}
+          rect={rect}
+          speaking={speaking.has(tile.peerId)}
+          pinned={tile.key === picked}
+          staged={tile === staged}
+          quality={room.qualityOf(tile.peerId)}
+          stats={stats}
+          onPin={onPin}
+        />
+      ))}
+      {more && (
+        <article key="more" class="tile more" style={px(more.rect)} aria-label={`${more.count} more`}>
           <div class="tile-avatar">
-            <span class="initials">+{more}</span>
+            <span class="initials">+{more.count}</span>
           </div>
         </article>
       )}
       {alone && (
-        <article class="tile alone">
+        <article key="alone" class="tile alone" style={px(alone)}>
           <h2>Nobody else is here yet</h2>
           <p>The call begins when somebody opens the same room.</p>
           {onInvite && (
@@ -71,40 +81,68 @@ export function Stage({ room, tiles, picked, stats, onPin, onInvite }: StageProp
           )}
         </article>
       )}
-    </GridView>
+    </div>
   );
 }
 
-function GridView({ count, children }: { count: number; children: ComponentChildren }): VNode {
-  const box = useRef<HTMLDivElement>(null);
-  const [size, setSize] = useState({ width: 0, height: 0 });
-  const measure = useCallback(() => {
-    const element = box.current;
-    if (!element) return;
-    const style = getComputedStyle(element);
-    const pad = (side: string): number => Number.parseFloat(style.getPropertyValue(`padding-${side}`));
-    setSize({
-      width: element.clientWidth - pad('left') - pad('right'),
-      height: element.clientHeight - pad('top') - pad('bottom'),
-    });
-  }, []);
+/** A rectangle as a style. */
+export function px({ left, top, width, height }: Rect): Record<string, string> {
+  return { left: `${left}px`, top: `${top}px`, width: `${width}px`, height: `${height}px` };
+}
+
+interface Size {
+  width: number;
+  height: number;
+}
+
+/** Gives tiles their places; where there are more than places, the last place tells how many. */
+function seat(tiles: Tile[], rects: Rect[], unseen: number): Pick<Scene, 'placed' | 'more'> {
+  const all = tiles.length + unseen;
+  const crowded = all > rects.length || unseen > 0;
+  const seated = crowded ? rects.slice(0, -1) : rects;
+  const placed = seated.flatMap((rect, index) => {
+    const tile = tiles[index];
+    return tile ? [{ tile, rect }] : [];
+  });
+  const last = rects.at(-1);
+  return { placed, more: crowded && last ? { count: all - placed.length, rect: last } : null };
+}
+
+function even(tiles: Tile[], { width, height }: Size, audience: number): Scene {
+  const lonely = tiles.length === 1 && audience === 0;
+  const wanted = tiles.length + (audience > 0 || lonely ? 1 : 0);
+  const rects = gridOf(Math.min(wanted, TILES_MAX), width, height, GAP);
+  if (!lonely) return { ...seat(tiles, rects, audience), alone: null };
+  return { ...seat(tiles, rects.slice(0, 1), 0), alone: rects[1] ?? null };
+}
+
+function split(tiles: Tile[], staged: Tile, { width, height }: Size, audience: number): Scene {
+  const others = tiles.filter((tile) => tile !== staged);
+  const wanted = others.length + (audience > 0 ? 1 : 0);
+  const { stage, strip } = stageOf(wanted, width, height, GAP);
+  const { placed, more } = seat(others, strip, audience);
+  const rects = new Map(placed.map(({ tile, rect }) => [tile, rect]));
+  rects.set(staged, stage);
+  // In the order of `tiles`, so that nobody's element moves.
+  const inOrder = tiles.flatMap((tile) => {
+    const rect = rects.get(tile);
+    return rect ? [{ tile, rect }] : [];
+  });
+  return { placed: inOrder, more, alone: null };
+}
+
+/** The size of an element, as it changes. */
+function useSize(box: RefObject<HTMLDivElement | null>): Size {
+  const [size, setSize] = useState<Size>({ width: 0, height: 0 });
   useLayoutEffect(() => {
     const element = box.current;
     if (!element) return undefined;
+    const measure = (): void =>
+      setSize({ width: element.clientWidth, height: element.clientHeight });
     measure();
     const observer = new ResizeObserver(measure);
     observer.observe(element);
     return () => observer.disconnect();
   }, []);
-  const grid = arrange(count, size.width, size.height, GAP);
-  const style = {
-    '--tile-width': `${grid.width}px`,
-    '--tile-height': `${grid.height}px`,
-    '--gap': `${GAP}px`,
-  };
-  return (
-    <div class="stage grid" ref={box} style={style}>
-      {children}
-    </div>
-  );
+  return size;
 }

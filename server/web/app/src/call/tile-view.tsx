@@ -7,11 +7,14 @@ import { useEffect, useRef } from 'preact/hooks';
 import { MicrophoneOffIcon, PinIcon } from '../icons.js';
 import { hueOf, initials } from '../names.js';
 import { TileFigures } from './figures.js';
+import type { Rect } from './layout.js';
+import { px } from './stage.js';
 import type { Tile } from './tiles.js';
 import { isLocal, useTrack } from './use-events.js';
 
 interface TileViewProps {
   tile: Tile;
+  rect: Rect;
   speaking: boolean;
   pinned: boolean;
   /** On the stage: shown whole rather than cropped when it is a screen. */
@@ -39,7 +42,7 @@ function hasPicture({ video }: Tile): boolean {
 }
 
 export function TileView(props: TileViewProps): VNode {
-  const { tile, speaking, pinned, staged, quality, stats, onPin } = props;
+  const { tile, rect, speaking, pinned, staged, quality, stats, onPin } = props;
   useTrack(tile.video);
   useTrack(tile.audio);
   const picture = hasPicture(tile);
@@ -58,7 +61,7 @@ export function TileView(props: TileViewProps): VNode {
       aria-label={said}
       data-peer={tile.peerId}
       data-source={tile.source}
-      style={{ '--hue': hueOf(tile.peerId) }}
+      style={{ ...px(rect), '--hue': hueOf(tile.peerId) }}
       onDblClick={() => onPin(tile.key)}
     >
       <TileVideo tile={tile} visible={picture} />
@@ -73,7 +76,7 @@ export function TileView(props: TileViewProps): VNode {
           {silent && <MicrophoneOffIcon size={15} />}
           <span>{label}</span>
         </span>
-        {!tile.self && quality && tile.source === 'camera' && <QualityBars quality={quality} />}
+        {quality && tile.source === 'camera' && <QualityBars quality={quality} />}
       </footer>
       <button
         type="button"
