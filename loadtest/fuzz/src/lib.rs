@@ -5,6 +5,7 @@
 //! what must hold of any input, beyond not panicking.
 #![forbid(unsafe_code)]
 
+mod core;
 mod mutate;
 mod rtcp;
 mod rtp;
@@ -26,6 +27,8 @@ const fn target(name: &'static str, run: fn(&[u8])) -> Target {
 
 /// All targets, by name.
 pub const TARGETS: &[Target] = &[
+    target("core_datagram", core::datagram),
+    target("core_offer", core::offer),
     target("rtcp_compound", rtcp::compound),
     target("rtcp_transport_feedback", rtcp::transport_feedback),
     target("rtp_dependency_descriptor", rtp::dependency_descriptor),

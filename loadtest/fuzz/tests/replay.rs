@@ -52,6 +52,8 @@ macro_rules! replays {
 }
 
 replays!(
+    core_datagram,
+    core_offer,
     rtcp_compound,
     rtcp_transport_feedback,
     rtp_dependency_descriptor,

@@ -1,7 +1,7 @@
 //! A scripted handshake in place of DTLS.
 //!
 //! Real DTLS draws randomness that cannot be seeded, and its signatures vary in length, so a run
-//! with it could not be repeated byte for byte. This stand-in exchanges two fixed flights, then gives
+//! with it could not be repeated byte for byte. This stand-in exchanges certificates in two flights, then gives
 //! both ends keys from the thread's seed. A smaller set of tests runs with real DTLS.
 
 use std::cell::Cell;
@@ -92,7 +92,7 @@ enum Stage {
 #[derive(Debug)]
 enum Step {
     Packet(Vec<u8>),
-    Certificate,
+    Certificate(Vec<u8>),
     Keys,
     Connected,
     Data(Vec<u8>),
@@ -111,13 +111,18 @@ struct Scripted {
 }
 
 impl Scripted {
-    fn connect(&mut self) {
+    fn greet(&mut self, header: &[u8]) {
+        let certificate = self.certificate.clone();
+        self.send(header, &certificate);
+    }
+
+    fn connect(&mut self, certificate: &[u8]) {
         if matches!(self.stage, Stage::Connected | Stage::Closed) {
             return;
         }
         self.stage = Stage::Connected;
-        self.out
-            .extend([Step::Certificate, Step::Keys, Step::Connected]);
+        let certificate = Step::Certificate(certificate.to_vec());
+        self.out.extend([certificate, Step::Keys, Step::Connected]);
         for data in std::mem::take(&mut self.buffered) {
             self.send(DATA, &data);
         }
@@ -139,11 +144,13 @@ impl DtlsInstance for Scripted {
 
     fn handle_packet(&mut self, packet: &[u8]) -> Result<(), DtlsImplError> {
         match packet.split_at_checked(HELLO.len()) {
-            Some((header, _)) if header == HELLO && !self.active => {
-                self.send(HELLO_BACK, &[]);
-                self.connect();
+            Some((header, certificate)) if header == HELLO && !self.active => {
+                self.greet(HELLO_BACK);
+                self.connect(certificate);
             }
-            Some((header, _)) if header == HELLO_BACK && self.active => self.connect(),
+            Some((header, certificate)) if header == HELLO_BACK && self.active => {
+                self.connect(certificate);
+            }
             Some((header, data)) if header == DATA => {
                 self.out.push_back(Step::Data(data.to_vec()));
             }
@@ -159,7 +166,7 @@ impl DtlsInstance for Scripted {
     fn poll_output<'a>(&mut self, buf: &'a mut [u8]) -> DtlsOutput<'a> {
         if self.stage == Stage::Greeting && self.repeat_at <= self.now {
             self.repeat_at = self.now + REPEAT;
-            self.send(HELLO, &[]);
+            self.greet(HELLO);
         }
         let (step, bytes) = match self.out.pop_front() {
             None if self.stage == Stage::Greeting => return DtlsOutput::Timeout(self.repeat_at),
@@ -170,7 +177,7 @@ impl DtlsInstance for Scripted {
                 let keys = KeyingMaterial::new(&[KEY.get(); KEYING_BYTES]);
                 return DtlsOutput::KeyingMaterial(keys, SrtpProfile::AEAD_AES_256_GCM);
             }
-            Some(Step::Certificate) => (None, self.certificate.clone()),
+            Some(Step::Certificate(bytes)) => (None, bytes),
             Some(Step::Packet(bytes)) => (Some(true), bytes),
             Some(Step::Data(bytes)) => (Some(false), bytes),
         };

@@ -1,10 +1,17 @@
 //! Deterministic simulation of whole rooms on one thread.
 #![forbid(unsafe_code)]
 
+mod client;
+mod director;
 mod dtls;
+mod frames;
 mod network;
 mod seed;
+mod world;
 
+pub use client::{Client, Plan, Shown};
 pub use dtls::{scripted_provider, seed_keys};
+pub use frames::Content;
 pub use network::{Burst, Link, Pipe, PipeFigures};
 pub use seed::Chance;
+pub use world::{Member, World};

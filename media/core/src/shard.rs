@@ -187,7 +187,10 @@ impl Shard {
             let sent = out.datagrams().skip(before);
             self.counters.bytes_out += sent.map(|(_, bytes)| count(bytes.len())).sum::<u64>();
             self.arm(index);
-            self.drain_transport(now, index);
+            // Only what was told just now can have made more to send.
+            if self.take_events(now, index) {
+                self.drain_transport(now, index);
+            }
             if out.is_full() {
                 self.mark_dirty_first(index);
                 more = true;

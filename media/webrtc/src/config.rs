@@ -22,7 +22,14 @@ impl Certificate {
     /// # Errors
     /// [`WebRtcError::Certificate`] if the cryptographic library fails.
     pub fn generate() -> Result<Self, WebRtcError> {
-        let provider = str0m::crypto::from_feature_flags().dtls_provider;
+        Self::generate_by(str0m::crypto::from_feature_flags().dtls_provider)
+    }
+
+    /// Has another DTLS implementation make one, as a simulation with [`TransportConfig::dtls`] does.
+    ///
+    /// # Errors
+    /// [`WebRtcError::Certificate`] if it fails.
+    pub fn generate_by(provider: &dyn DtlsProvider) -> Result<Self, WebRtcError> {
         let certificate = provider.generate_certificate();
         certificate
             .map(|certificate| Self(Arc::new(certificate)))

@@ -72,17 +72,26 @@ impl Shard {
 
     /// Hears what a transport has to tell, and notices its end.
     pub(super) fn drain_transport(&mut self, now: Instant, index: LinkIndex) {
+        self.take_events(now, index);
+        if let Some(link) = self.links.get_mut(index).filter(|link| link.lost.is_none()) {
+            mark_dirty(link, index, &mut self.dirty);
+        }
+    }
+
+    /// Takes what a transport has to tell; whether there was anything.
+    pub(super) fn take_events(&mut self, now: Instant, index: LinkIndex) -> bool {
+        let mut any = false;
         while let Some(link) = self.links.get_mut(index) {
             let Some(event) = link.call(Transport::poll_event).flatten() else {
                 if link.lost.is_some() {
                     self.doomed.push(index);
-                } else {
-                    mark_dirty(link, index, &mut self.dirty);
                 }
-                return;
+                break;
             };
+            any = true;
             self.take_event(now, index, event);
         }
+        any
     }
 
     fn take_event(&mut self, now: Instant, index: LinkIndex, event: TransportEvent) {
