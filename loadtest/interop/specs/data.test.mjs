@@ -61,7 +61,8 @@ test('reliable data: everything, in order, to the room and to one', async () => 
 test('a payload of 3 MiB arrives whole', async (t) => {
   const started = Date.now();
   const sum = await ada.page.evaluate(async () => {
-    const bytes = new Uint8Array(3 * 1024 * 1024).map((_, index) => (index * 7 + (index >> 8)) % 256);
+    const pattern = (_, index) => (index * 7 + (index >> 8)) % 256;
+    const bytes = new Uint8Array(3 * 1024 * 1024).map(pattern);
     await call.room.data.send('file', bytes, { to: 'peer:cleo', reliable: true });
     return bytes.reduce((sum, byte) => (sum * 31 + byte) % 65_521, 0);
   });

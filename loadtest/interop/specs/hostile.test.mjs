@@ -168,7 +168,9 @@ test('the tenth malformed frame in a minute closes the socket with 1008', async 
   assert.equal((await socket.closed).code, 1008);
   const errors = socket.frames.filter(({ error }) => error);
   assert.equal(errors.length, 10);
-  assert.ok(errors.every(({ error }) => error.code === -32700 && error.data.type === 'parse_error'));
+  for (const { error } of errors) {
+    assert.deepEqual([error.code, error.data.type], [-32700, 'parse_error']);
+  }
 });
 
 test('what is no method, or comes before the join', async () => {

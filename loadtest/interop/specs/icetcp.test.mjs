@@ -39,8 +39,8 @@ function protocol(member) {
   return member.page.evaluate(async () => {
     const report = await call.room.peerConnection.getStats();
     const pairs = [...report.values()].filter(({ type }) => type === 'candidate-pair');
-    const { remoteCandidateId } = pairs.find(({ nominated, state }) => nominated && state === 'succeeded');
-    const { protocol, tcpType, port } = report.get(remoteCandidateId);
+    const used = pairs.find(({ nominated, state }) => nominated && state === 'succeeded');
+    const { protocol, tcpType, port } = report.get(used.remoteCandidateId);
     return { protocol, tcpType, port };
   });
 }

@@ -128,7 +128,8 @@ test('a server that is not there', async () => {
   proxy.cut();
   await page.getByLabel('Your name').fill('Ada');
   await page.getByRole('button', { name: 'Go in' }).click();
-  await page.getByRole('heading', { name: 'The server cannot be reached' }).waitFor({ timeout: 30_000 });
+  const said = page.getByRole('heading', { name: 'The server cannot be reached' });
+  await said.waitFor({ timeout: 30_000 });
   proxy.restore();
   await page.getByRole('button', { name: 'Try again' }).click();
   await page.getByText('Nobody else is here yet').waitFor();

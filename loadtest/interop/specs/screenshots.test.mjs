@@ -101,9 +101,9 @@ test('the room, and the same on a phone', async (t) => {
   const phone = await lobby(browser, server.url, ROOM, drawn(3, PHONE));
   await fits(phone, 40);
   await goIn(phone, 'Dario Rossi');
-  const people = { 'Ada-moreau': ada, 'Ben-okafor': ben, 'Cleo-tanaka': cleo, 'Dario-rossi': phone };
+  const people = ['ada-moreau', 'ben-okafor', 'cleo-tanaka', 'dario-rossi'];
   for (const page of [ada, phone]) {
-    for (const name of Object.keys(people)) await shown(page, name);
+    for (const name of people) await shown(page, name);
   }
   await ben.getByRole('button', { name: 'Chat (C)' }).click();
   for (const text of ['Morning, everyone', 'Shall we start with the numbers?']) {
@@ -121,5 +121,5 @@ test('the room, and the same on a phone', async (t) => {
   await picture(t, ada, 'room');
   await fits(phone, 40);
   await picture(t, phone, 'phone');
-  await Promise.all(Object.values(people).map((page) => page.context().close()));
+  await Promise.all([ada, ben, cleo, phone].map((page) => page.context().close()));
 });

@@ -8,7 +8,8 @@ export async function enter(browser, server, room, identity, options = {}) {
 }
 
 /** Enters and publishes; `publish` are the options of `call.publish`. */
-export async function publisher(browser, server, room, identity, { publish = {}, ...options } = {}) {
+export async function publisher(browser, server, room, identity, choices = {}) {
+  const { publish = {}, ...options } = choices;
   const member = await enter(browser, server, room, identity, options);
   await member.page.evaluate((wanted) => call.publish(wanted), publish);
   return member;

@@ -12,7 +12,8 @@ const encode = (value) => Buffer.from(JSON.stringify(value)).toString('base64url
  * @param {object} choices `troupe` replaces grants, `claims` replaces registered claims, `secret`
  * and `algorithm` are for tokens that must be refused.
  */
-export function sign({ room, identity, troupe = {}, claims = {}, secret = SECRET, algorithm = 'HS256' }) {
+export function sign({ room, identity, troupe = {}, claims = {}, ...forged }) {
+  const { secret = SECRET, algorithm = 'HS256' } = forged;
   const now = Math.floor(Date.now() / 1000);
   const header = { alg: algorithm, typ: 'JWT' };
   const body = {
