@@ -1,8 +1,8 @@
 //! What the path can carry: by loss, by what is acknowledged, and by a guard on delay.
 //!
-//! A plain estimator. It starts generously, holds while the application sends less than it may, grows
-//! by 8 % a second while what it allows is used and arrives, and falls when packets are lost or the
-//! path's queue stands. It sends no probes.
+//! A plain estimator. It starts generously, holds while the application sends less than it may,
+//! grows by 8 % a second while what it allows is used and arrives, and falls when packets are lost
+//! or the path's queue stands. It sends no probes.
 
 use std::time::{Duration, Instant};
 

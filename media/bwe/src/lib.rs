@@ -1,9 +1,9 @@
 //! Send-side bandwidth: what was sent when, what the path can carry, and when to send.
 //!
 //! [`Estimator`] turns transport-wide feedback, receiver reports and REMB into one [`Bitrate`];
-//! [`SentHistory`] remembers what feedback will speak about; [`Pacer`] lets packets out at a rate and
-//! in order of urgency. All three are driven by their owner's clock and do no I/O. They know nothing
-//! of RTP: packets are sizes and numbers here.
+//! [`SentHistory`] remembers what feedback will speak about; [`Pacer`] lets packets out at a rate
+//! and in order of urgency. All three are driven by their owner's clock and do no I/O. They know
+//! nothing of RTP: packets are sizes and numbers here.
 //!
 //! ```
 //! use std::time::{Duration, Instant};

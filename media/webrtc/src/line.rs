@@ -109,8 +109,8 @@ impl Line {
     }
 }
 
-/// The formats of forwarded codecs. Of H.264, those that may fragment pictures go first: a publisher
-/// that does would not be understood otherwise (RFC 6184, section 6.3).
+/// The formats of forwarded codecs. Of H.264, those that may fragment pictures go first, since a
+/// publisher that does so would not be understood otherwise (RFC 6184, section 6.3).
 fn line_formats(section: &Section<'_>) -> Vec<LineFormat> {
     let rtx_of = |payload_type| {
         let mut formats = section.rtp_formats();

@@ -97,39 +97,38 @@ impl Receiver {
             Some(binding) => binding,
             None => self.map.bind(header.ssrc, usage, &extensions)?,
         };
-        let name = *self
-            .map
-            .name(binding.stream)
-            .ok_or(DropReason::UnknownStream)?;
-        let line = self.map.publishing_line(name.mid);
-        let nacks = line.ok_or(DropReason::NotPublishing)?.feedback.nack;
         let opened = Opened {
             header,
             extensions,
             payload,
         };
-        match usage {
-            PayloadUse::Media(codec) if !binding.repair => Ok(Some(self.on_media(
-                now,
-                &name,
-                binding,
-                (codec, false),
-                nacks,
-                opened,
-            )?)),
-            PayloadUse::Red if !binding.repair => {
-                let codec = (Codec::Opus, true);
-                Ok(Some(
-                    self.on_media(now, &name, binding, codec, nacks, opened)?,
-                ))
-            }
+        self.place(now, usage, binding, opened)
+    }
+
+    /// Hands a packet to its stream.
+    fn place(
+        &mut self,
+        now: Instant,
+        usage: PayloadUse,
+        binding: Binding,
+        opened: Opened,
+    ) -> Result<Option<Incoming>, DropReason> {
+        let name = self.map.name(binding.stream);
+        let name = *name.ok_or(DropReason::UnknownStream)?;
+        let line = self.map.publishing_line(name.mid);
+        let nacks = line.ok_or(DropReason::NotPublishing)?.feedback.nack;
+        let (codec, red) = match usage {
             PayloadUse::Rtx(codec) if binding.repair => {
-                Ok(self.on_repair(now, &name, binding, codec, opened))
+                return Ok(self.on_repair(now, &name, binding, codec, opened));
             }
+            PayloadUse::Media(codec) if !binding.repair => (codec, false),
+            PayloadUse::Red if !binding.repair => (Codec::Opus, true),
             PayloadUse::Unknown | PayloadUse::Media(_) | PayloadUse::Red | PayloadUse::Rtx(_) => {
-                Err(DropReason::UnknownStream)
+                return Err(DropReason::UnknownStream);
             }
-        }
+        };
+        self.on_media(now, &name, binding, (codec, red), nacks, opened)
+            .map(Some)
     }
 
     fn on_media(

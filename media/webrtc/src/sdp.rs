@@ -1,4 +1,4 @@
-//! A view on SDP text, line by line: just what negotiation needs beside str0m, which judges the rest.
+//! A view on SDP text, line by line: what negotiation needs beside str0m, which judges the rest.
 
 use media_rtp::extension::{ExtensionKind, ExtensionMap};
 use media_types::{MediaKind, Mid, Rid};
@@ -224,7 +224,7 @@ impl<'a> Section<'a> {
         map
     }
 
-    /// The simulcast layers that the describing side sends, in its order; of alternatives the first.
+    /// The simulcast layers that the describing side sends, in its order; the first of alternatives.
     pub(crate) fn sent_rids(&self) -> Vec<Rid> {
         let value = self.attribute("simulcast").unwrap_or("");
         let mut words = value.split_ascii_whitespace();
@@ -278,7 +278,8 @@ mod tests {
     const TEXT: &str = "v=0\r\no=- 1 2 IN IP4 0.0.0.0\r\na=ice-ufrag:abcd\r\na=ice-pwd:secret\r\n\
         m=video 9/2 UDP/TLS/RTP/SAVPF 96 97 35\r\na=mid:v\r\na=rtpmap:96 VP8/90000\r\n\
         a=rtpmap:97 rtx/90000\r\na=fmtp:97 rtx-time=200; apt=96\r\na=rtcp-fb:96 nack pli\r\n\
-        a=extmap:4/recvonly urn:ietf:params:rtp-hdrext:sdes:mid\r\na=simulcast:recv a send ~q,r;h\r\n\
+        a=extmap:4/recvonly urn:ietf:params:rtp-hdrext:sdes:mid\r\n\
+        a=simulcast:recv a send ~q,r;h\r\n\
         a=ssrc-group:FID 1 2\r\na=ssrc:1 cname:x\r\na=ssrc:2 cname:x\r\na=ssrc:3 cname:x\r\n";
 
     #[test]

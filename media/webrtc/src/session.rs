@@ -267,8 +267,7 @@ impl Session {
 
     #[allow(
         clippy::wildcard_enum_match_arm,
-        reason = "media events cannot come, since str0m sees no media; ICE states are judged by our \
-                  own liveness"
+        reason = "str0m sees no media, and ICE states are judged by our own liveness"
     )]
     fn on_event(&mut self, event: Event) {
         match event {

@@ -88,7 +88,8 @@ proptest! {
     ) {
         let mut now = Instant::now();
         let mut pacer = Pacer::new(now, Bitrate::from_kbps(500), 1_000);
-        let classes = [Priority::Audio, Priority::Retransmission, Priority::Video, Priority::Padding];
+        use Priority::{Audio, Padding, Retransmission, Video};
+        let classes = [Audio, Retransmission, Video, Padding];
         let mut out = Vec::new();
         for (index, &(class, size, wait)) in items.iter().enumerate() {
             now += Duration::from_millis(wait);

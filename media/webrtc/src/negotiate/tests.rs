@@ -199,6 +199,20 @@ fn slots_keep_their_source_over_every_offer() {
 }
 
 #[test]
+fn lines_may_be_added_later() {
+    let mut desk = desk(Permissions::ALL);
+    let third = CHROMIUM.match_indices("m=").nth(2).unwrap().0;
+    let first = CHROMIUM[..third].replace("BUNDLE 0 1 2 3 4 5 6", "BUNDLE 0 1");
+    let (negotiated, before) = desk.offer(&first).unwrap();
+    assert_eq!((negotiated.media.len(), negotiated.data), (2, false));
+    let (negotiated, after) = desk.offer(CHROMIUM).unwrap();
+    assert_eq!((negotiated.media.len(), negotiated.data), (6, true));
+    assert_eq!(after[..2], before);
+    let codecs = [Codec::Vp8, Codec::Vp9, Codec::H264, Codec::Av1];
+    assert_eq!(negotiated.media[3].codecs, codecs);
+}
+
+#[test]
 fn what_a_client_may_not_do_is_not_agreed_to() {
     let viewer = Permissions {
         publish: false,

@@ -1,4 +1,4 @@
-//! A handshake in two datagrams with keys from nowhere, for profiles that real DTLS does not choose.
+//! A handshake in two datagrams with keys from nowhere, for profiles that DTLS does not choose.
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicU16, Ordering};
