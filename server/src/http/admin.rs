@@ -1,8 +1,10 @@
 //! The admin API: rooms and peers.
 
 use actix_web::{HttpRequest, HttpResponse, web};
-use signaling::AdminRole;
+use actors::Fault;
+use serde::Deserialize;
 use signaling::rest::{Page, PageQuery, RoomPatch, RoomSettings};
+use signaling::{AdminRole, ErrorType};
 
 use super::auth::{name, verified};
 use super::problem::ApiError;
@@ -17,7 +19,7 @@ fn operator(state: &AppState, request: &HttpRequest, role: AdminRole) -> Result<
     if claims.troupe.admits(role) {
         Ok(())
     } else {
-        Err(signaling::ErrorType::Forbidden.into())
+        Err(ErrorType::Forbidden.into())
     }
 }
 
@@ -102,5 +104,37 @@ pub(super) async fn kick(
     operator(&state, &request, AdminRole::Operator)?;
     let (room, peer) = path.into_inner();
     state.rooms.kick(name(&room)?, name(&peer)?).await?;
+    Ok(HttpResponse::NoContent().finish())
+}
+
+/// What shall fail.
+#[derive(Debug, Deserialize)]
+#[serde(tag = "kind", rename_all = "lowercase", deny_unknown_fields)]
+pub(super) enum FaultBody {
+    /// The room's actor.
+    Room,
+    /// A peer's actor.
+    Peer { peer: String },
+    /// A peer's transport.
+    Transport { peer: String },
+}
+
+/// Fails a part on purpose; there is no such route where `debug.faults` is off.
+pub(super) async fn fault(
+    state: State,
+    request: HttpRequest,
+    room: web::Path<String>,
+    body: web::Json<FaultBody>,
+) -> Result<HttpResponse, ApiError> {
+    operator(&state, &request, AdminRole::Admin)?;
+    if !state.config.debug.faults {
+        return Err(ErrorType::NotFound.into());
+    }
+    let fault = match body.into_inner() {
+        FaultBody::Room => Fault::Room,
+        FaultBody::Peer { peer } => Fault::Peer(name(&peer)?),
+        FaultBody::Transport { peer } => Fault::Transport(name(&peer)?),
+    };
+    state.rooms.inject(name(&room)?, fault).await?;
     Ok(HttpResponse::NoContent().finish())
 }

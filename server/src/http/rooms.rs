@@ -3,12 +3,13 @@
 use std::pin::Pin;
 use std::sync::Arc;
 
+use actors::Fault;
 use media_types::{Identity, RoomName, TrackId};
 use signaling::client_message::{JoinParams, OfferParams};
 use signaling::rest::{PeerStatus, RoomPatch, RoomSettings, RoomStatus};
 use signaling::server_message::{JoinResult, OfferResult};
 use signaling::view::CloseReason;
-use signaling::{Claims, ClientMessage, Grants, Outgoing, RequestId, RpcError};
+use signaling::{Claims, ClientMessage, ErrorType, Grants, Outgoing, RequestId, RpcError};
 
 use crate::auth::ResumeClaims;
 
@@ -158,4 +159,10 @@ pub trait Rooms: Send + Sync {
 
     /// Removes a peer.
     fn kick(&self, room: RoomName, peer: Identity) -> Answer<()>;
+
+    /// Fails a part on purpose, where `debug.faults` allows it.
+    fn inject(&self, room: RoomName, fault: Fault) -> Answer<()> {
+        let _ = (room, fault);
+        Box::pin(std::future::ready(Err(ErrorType::Unsupported.into())))
+    }
 }

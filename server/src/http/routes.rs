@@ -138,6 +138,10 @@ pub(super) fn operators(app: &mut web::ServiceConfig) {
             "/admin/v1/rooms/{room}/peers/{peer}",
             web::delete().to(admin::kick),
         )
+        .route(
+            "/admin/v1/rooms/{room}/faults",
+            web::post().to(admin::fault),
+        )
         .default_service(web::to(unknown));
 }
 

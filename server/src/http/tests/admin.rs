@@ -1,4 +1,5 @@
 use actix_web::{App, test};
+use actors::Fault;
 use serde_json::{Value, json};
 use signaling::{AdminRole, Grants};
 
@@ -161,5 +162,26 @@ async fn health_and_figures_need_no_token() {
     assert!(
         text.contains("troupe_http_request_seconds_bucket{"),
         "{text}"
+    );
+}
+
+#[actix_web::test]
+async fn faults_are_injected_where_that_is_allowed() {
+    let path = "/admin/v1/rooms/r/faults";
+    let admin = Some(AdminRole::Admin);
+    let body = || Some(json!({"kind": "transport", "peer": "ana"}));
+    let safe = world(|_| {});
+    assert_eq!(call(&safe, admin, "POST", path, body()).await.0, 404);
+    let world = world(|config| config.debug.faults = true);
+    assert_eq!(call(&world, OPERATOR, "POST", path, body()).await.0, 403);
+    assert_eq!(call(&world, admin, "POST", path, body()).await.0, 204);
+    let room = Some(json!({"kind": "room"}));
+    assert_eq!(call(&world, admin, "POST", path, room).await.0, 204);
+    let unknown = Some(json!({"kind": "worker"}));
+    assert_eq!(call(&world, admin, "POST", path, unknown).await.0, 400);
+    let faults = world.rooms.faults.lock().unwrap().clone();
+    assert_eq!(
+        faults,
+        [Fault::Transport("ana".parse().unwrap()), Fault::Room]
     );
 }

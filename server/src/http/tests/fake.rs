@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use actix_web::web;
+use actors::Fault;
 use media_types::{Identity, PeerId, RoomName};
 use serde_json::Value;
 use signaling::client_message::OfferParams;
@@ -92,6 +93,7 @@ pub(super) struct FakeRooms {
     /// Said into the outbox before the join is answered.
     pub(super) early: Mutex<Vec<Outgoing>>,
     pub(super) stuck: Arc<AtomicBool>,
+    pub(super) faults: Mutex<Vec<Fault>>,
 }
 
 impl FakeRooms {
@@ -228,6 +230,11 @@ impl Rooms for FakeRooms {
             _ => Err(ErrorType::NotFound.into()),
         });
         ready(known)
+    }
+
+    fn inject(&self, _room: RoomName, fault: Fault) -> Answer<()> {
+        self.faults.lock().unwrap().push(fault);
+        ready(Ok(()))
     }
 }
 
