@@ -8,8 +8,8 @@ use media_types::DataSize;
 use crate::feedback::{PacketReport, PacketResult};
 
 /// Feedback that takes longer than this says nothing about the path as it is now.
-const AGE_MAX: Duration = Duration::from_secs(10);
-/// Ten seconds at 6,500 packets a second; half the circle of the wire's 16 bits.
+const AGE_MAX: Duration = Duration::from_secs(4);
+/// Four seconds at 8,000 packets a second; half the circle of the wire's 16 bits.
 const PACKETS_MAX: usize = 32_768;
 
 #[derive(Debug, Clone, Copy)]
@@ -144,6 +144,6 @@ mod tests {
         let result = history.on_report(arrived(wire(69_990))).unwrap();
         assert_eq!(result.sequence, 69_990);
         assert_eq!(history.on_report(arrived(wire(59_000))), None);
-        assert!(history.in_flight().bytes() <= 10_001 * 1_000);
+        assert!(history.in_flight().bytes() <= 4_001 * 1_000);
     }
 }

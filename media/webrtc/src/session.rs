@@ -22,6 +22,7 @@ use crate::formats;
 use crate::keys::{self, KeySlot, SessionKeys};
 use crate::limits::{CONTROL_DATAGRAMS_MAX, DATA_BUFFERED_BYTES_MAX, DATA_BYTES_MAX, PATHS_MAX};
 use crate::path::{CandidateAddr, Path, Protocol};
+use crate::sdp::attribute_value;
 use crate::stun;
 
 /// str0m's own reports are not wanted.
@@ -123,9 +124,7 @@ impl Session {
             let made_up = self.rtc.direct_api().local_ice_credentials();
             self.restart_credentials();
             let ours = self.credentials.clone();
-            text = text
-                .replace(&made_up.ufrag, &ours.ufrag)
-                .replace(&made_up.pass, &ours.pass);
+            text = with_credentials(&text, &made_up, &ours);
             self.rtc.direct_api().set_local_ice_credentials(ours);
         }
         self.handle_timeout(now);
@@ -358,6 +357,26 @@ impl Session {
     }
 }
 
+/// The answer with our credentials in place of those that str0m made up.
+fn with_credentials(answer: &str, made_up: &IceCreds, ours: &IceCreds) -> String {
+    let replaced = answer
+        .lines()
+        .map(|line| match attribute_value(line, "ice-ufrag") {
+            Some(_) => format!("a=ice-ufrag:{}", ours.ufrag),
+            None if attribute_value(line, "ice-pwd").is_some() => {
+                format!("a=ice-pwd:{}", ours.pass)
+            }
+            None if attribute_value(line, "candidate").is_some() => {
+                let of = |ufrag: &str| format!(" ufrag {ufrag}");
+                line.replace(&of(&made_up.ufrag), &of(&ours.ufrag))
+            }
+            None => line.to_owned(),
+        });
+    replaced
+        .flat_map(|line| [line, "\r\n".to_owned()])
+        .collect()
+}
+
 fn bad_sdp(error: &dyn std::fmt::Display) -> WebRtcError {
     WebRtcError::BadSdp(error.to_string())
 }
@@ -374,6 +393,7 @@ fn rtc_config(config: &TransportConfig, credentials: &IceCreds) -> RtcConfig {
         .set_rtcp_report_interval_audio(NEVER)
         .set_rtcp_report_interval_video(NEVER)
         .set_sctp_max_buffered_amount(DATA_BUFFERED_BYTES_MAX)
+        .set_sctp_max_message_size(u32::try_from(DATA_BYTES_MAX).unwrap_or(u32::MAX))
         .set_extension_map(extensions::offered());
     formats::enable(base, &config.codecs)
 }

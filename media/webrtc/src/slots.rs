@@ -86,6 +86,13 @@ impl Slots {
         self.slots.get(usize::from(index.0))
     }
 
+    /// The slot with this source of media.
+    pub(crate) fn by_media_ssrc(&self, ssrc: u32) -> Option<SlotIndex> {
+        let mut slots = self.iter();
+        let found = slots.find(|(_, slot)| slot.ssrc == ssrc);
+        found.map(|(index, _)| index)
+    }
+
     /// The slot with this source of media, or of retransmissions.
     pub(crate) fn by_ssrc(&self, ssrc: u32) -> Option<SlotIndex> {
         let mut slots = self.iter();

@@ -76,7 +76,8 @@ impl Transport {
                 }
             }
             RtcpPacket::Nack(nack) => {
-                if let Some(slot) = self.slots.by_ssrc(nack.media) {
+                // Lost retransmissions are asked for under the number of what they repeat.
+                if let Some(slot) = self.slots.by_media_ssrc(nack.media) {
                     let sequences: SmallVec<[u16; 8]> = nack.sequences().take(NACKED_MAX).collect();
                     self.tell(TransportEvent::Nack { slot, sequences });
                 }

@@ -194,6 +194,7 @@ fn an_ice_restart_keeps_the_session() {
     assert!(new.starts_with(&old) && new != old);
     assert!(pair.answer.contains(&format!("a=ice-ufrag:{new}\r\n")));
     assert!(!pair.answer.contains(&seed().pwd));
+    assert!(pair.answer.contains(&format!(" ufrag {new}\r\n")));
     pair.client_events.clear();
     pair.run(Duration::from_secs(20));
     assert!(pair.server.is_connected() && pair.client.is_connected());
