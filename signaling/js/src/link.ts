@@ -5,7 +5,7 @@ import { MediaConnection } from './connection.js';
 import { Emitter } from './events.js';
 import type { TroupeError } from './errors.js';
 import type { Settings } from './options.js';
-import type { IceServer, SlotState } from './protocol/index.js';
+import type { IceServer, OfferResult, SlotState } from './protocol/index.js';
 import type { Publisher } from './publisher.js';
 import type { Session } from './session.js';
 import { SlotTable } from './slots.js';
@@ -62,7 +62,10 @@ export class MediaLink extends Emitter<LinkEvents> {
     this.connection.on('connected', () => this.emit('connected', undefined));
     this.connection.on('interrupted', () => this.emit('interrupted', undefined));
     this.connection.on('broken', (event) => this.emit('broken', event));
-    this.connection.on('negotiated', () => this.#told(this.slots.settle()));
+    this.connection.on('negotiated', (result) => {
+      publisher.accepted(acceptedTracks(result));
+      this.#told(this.slots.settle());
+    });
   }
 
   /** Whether it was closed. */
@@ -90,6 +93,11 @@ export class MediaLink extends Emitter<LinkEvents> {
   #told(touched: Set<string>): void {
     if (touched.size > 0) this.emit('slots', touched);
   }
+}
+
+/** The tracks that a server names in its answer; older ones tell by `trackPublished` alone. */
+function acceptedTracks(result: OfferResult): { mid: string; trackId: string }[] {
+  return (result as { tracks?: { mid: string; trackId: string }[] }).tracks ?? [];
 }
 
 function iceServer({ urls, username, credential }: IceServer): RTCIceServer {

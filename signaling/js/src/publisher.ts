@@ -138,7 +138,15 @@ export class Publisher implements LocalTrackHost {
     });
   }
 
-  /** Learns the `trackId` of a track of one's own, by m-line or by what it is. */
+  /** Learns the `trackId`s of tracks of one's own by their m-lines. */
+  accepted(tracks: { mid: string; trackId: string }[]): void {
+    for (const { mid, trackId } of tracks) {
+      const publication = this.#publications.find(({ transceiver }) => transceiver?.mid === mid);
+      if (publication) this.#name(publication.track, trackId);
+    }
+  }
+
+  /** Learns the `trackId` of a track of one's own by what it is. */
   identify(info: Pick<Track, 'trackId' | 'kind' | 'source'> & { name?: string | null }): void {
     if (this.byId(info.trackId)) return;
     const name = info.name ?? null;
@@ -148,10 +156,14 @@ export class Publisher implements LocalTrackHost {
         return same && track.name === name && (!fresh || track.id === null);
       });
     const track = match(true) ?? match(false);
-    if (!track) return;
-    track.setId(info.trackId);
-    // Muted while the server did not know it yet.
-    if (track.muted) this.#host.mute(info.trackId, true).catch(() => undefined);
+    if (track) this.#name(track, info.trackId);
+  }
+
+  #name(track: LocalTrack, trackId: string): void {
+    if (track.id === trackId) return;
+    track.setId(trackId);
+    // Muted while the server did not know it yet, or on a connection that is gone.
+    if (track.muted) this.#host.mute(trackId, true).catch(() => undefined);
   }
 
   /** The track with this id. */

@@ -59,6 +59,7 @@ export class Room extends Emitter<RoomEvents> {
   #session: Session;
   #joined: JoinResult | null = null;
   #state: RoomState = 'connected';
+  #interruption: TroupeError | null = null;
   #audience = 0;
   #speakers: Speaker[] = [];
   #offPageHide: (() => void) | undefined;
@@ -126,6 +127,11 @@ export class Room extends Emitter<RoomEvents> {
 
   get state(): RoomState {
     return this.#state;
+  }
+
+  /** Why signalling was lost the last time; its `reason` is the server's, where it gave one. */
+  get interruption(): TroupeError | null {
+    return this.#interruption;
   }
 
   /** Whether media can flow. */
@@ -314,9 +320,17 @@ export class Room extends Emitter<RoomEvents> {
 
   #listen(session: Session): void {
     const current = (): boolean => session === this.#session;
-    session.on('notification', (notification) => current() && this.#notified(notification));
-    session.on('reconnecting', () => current() && this.#setState('reconnecting'));
-    session.on('closed', ({ error }) => current() && this.#close(error));
+    session.on('notification', (notification) => {
+      if (current()) this.#notified(notification);
+    });
+    session.on('reconnecting', ({ error }) => {
+      if (!current()) return;
+      this.#interruption = error;
+      this.#setState('reconnecting');
+    });
+    session.on('closed', ({ error }) => {
+      if (current()) this.#close(error);
+    });
     session.on('joined', ({ result, mediaLost }) => {
       if (!current()) return;
       this.#take(result);

@@ -12,6 +12,9 @@ interface BannerProps {
 
 function problem(room: Room): { text: string; bad: boolean } | null {
   if (room.state === 'reconnecting') {
+    if (room.interruption?.reason === 'draining') {
+      return { text: 'The server is being restarted. You will be back in a moment.', bad: false };
+    }
     const flowing = room.mediaState === 'connected';
     const text = flowing
       ? 'Reconnecting to the server. You still hear and see each other.'

@@ -51,27 +51,31 @@ export function Stage({ room, tiles, picked, stats, onPin, onInvite }: StageProp
   return (
     <div class={staged ? 'stage split' : 'stage'} ref={box}>
       {placed.map(({ tile, rect }) => (
-        <TileView
+        <div
           key={tile.key}
-          tile={tile}
-          rect={rect}
-          speaking={speaking.has(tile.peerId)}
-          pinned={tile.key === picked}
-          staged={tile === staged}
-          quality={room.qualityOf(tile.peerId)}
-          stats={stats}
-          onPin={onPin}
-        />
+          class={tile === staged ? 'place stage-main' : 'place'}
+          style={px(rect)}
+        >
+          <TileView
+            tile={tile}
+            speaking={speaking.has(tile.peerId)}
+            pinned={tile.key === picked}
+            staged={tile === staged}
+            quality={room.qualityOf(tile.peerId)}
+            stats={stats}
+            onPin={onPin}
+          />
+        </div>
       ))}
       {more && (
-        <article key="more" class="tile more" style={px(more.rect)} aria-label={`${more.count} more`}>
-          <div class="tile-avatar">
+        <div key="more" class="place" style={px(more.rect)}>
+          <p class="more tile-avatar" aria-label={`${more.count} more people`}>
             <span class="initials">+{more.count}</span>
-          </div>
-        </article>
+          </p>
+        </div>
       )}
       {alone && (
-        <article key="alone" class="tile alone" style={px(alone)}>
+        <section key="alone" class="place alone" style={px(alone)}>
           <h2>Nobody else is here yet</h2>
           <p>The call begins when somebody opens the same room.</p>
           {onInvite && (
@@ -79,14 +83,14 @@ export function Stage({ room, tiles, picked, stats, onPin, onInvite }: StageProp
               <LinkIcon size={18} /> Copy the link
             </button>
           )}
-        </article>
+        </section>
       )}
     </div>
   );
 }
 
 /** A rectangle as a style. */
-export function px({ left, top, width, height }: Rect): Record<string, string> {
+function px({ left, top, width, height }: Rect): Record<string, string> {
   return { left: `${left}px`, top: `${top}px`, width: `${width}px`, height: `${height}px` };
 }
 

@@ -7,14 +7,11 @@ import { useEffect, useRef } from 'preact/hooks';
 import { MicrophoneOffIcon, PinIcon } from '../icons.js';
 import { hueOf, initials } from '../names.js';
 import { TileFigures } from './figures.js';
-import type { Rect } from './layout.js';
-import { px } from './stage.js';
 import type { Tile } from './tiles.js';
 import { isLocal, useTrack } from './use-events.js';
 
 interface TileViewProps {
   tile: Tile;
-  rect: Rect;
   speaking: boolean;
   pinned: boolean;
   /** On the stage: shown whole rather than cropped when it is a screen. */
@@ -42,7 +39,7 @@ function hasPicture({ video }: Tile): boolean {
 }
 
 export function TileView(props: TileViewProps): VNode {
-  const { tile, rect, speaking, pinned, staged, quality, stats, onPin } = props;
+  const { tile, speaking, pinned, staged, quality, stats, onPin } = props;
   useTrack(tile.video);
   useTrack(tile.audio);
   const picture = hasPicture(tile);
@@ -61,7 +58,7 @@ export function TileView(props: TileViewProps): VNode {
       aria-label={said}
       data-peer={tile.peerId}
       data-source={tile.source}
-      style={{ ...px(rect), '--hue': hueOf(tile.peerId) }}
+      style={{ '--hue': hueOf(tile.peerId) }}
       onDblClick={() => onPin(tile.key)}
     >
       <TileVideo tile={tile} visible={picture} />
