@@ -5,7 +5,7 @@ SHELL := /bin/sh
 	test-rust test-js setup-build setup-test setup-lint lint-rust lint-js
 
 # What `setup.sh` puts beside the tree comes first, so that an old node of the system is not used.
-export PATH := $(CURDIR)/.tools/node_modules/node/bin:$(PATH)
+export PATH := $(CURDIR)/.tools/node_modules/.bin:$(PATH)
 
 # Extra words for the server, such as ARGS=--lan.
 ARGS ?=

@@ -77,11 +77,11 @@ install_missing() {
 
 install_node() {
     node_is_new && return 0
-    if [ ! -x "$TOOLS/node_modules/node/bin/node" ]; then
+    if [ ! -x "$TOOLS/node_modules/.bin/npm" ]; then
         say "node is older than $NODE_MAJOR.$NODE_MINOR; putting a newer one into .tools"
-        npm install --silent --no-fund --no-audit --prefix "$TOOLS" node@22
+        npm install --silent --no-fund --no-audit --prefix "$TOOLS" node@22 npm@10
     fi
-    PATH="$TOOLS/node_modules/node/bin:$PATH"
+    PATH="$TOOLS/node_modules/.bin:$PATH"
     export PATH
     node_is_new || { say "no usable node even in .tools"; exit 1; }
 }

@@ -9,10 +9,20 @@
 //! `config`, `telemetry` and `tls`.
 #![forbid(unsafe_code)]
 
+pub mod auth;
+pub mod banner;
+pub mod cli;
 pub mod clock;
 pub mod config;
+pub mod http;
 pub mod ice_tcp;
 pub mod limits;
+mod membership;
 pub mod net;
 pub mod plane;
+pub mod rooms;
+pub mod run;
 pub mod shard;
+pub mod shutdown;
+pub mod telemetry;
+pub mod tls;

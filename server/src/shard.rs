@@ -55,6 +55,7 @@ pub(crate) struct ThreadFigures {
 
 /// All shards of a worker: their sockets bound, their threads not yet started.
 pub struct Shards {
+    /// The queues into each.
     pub(crate) inboxes: Vec<Arc<Inbox>>,
     parts: Vec<Parts<media_core::RelayMessage>>,
     reports: Vec<Reports>,

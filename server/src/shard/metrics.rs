@@ -40,6 +40,36 @@ pub(crate) const KEYFRAME_REQUESTS: &str = "troupe_keyframe_requests_total";
 /// Transports ended by their panic fence.
 pub(crate) const CRASHES: &str = "troupe_shard_transport_crashes_total";
 
+/// Every name with its help text.
+const DESCRIPTIONS: &[(&str, &str)] = &[
+    (BUSY_RATIO, "Share of its time that a shard works"),
+    (TURNS, "Turns of a shard's loop"),
+    (DATAGRAMS, "UDP datagrams by direction"),
+    (BATCHES, "System calls that moved datagrams, by direction"),
+    (QUEUE_DROPS, "What a shard's queues had no room for, by place"),
+    (RESTARTS, "Restarts of a shard's thread"),
+    (STREAMS, "ICE-TCP connections"),
+    (ENTITIES, "What exists on a shard, by kind"),
+    (RTP_PACKETS, "RTP packets by direction and kind of media"),
+    (RTP_BYTES, "Bytes of all datagrams by direction"),
+    (RTP_LOST, "Packets that publishers' links lost"),
+    (RTP_RETRANSMITTED, "Packets sent again to subscribers"),
+    (RTP_DROPPED, "Datagrams and packets dropped, by reason"),
+    (KEYFRAME_REQUESTS, "Keyframe requests sent to publishers"),
+    (CRASHES, "Transports ended by their panic fence"),
+];
+
+/// Gives the metrics their help texts. Called once at start.
+pub(crate) fn describe() {
+    for &(name, help) in DESCRIPTIONS {
+        if name.ends_with("_total") {
+            metrics::describe_counter!(name, help);
+        } else {
+            metrics::describe_gauge!(name, help);
+        }
+    }
+}
+
 /// A counter fed with totals that start again at zero when a shard does.
 struct Total {
     counter: Counter,

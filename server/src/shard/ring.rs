@@ -218,7 +218,7 @@ impl Reports {
     }
 
     /// Waits for more; `false` when nobody will write any.
-    pub(crate) async fn more(&self) -> bool {
+    pub(crate) async fn more(&mut self) -> bool {
         if self.reports.is_abandoned() {
             return !self.reports.is_empty();
         }

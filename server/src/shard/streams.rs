@@ -64,6 +64,7 @@ pub(crate) fn stream(
 
 impl StreamOut {
     /// Whose it is.
+    #[cfg(test)]
     pub(crate) const fn path(&self) -> Path {
         self.path
     }

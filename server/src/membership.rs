@@ -1,0 +1,140 @@
+//! This worker's record in the store: written at start, renewed while it lives, revoked at its end.
+
+use std::sync::Arc;
+
+use control_plane::membership::{LEASE_TTL, RENEW_INTERVAL};
+use control_plane::{Membership, Store, WorkerRecord};
+use media_contract::{Plane, ShardLoad};
+use media_types::Clock;
+use tokio::sync::watch;
+
+/// What the worker says of itself.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Standing {
+    /// It takes joins.
+    pub(crate) ready: bool,
+    /// It is being emptied.
+    pub(crate) draining: bool,
+    /// It is gone: revoke the lease.
+    pub(crate) left: bool,
+}
+
+/// What the record is made from.
+pub(crate) struct Member {
+    pub(crate) store: Arc<dyn Store>,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) plane: Arc<dyn Plane>,
+    pub(crate) record: WorkerRecord,
+    /// Rooms that are open now.
+    pub(crate) rooms: Box<dyn Fn() -> usize + Send>,
+}
+
+/// Keeps the record until the worker has left.
+pub(crate) async fn keep(member: Member, mut standing: watch::Receiver<Standing>) {
+    let mut membership = Membership::new(member.store, member.record, LEASE_TTL);
+    loop {
+        let now = *standing.borrow_and_update();
+        if now.left {
+            if let Err(error) = membership.leave().await {
+                tracing::warn!(%error, "the lease is left to end by itself");
+            }
+            return;
+        }
+        let load = load_permille(&member.plane.loads());
+        let rooms = u32::try_from((member.rooms)()).unwrap_or(u32::MAX);
+        let renewed = membership.renew(member.clock.now()).await;
+        let updated = membership.update(|record| {
+            (record.ready, record.draining) = (now.ready, now.draining);
+            (record.rooms, record.load_permille) = (rooms, load);
+        });
+        if let Err(error) = renewed.and(updated.await) {
+            tracing::warn!(%error, "the store does not take this worker's record");
+        }
+        tokio::select! {
+            changed = standing.changed() => if changed.is_err() { return },
+            () = tokio::time::sleep(RENEW_INTERVAL) => {}
+        }
+    }
+}
+
+fn load_permille(loads: &[ShardLoad]) -> u16 {
+    let busiest = loads.iter().map(|load| load.busy_ppm).max();
+    u16::try_from(busiest.unwrap_or(0) / 1_000).unwrap_or(1_000)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use control_plane::{MemoryStore, Record, keys};
+    use media_contract::{Command, PlaneError};
+    use media_types::{ShardId, WorkerId};
+
+    use super::*;
+    use crate::clock::SystemClock;
+
+    struct Busy;
+
+    impl Plane for Busy {
+        fn send(&self, _: ShardId, _: Command) -> Result<(), PlaneError> {
+            Err(PlaneError::Gone)
+        }
+
+        fn loads(&self) -> Vec<ShardLoad> {
+            let load = |shard, busy_ppm| ShardLoad {
+                shard: ShardId(shard),
+                transports: 1,
+                busy_ppm,
+            };
+            vec![load(0, 250_000), load(1, 731_000)]
+        }
+    }
+
+    async fn record(store: &dyn Store, when: impl Fn(Option<&WorkerRecord>) -> bool) {
+        let read = async {
+            let key = keys::worker(WorkerId::new(4));
+            loop {
+                let entry = store.get(&key).await.unwrap();
+                let record = entry.map(|e| WorkerRecord::decode(&key, &e.value).unwrap());
+                if when(record.as_ref()) {
+                    return;
+                }
+                tokio::task::yield_now().await;
+            }
+        };
+        let limit = Duration::from_secs(5);
+        tokio::time::timeout(limit, read).await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn the_record_follows_the_worker_and_leaves_with_it() {
+        let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+        let store: Arc<dyn Store> = Arc::new(MemoryStore::new(Arc::clone(&clock)));
+        let (tell, told) = watch::channel(Standing::default());
+        let member = Member {
+            store: Arc::clone(&store),
+            clock,
+            plane: Arc::new(Busy),
+            record: WorkerRecord {
+                id: WorkerId::new(4),
+                url: "ws://a".to_owned(),
+                region: String::new(),
+                ready: false,
+                draining: false,
+                rooms: 0,
+                load_permille: 0,
+            },
+            rooms: Box::new(|| 3),
+        };
+        let kept = tokio::spawn(keep(member, told));
+        let fits = |r: &WorkerRecord| (r.ready, r.rooms, r.load_permille) == (false, 3, 731);
+        record(&*store, |r| r.is_some_and(fits)).await;
+        tell.send_modify(|standing| standing.ready = true);
+        record(&*store, |r| r.is_some_and(|r| r.ready && !r.draining)).await;
+        tell.send_modify(|standing| standing.draining = true);
+        record(&*store, |r| r.is_some_and(|r| r.draining)).await;
+        tell.send_modify(|standing| standing.left = true);
+        kept.await.unwrap();
+        record(&*store, |r| r.is_none()).await;
+    }
+}

@@ -1,0 +1,373 @@
+//! A worker from start to end: settings, crypto, shards, store, actors, listeners, ready; then the
+//! same backwards. What fails before it is ready ends the process with its reason and a code.
+
+use std::io;
+use std::net::SocketAddr;
+use std::num::NonZeroUsize;
+use std::sync::Arc;
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use actix_rt::Arbiter;
+use actix_web::dev::ServerHandle;
+use actors::System;
+use control_plane::{MemoryStore, Store, WorkerRecord};
+use media_types::{Clock, WorkerId};
+use tokio::sync::watch;
+
+use crate::auth::{Auth, KeyError};
+use crate::banner::Banner;
+use crate::clock::SystemClock;
+use crate::config::{Config, ConfigError};
+use crate::http::{self, AppState, Health, Listeners, WhipSessions};
+use crate::ice_tcp::IceTcp;
+use crate::membership::{self, Member, Standing};
+use crate::net::{Reach, ReachSettings, interfaces};
+use crate::plane::Rings;
+use crate::rooms::ActorRooms;
+use crate::shard::Shards;
+use crate::shutdown::{self, Cause, Drained, Fatal, Signals};
+use crate::telemetry::{Metrics, start_logs, start_metrics};
+use crate::tls::{self, TlsError};
+
+mod actors_start;
+mod shards_start;
+
+/// Settings that cannot be used (`EX_CONFIG` of sysexits).
+pub const EXIT_SETTINGS: u8 = 78;
+/// Something that we need is missing or taken (`EX_UNAVAILABLE`).
+pub const EXIT_UNAVAILABLE: u8 = 69;
+/// We failed too often (`EX_SOFTWARE`).
+pub const EXIT_FAILED: u8 = 70;
+
+/// Threads that run the actors, the stores and ICE over TCP.
+const CONTROL_THREADS: usize = 2;
+/// How long the actors, and then the shards, may take to stop.
+const STOP_MAX: Duration = Duration::from_secs(2);
+/// How often that is looked at.
+const STOP_TICK: Duration = Duration::from_millis(5);
+
+/// Why a worker does not start, or ends badly.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum RunError {
+    /// A setting.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// A key of `auth.keys`.
+    #[error(transparent)]
+    Key(#[from] KeyError),
+    /// A certificate.
+    #[error("{0}")]
+    Tls(#[from] TlsError),
+    /// A socket, thread or signal handler that the system refuses.
+    #[error("cannot open {what}: {source}")]
+    Unavailable {
+        /// What it is for.
+        what: &'static str,
+        /// The system's reason.
+        source: io::Error,
+    },
+    /// The DTLS certificate cannot be made.
+    #[error(transparent)]
+    Dtls(#[from] media_webrtc::WebRtcError),
+    /// A part failed more often than its policy allows.
+    #[error("a part of the worker failed too often; see the log")]
+    Failed,
+}
+
+impl RunError {
+    /// The process's exit code.
+    #[must_use]
+    pub const fn exit_code(&self) -> u8 {
+        match self {
+            Self::Config(_) | Self::Key(_) | Self::Tls(_) => EXIT_SETTINGS,
+            Self::Unavailable { .. } | Self::Dtls(_) => EXIT_UNAVAILABLE,
+            Self::Failed => EXIT_FAILED,
+        }
+    }
+}
+
+/// Names what an operation of the system was for.
+fn opening(what: &'static str) -> impl Fn(io::Error) -> RunError {
+    move |source| RunError::Unavailable { what, source }
+}
+
+/// Runs a worker until it is told to end.
+///
+/// # Errors
+/// See [`RunError`].
+pub fn serve(config: Config) -> Result<(), RunError> {
+    start_logs(&config.log)?;
+    tls::install_provider();
+    let metrics = start_metrics();
+    crate::shard::metrics::describe();
+    actix_rt::System::new().block_on(run(Arc::new(config), metrics))
+}
+
+async fn run(config: Arc<Config>, metrics: Metrics) -> Result<(), RunError> {
+    let mut signals = Signals::new().map_err(opening("signal handlers"))?;
+    let fatal = Fatal::new();
+    let worker = Worker::start(&config, metrics, &fatal)?;
+    if config.dev {
+        print!("{}", worker.banner);
+    }
+    let cause = shutdown::cause(&mut signals, &fatal).await;
+    tracing::info!(?cause, "draining");
+    let deadline = config.shutdown.drain_deadline;
+    let drained = shutdown::drained(worker.drain(), deadline, signals.next()).await;
+    tracing::info!(?drained, "stopping");
+    if drained != Drained::Cut {
+        worker.stop().await;
+    }
+    match cause {
+        Cause::Signal if !fatal.is_called() => Ok(()),
+        Cause::Signal | Cause::Failure => Err(RunError::Failed),
+    }
+}
+
+/// Everything that runs.
+struct Worker {
+    system: System,
+    rings: Rings,
+    health: Arc<Health>,
+    standing: watch::Sender<Standing>,
+    listeners: Vec<ServerHandle>,
+    threads: Vec<JoinHandle<()>>,
+    arbiters: Vec<Arbiter>,
+    banner: String,
+}
+
+impl Worker {
+    fn start(config: &Arc<Config>, metrics: Metrics, fatal: &Fatal) -> Result<Self, RunError> {
+        let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+        let auth = Arc::new(Auth::new(&config.auth)?);
+        let reach = reach(config);
+        let tls = tls_of(config, &reach)?;
+
+        let webrtc = &config.webrtc;
+        let first = SocketAddr::new(webrtc.address, webrtc.port);
+        let shards = Shards::bind(shard_count(webrtc.shards), first, &reach)
+            .map_err(opening("the media ports"))?;
+        let rings = Rings::new(&shards);
+        let udp = shards.ports();
+        let tcp = bind_tcp(config)?;
+        let tcp_port = tcp.as_ref().map(|(_, port)| *port);
+        let make = shards_start::factory(config, &*clock, &reach, &udp, tcp_port)?;
+
+        let store: Arc<dyn Store> = Arc::new(MemoryStore::new(Arc::clone(&clock)));
+        let arbiters: Vec<Arbiter> = (0..CONTROL_THREADS).map(|_| Arbiter::new()).collect();
+        let url = signalling_url(config, tls.is_some(), &reach);
+        let id = WorkerId::new(random());
+        let seeds = actors_start::Seeds {
+            clock: Arc::clone(&clock),
+            store: Arc::clone(&store),
+            plane: Arc::new(rings.clone()),
+            auth: Arc::clone(&auth),
+            url: url.clone(),
+            id,
+        };
+        let system = actors_start::start(config, seeds, fatal, &arbiters);
+
+        let running = shards.start(&clock, &make).map_err(opening("shard threads"))?;
+        let sink = actors_start::sink(system.clone(), fatal.clone());
+        let threads = shards_start::pump(running, &sink, &arbiters);
+        if let Some((listener, port)) = tcp {
+            let serving = IceTcp::new(&rings, reach.clone(), port).serve(listener);
+            arbiters[0].spawn(async move {
+                if let Err(error) = serving.await {
+                    tracing::error!(%error, "ICE over TCP is not served");
+                }
+            });
+        }
+
+        let population = system.clone();
+        let standing = watch::Sender::new(Standing::default());
+        let member = Member {
+            store,
+            clock: Arc::clone(&clock),
+            plane: Arc::new(rings.clone()),
+            record: record(id, &url, config),
+            rooms: Box::new(move || population.population().0),
+        };
+        arbiters[0].spawn(membership::keep(member, standing.subscribe()));
+
+        let health = Arc::new(Health::default());
+        let state = AppState {
+            config: Arc::clone(config),
+            auth,
+            rooms: Arc::new(ActorRooms::new(system.clone())),
+            clock,
+            metrics,
+            health: Arc::clone(&health),
+            whip: WhipSessions::new(),
+        };
+        let secure = tls.is_some();
+        let listeners = http::run(actix_web::web::Data::new(state), tls)
+            .map_err(opening("the HTTP listeners"))?;
+        let banner = Banner {
+            clients: listeners.client_address,
+            operators: listeners.operator_address,
+            tls: secure,
+            reach: &reach,
+            udp: &udp,
+            tcp: tcp_port,
+        };
+        let banner = banner.text();
+        let listeners = serve_http(listeners, fatal);
+        health.set_ready(true);
+        standing.send_modify(|standing| standing.ready = true);
+        tracing::info!(%id, shards = udp.len(), "ready");
+        Ok(Self {
+            system,
+            rings,
+            health,
+            standing,
+            listeners,
+            threads,
+            arbiters,
+            banner,
+        })
+    }
+
+    /// Takes no joins any more and waits until everybody has gone.
+    async fn drain(&self) {
+        self.health.set_draining();
+        self.standing.send_modify(|standing| {
+            (standing.ready, standing.draining) = (false, true);
+        });
+        self.system.drain().await;
+    }
+
+    /// Closes the listeners, stops the actors leaves first, lets the shards flush, and leaves.
+    async fn stop(self) {
+        for listener in &self.listeners {
+            listener.stop(true).await;
+        }
+        self.system.stop();
+        let actors = || self.system.is_stopped();
+        if !within(STOP_MAX, actors).await {
+            tracing::warn!("the actors did not stop in time");
+        }
+        self.rings.stop();
+        let shards = || self.threads.iter().all(JoinHandle::is_finished);
+        if !within(STOP_MAX, shards).await {
+            tracing::warn!("the shards did not stop in time");
+        }
+        self.standing.send_modify(|standing| standing.left = true);
+        // The membership's task drops its receiver when the lease is revoked.
+        if !within(STOP_MAX, || self.standing.is_closed()).await {
+            tracing::warn!("the lease is left to end by itself");
+        }
+        for arbiter in &self.arbiters {
+            arbiter.stop();
+        }
+    }
+}
+
+/// Whether something comes true in time.
+async fn within(limit: Duration, done: impl Fn() -> bool) -> bool {
+    let wait = async {
+        while !done() {
+            tokio::time::sleep(STOP_TICK).await;
+        }
+    };
+    tokio::time::timeout(limit, wait).await.is_ok()
+}
+
+/// Runs both listeners; one that fails takes the worker with it.
+fn serve_http(listeners: Listeners, fatal: &Fatal) -> Vec<ServerHandle> {
+    let servers = [listeners.clients, listeners.operators];
+    let run = |server: actix_web::dev::Server| {
+        let (handle, fatal) = (server.handle(), fatal.clone());
+        actix_rt::spawn(async move {
+            if let Err(error) = server.await {
+                fatal.call(&format!("a listener failed: {error}"));
+            }
+        });
+        handle
+    };
+    servers.into_iter().map(run).collect()
+}
+
+fn reach(config: &Config) -> Reach {
+    let settings = ReachSettings {
+        public: config.webrtc.public_addresses.clone(),
+        loopback: config.dev,
+        only_this_machine: config.dev && !config.lan,
+    };
+    Reach::new(config.webrtc.address, &interfaces(), &settings)
+}
+
+fn tls_of(config: &Config, reach: &Reach) -> Result<Option<rustls::ServerConfig>, TlsError> {
+    let given = tls::from_config(&config.http)?;
+    if given.is_some() || !config.lan {
+        return Ok(given);
+    }
+    let addresses = reach.announced().iter().map(ToString::to_string);
+    let names = std::iter::once("localhost".to_owned()).chain(addresses);
+    tls::self_signed(names.collect()).map(Some)
+}
+
+fn bind_tcp(config: &Config) -> Result<Option<(std::net::TcpListener, u16)>, RunError> {
+    let webrtc = &config.webrtc;
+    if !webrtc.tcp {
+        return Ok(None);
+    }
+    let address = SocketAddr::new(webrtc.address, webrtc.tcp_port);
+    let bound = crate::ice_tcp::bind(address).and_then(|listener| {
+        let port = listener.local_addr()?.port();
+        Ok((listener, port))
+    });
+    bound.map(Some).map_err(opening("the port of ICE over TCP"))
+}
+
+/// Shards where the settings leave it to us: one a core up to four cores, then two fewer than
+/// cores, for actors and HTTP.
+fn shard_count(wanted: u16) -> u16 {
+    if wanted > 0 {
+        return wanted;
+    }
+    let cores = std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
+    let count = if cores <= 4 { cores } else { (cores - 2).max(4) };
+    u16::try_from(count).unwrap_or(u16::MAX)
+}
+
+/// Where clients find signalling, for `endpoints` and the record in the store.
+fn signalling_url(config: &Config, tls: bool, reach: &Reach) -> String {
+    let http = &config.http;
+    let base = http.public_url.clone().unwrap_or_else(|| {
+        let mut address = http.listen;
+        if address.ip().is_unspecified()
+            && let Some(&ip) = reach.announced().first()
+        {
+            address.set_ip(ip);
+        }
+        format!("{}://{address}", if tls { "https" } else { "http" })
+    });
+    // http → ws, https → wss.
+    let socket = base.replacen("http", "ws", 1);
+    format!("{}/v1/signal", socket.trim_end_matches('/'))
+}
+
+fn record(id: WorkerId, url: &str, config: &Config) -> WorkerRecord {
+    WorkerRecord {
+        id,
+        url: url.to_owned(),
+        region: config.cluster.region.clone(),
+        ready: false,
+        draining: false,
+        rooms: 0,
+        load_permille: 0,
+    }
+}
+
+/// 64 bits that nobody can guess.
+fn random() -> u64 {
+    let mut bytes = [0; 8];
+    aws_lc_rs::rand::fill(&mut bytes).expect("the system has randomness");
+    u64::from_le_bytes(bytes)
+}
+
+#[cfg(test)]
+mod tests;
