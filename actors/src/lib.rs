@@ -43,5 +43,7 @@ mod worker;
 
 pub use config::{ActorsConfig, Admission, Consumed, Environment, ResumeClaims, TokenMinter};
 pub use error::ActorsError;
-pub use session::{Credentials, JoinRequest, Joined, Outbox, OutboxFull, Session, SessionKind};
+pub use session::{
+    Credentials, JoinRequest, Joined, Outbox, OutboxFull, Session, SessionKind, TellRefused,
+};
 pub use system::{Fault, System};

@@ -4,6 +4,7 @@
 
 mod actor;
 mod bucket;
+mod facts;
 mod negotiation;
 mod quality;
 mod requests;

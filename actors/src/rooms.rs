@@ -5,7 +5,9 @@ use std::sync::Arc;
 use std::sync::RwLock;
 use std::sync::atomic::AtomicBool;
 
-use control_plane::{Claim, Owned, Ownership, Record, RoomSpec, membership};
+use control_plane::{
+    Claim, Condition, Owned, Ownership, Record, RoomSpec, Store, Swap, membership,
+};
 use media_contract::Action;
 use media_types::{RoomId, RoomName, ShardId};
 use signaling::rest::RoomSettings;
@@ -21,6 +23,9 @@ use crate::metrics;
 use crate::room::RoomMessage;
 use crate::room::actor::RoomSeed;
 use crate::room::supervisor::RoomSupervisor;
+
+/// Attempts to write a spec against others who write it.
+const SPEC_ATTEMPTS: usize = 8;
 
 type Opened = Reply<Result<RoomEntry, ActorsError>>;
 
@@ -164,11 +169,14 @@ impl Rooms {
     fn refuse(&mut self, name: &RoomName, error: &ActorsError) {
         let pending = self.pending.remove(name).unwrap_or_default();
         for reply in pending.replies {
-            reply.send(Err(match error {
-                ActorsError::Elsewhere { url } => ActorsError::Elsewhere { url: url.clone() },
-                ActorsError::NotFound => ActorsError::NotFound,
-                _ => ActorsError::Store(None),
-            }));
+            let error = if let ActorsError::Elsewhere { url } = error {
+                ActorsError::Elsewhere { url: url.clone() }
+            } else if matches!(error, ActorsError::NotFound) {
+                ActorsError::NotFound
+            } else {
+                ActorsError::Store(None)
+            };
+            reply.send(Err(error));
         }
     }
 
@@ -311,6 +319,43 @@ async fn claim(
     let entry = store.get(&key).await.map_err(failed)?;
     let spec = entry.and_then(|entry| RoomSpec::decode(&key, &entry.value).ok());
     Ok(Claimed { owned, spec })
+}
+
+/// Keeps a room's settings in the store, so that its next life has them too.
+///
+/// # Errors
+/// [`ActorsError::Store`].
+pub(crate) async fn keep_spec(
+    store: &dyn Store,
+    name: &RoomName,
+    settings: &RoomSettings,
+) -> Result<(), ActorsError> {
+    let key = control_plane::keys::room_spec(name);
+    let value = spec_of(settings).encode();
+    let mut condition = Condition::Absent;
+    for _ in 0..SPEC_ATTEMPTS {
+        let swap = store.swap(&key, condition, value.clone(), None).await;
+        match swap.map_err(|error| ActorsError::Store(Some(error)))? {
+            Swap::Done(_) => return Ok(()),
+            Swap::Conflict(Some(entry)) => condition = Condition::At(entry.revision),
+            Swap::Conflict(None) => condition = Condition::Absent,
+        }
+    }
+    Err(ActorsError::Store(None))
+}
+
+/// The spec that settings are stored as.
+fn spec_of(settings: &RoomSettings) -> RoomSpec {
+    RoomSpec {
+        max_peers: settings.max_peers,
+        max_publishers: settings.max_publishers,
+        empty_timeout_s: settings.empty_timeout_s,
+        departure_timeout_s: settings.departure_timeout_s,
+        metadata: settings.metadata.clone(),
+        codecs: settings.codecs.clone(),
+        recording: settings.recording,
+        auto_create: settings.auto_create,
+    }
 }
 
 /// The settings that a stored spec stands for.

@@ -7,7 +7,7 @@ use signaling::client_message::{JoinParams, OfferParams};
 use signaling::server_message::{JoinResult, OfferResult};
 use signaling::view::CloseReason;
 use signaling::{Claims, ClientMessage, ErrorType, Grants, Outgoing, RequestId, RpcError};
-use supervision::Mailbox;
+use supervision::{AskError, Mailbox, TellError};
 
 use crate::config::ResumeClaims;
 use crate::error::from_ask;
@@ -78,6 +78,9 @@ impl Credentials {
 }
 
 /// A wish to enter a room.
+///
+/// What the room says may reach the outbox before [`crate::System::join`] has returned: whoever owns
+/// the outbox holds it back until the answer has gone out.
 pub struct JoinRequest {
     /// The room.
     pub room: RoomName,
@@ -89,9 +92,6 @@ pub struct JoinRequest {
     pub kind: SessionKind,
     /// The way to the client.
     pub outbox: Arc<dyn Outbox>,
-    /// With an id, the answer to a successful `join` is put into the outbox ahead of everything
-    /// else that the room says, and the caller answers failures only.
-    pub request: Option<RequestId>,
 }
 
 /// A peer that is in.
@@ -101,6 +101,16 @@ pub struct Joined {
     pub result: JoinResult,
     /// The way to the peer.
     pub session: Session,
+}
+
+/// Why a message of a client was not taken.
+#[derive(Debug, Clone, PartialEq)]
+pub enum TellRefused {
+    /// The peer's box is full; the message comes back. Stop reading, try again, and close after 5 s
+    /// (1013).
+    Full(Box<ClientMessage>),
+    /// The session is over.
+    Over,
 }
 
 /// The way from a connection to its peer. Does not end the session when dropped: say
@@ -129,28 +139,26 @@ impl Session {
     /// Hands over a request or notification of the client; the answer comes through the outbox.
     ///
     /// # Errors
-    /// The message comes back when the peer's box is full: stop reading, try again, and close after
-    /// 5 s (1013). `None` means that the session is over.
-    pub fn tell(
-        &self,
-        id: Option<RequestId>,
-        message: ClientMessage,
-    ) -> Result<(), Option<ClientMessage>> {
+    /// See [`TellRefused`].
+    pub fn tell(&self, id: Option<RequestId>, message: ClientMessage) -> Result<(), TellRefused> {
         if self.peer.is_closed() {
-            return Err(None);
+            return Err(TellRefused::Over);
         }
         if self.peer.depth() >= PEER_REQUESTS {
-            return Err(Some(message));
+            return Err(TellRefused::Full(Box::new(message)));
         }
         let told = self.peer.tell(PeerMessage::Request {
             attachment: self.attachment,
             id,
             message,
         });
-        told.map_err(|refused| match refused {
-            supervision::TellError::Full(PeerMessage::Request { message, .. }) => Some(message),
-            _ => None,
-        })
+        match told {
+            Ok(()) => Ok(()),
+            Err(TellError::Full(PeerMessage::Request { message, .. })) => {
+                Err(TellRefused::Full(Box::new(message)))
+            }
+            Err(TellError::Full(_) | TellError::Closed(_)) => Err(TellRefused::Over),
+        }
     }
 
     /// Offers and waits for the answer, as WHIP and WHEP do.
@@ -162,7 +170,7 @@ impl Session {
         let question = |reply| PeerMessage::Offer { params, reply };
         match self.peer.ask(deadline, question).await {
             Ok(answer) => answer,
-            Err(supervision::AskError::Closed) => Err(ErrorType::NotFound.into()),
+            Err(AskError::Closed) => Err(ErrorType::NotFound.into()),
             Err(error) => Err(from_ask(error)),
         }
     }
@@ -183,8 +191,8 @@ impl Session {
     /// `overloaded`: say it again.
     pub fn leave(&self) -> Result<(), RpcError> {
         match self.peer.tell(PeerMessage::Leave) {
-            Ok(()) | Err(supervision::TellError::Closed(_)) => Ok(()),
-            Err(supervision::TellError::Full(_)) => Err(ErrorType::Overloaded.into()),
+            Ok(()) | Err(TellError::Closed(_)) => Ok(()),
+            Err(TellError::Full(_)) => Err(ErrorType::Overloaded.into()),
         }
     }
 }

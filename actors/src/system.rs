@@ -25,8 +25,8 @@ use crate::plane::route::{Route, route};
 use crate::plane::shard::{Shard, ShardMessage};
 use crate::room::RoomMessage;
 use crate::room::message::{JoinAsk, JoinRefused, Letter};
-use crate::rooms::{Rooms, RoomsMessage};
-use crate::session::{JoinRequest, Joined};
+use crate::rooms::{Rooms, RoomsMessage, keep_spec};
+use crate::session::{Credentials, JoinRequest, Joined};
 use crate::worker::{Worker, WorkerChild, WorkerMessage};
 
 /// Attempts to enter a room that closes under one's feet.
@@ -189,7 +189,9 @@ impl System {
     }
 
     async fn join_within(&self, request: JoinRequest) -> Result<Joined, RpcError> {
-        if self.context.is_draining() {
+        // Sessions are taken up again even while the worker drains: they are here already.
+        let comes_anew = matches!(request.credentials, Credentials::Token(_));
+        if comes_anew && self.context.is_draining() {
             return Err(ErrorType::Draining.into());
         }
         let mut request = request;
@@ -238,7 +240,8 @@ impl System {
         rooms.ask(JOIN_DEADLINE, question).await?
     }
 
-    /// Opens a room with these settings (`PUT rooms/{r}`), or changes them where it is open.
+    /// Opens a room with these settings (`PUT rooms/{r}`), or changes them where it is open; tells
+    /// whether it was opened.
     ///
     /// # Errors
     /// As a join, but for limits of the room itself.
@@ -246,7 +249,8 @@ impl System {
         &self,
         name: &RoomName,
         settings: RoomSettings,
-    ) -> Result<RoomStatus, RpcError> {
+    ) -> Result<(RoomStatus, bool), RpcError> {
+        let is_new = self.context.directory.room(name).is_none();
         let patch = RoomPatch {
             max_peers: Some(settings.max_peers),
             max_publishers: Some(settings.max_publishers),
@@ -259,7 +263,9 @@ impl System {
         };
         let entry = self.open(name, Some(settings)).await?;
         let question = |reply| RoomMessage::Patch(Box::new(patch), reply);
-        ask(&entry, question).await
+        let status = ask(&entry, question).await?;
+        self.keep(&status).await?;
+        Ok((status, is_new))
     }
 
     /// Changes settings of an open room.
@@ -272,7 +278,16 @@ impl System {
         patch: RoomPatch,
     ) -> Result<RoomStatus, RpcError> {
         let entry = self.entry(name)?;
-        ask(&entry, |reply| RoomMessage::Patch(Box::new(patch), reply)).await
+        let status = ask(&entry, |reply| RoomMessage::Patch(Box::new(patch), reply)).await?;
+        self.keep(&status).await?;
+        Ok(status)
+    }
+
+    async fn keep(&self, status: &RoomStatus) -> Result<(), ActorsError> {
+        let store = self.context.environment.store.as_ref();
+        let kept = keep_spec(store, &status.name, &status.settings);
+        let kept = tokio::time::timeout(ASK_DEADLINE, kept).await;
+        kept.unwrap_or(Err(ActorsError::Store(None)))
     }
 
     /// All rooms that are open here, by name. One that does not answer in time is left out.

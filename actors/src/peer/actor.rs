@@ -105,6 +105,10 @@ impl Peer {
         }
     }
 
+    #[allow(
+        clippy::wildcard_enum_match_arm,
+        reason = "the state takes the rest, and lists it"
+    )]
     fn take(&mut self, message: PeerMessage, scope: &mut Scope<Self>) {
         let now = scope.now();
         if self.defers(&message) {
@@ -156,6 +160,10 @@ impl Peer {
         }
     }
 
+    #[allow(
+        clippy::wildcard_enum_match_arm,
+        reason = "only answers carry a command's id"
+    )]
     fn event(&mut self, now: Instant, event: Event) {
         let command = match &event.fact {
             Fact::Done { command }

@@ -4,12 +4,10 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use media_contract::{Action, Fact, LostReason, MediaLine, SlotState as Flow, Snapshot};
-use media_contract::{Subject, TransportFigures, Wish};
+use media_contract::{Action, LostReason, MediaLine, TransportFigures, Wish};
 use media_types::{Mid, TrackId};
-use signaling::server_message::MessageParams;
 use signaling::view::{CloseReason, LeaveReason, PeerState as Presence, QualityReason, SlotState};
-use signaling::{Address, Outgoing, RpcError, ServerMessage};
+use signaling::{Outgoing, RpcError, ServerMessage};
 
 use super::bucket::Bucket;
 use super::negotiation::{Held, PendingOffer};
@@ -105,9 +103,9 @@ pub(crate) struct PeerState {
     /// By then the media path must stand.
     pub(super) connect_by: Option<Instant>,
     /// Waiting for the shard to say what exists, after a restart.
-    settling: bool,
+    pub(super) settling: bool,
     /// When to ask the shard what exists, since something was refused.
-    dirty_at: Option<Instant>,
+    pub(super) dirty_at: Option<Instant>,
     pub(super) effects: Vec<Effect>,
 }
 
@@ -121,9 +119,10 @@ impl PeerState {
         timings: Timings,
         new_track: Box<dyn FnMut() -> TrackId>,
     ) -> Self {
-        let phase = match record.state {
-            Presence::Reconnecting => Phase::Zombie { since: now },
-            _ => Phase::Active { heard: now },
+        let phase = if record.state == Presence::Reconnecting {
+            Phase::Zombie { since: now }
+        } else {
+            Phase::Active { heard: now }
         };
         let settling = record.media == MediaPhase::Open;
         let connects = record.kind != SessionKind::WebSocket && !settling;
@@ -269,7 +268,7 @@ impl PeerState {
         self.tell_all_slots();
     }
 
-    fn goodbye(&mut self, reason: CloseReason) {
+    pub(super) fn goodbye(&mut self, reason: CloseReason) {
         let outbox = Arc::clone(&self.record.outbox);
         self.effects.push(Effect::Goodbye(outbox, reason));
     }
@@ -346,178 +345,6 @@ impl PeerState {
             .settling
             .then(|| now + RECONCILE_AFTER.saturating_mul(4));
         self.command(Purpose::Describe, Action::Describe);
-    }
-
-    /// Something happened on the shard; `purpose` is what an answer's command was for.
-    pub(crate) fn event(&mut self, now: Instant, subject: Subject, fact: Fact, purpose: Purpose) {
-        match fact {
-            Fact::Negotiated {
-                answer,
-                media,
-                data: _,
-                ..
-            } => {
-                if let Purpose::Offer(number) = purpose {
-                    self.negotiated(number, answer, media);
-                }
-            }
-            Fact::Refused { reason, .. } => self.refused(now, purpose, reason),
-            Fact::Described { snapshot, .. } => self.described(&snapshot),
-            Fact::TransportConnected => self.connect_by = None,
-            Fact::TransportLost { reason } => self.transport_lost(now, reason),
-            Fact::SlotChanged {
-                track,
-                state,
-                layer: _,
-            } => {
-                if let Subject::Slot(_, mid) = subject {
-                    self.slot_changed(mid, track, state);
-                }
-            }
-            Fact::Figures(figures) => self.take_figures(figures),
-            Fact::Data {
-                from,
-                topic,
-                payload,
-            } => {
-                let to = Address::Peer(self.record.identity.clone());
-                let payload = super::requests::payload_of(&payload);
-                let message = MessageParams {
-                    from,
-                    to,
-                    topic,
-                    payload,
-                };
-                self.notify(ServerMessage::Message(message));
-            }
-            _ => {}
-        }
-    }
-
-    fn transport_lost(&mut self, now: Instant, reason: LostReason) {
-        if self.record.media != MediaPhase::Open || self.phase == Phase::Closed {
-            return;
-        }
-        self.drop_media(if reason == LostReason::Closed {
-            MediaPhase::None
-        } else {
-            MediaPhase::Lost
-        });
-        self.effects.push(Effect::MediaLost(reason));
-        if self.record.kind != SessionKind::WebSocket {
-            self.leave(match reason {
-                LostReason::Closed => LeaveReason::Left,
-                LostReason::TimedOut => LeaveReason::Timeout,
-                _ => LeaveReason::TransportFailed,
-            });
-            return;
-        }
-        match reason {
-            // The client may offer anew.
-            LostReason::Closed => {}
-            // The room counts crashes, and says what follows.
-            LostReason::Crashed => {}
-            LostReason::ShardRestarted => self.rejoin(now, CloseReason::ShardRestarted),
-            _ => self.rejoin(now, CloseReason::Timeout),
-        }
-    }
-
-    /// The transport is gone; the client shall come back with a new one.
-    pub(crate) fn rejoin(&mut self, now: Instant, reason: CloseReason) {
-        if self.phase == Phase::Closed {
-            return;
-        }
-        if self.record.media == MediaPhase::Open {
-            self.drop_media(MediaPhase::Lost);
-        }
-        if self.record.kind != SessionKind::WebSocket {
-            self.leave(LeaveReason::TransportFailed);
-        } else if matches!(self.phase, Phase::Active { .. }) {
-            self.goodbye(reason);
-            self.lose_client(now);
-        }
-    }
-
-    fn drop_media(&mut self, media: MediaPhase) {
-        self.record.media = media;
-        self.record.tracks.clear();
-        self.settling = false;
-        self.dirty_at = None;
-        self.lines.clear();
-        self.slots = SlotBook::default();
-        self.shown.clear();
-        self.figures = None;
-        let numbers: Vec<u64> = self.offers.keys().copied().collect();
-        for number in numbers {
-            self.fail_offer(number, signaling::ErrorType::Unavailable.into());
-        }
-        self.present();
-    }
-
-    /// What exists, against what should: after a restart, and after something was refused.
-    fn described(&mut self, snapshot: &Snapshot) {
-        self.dirty_at = None;
-        let was_settling = std::mem::take(&mut self.settling);
-        let own = self.record.transport;
-        let Some(found) = snapshot.transports.iter().find(|t| t.transport == own) else {
-            if self.record.media == MediaPhase::Open && (was_settling || self.offers.is_empty()) {
-                self.effects
-                    .push(Effect::MediaLost(LostReason::ShardRestarted));
-                self.drop_media(MediaPhase::Lost);
-            }
-            return;
-        };
-        if found.connected {
-            self.connect_by = None;
-        }
-        self.lines.clone_from(&found.media);
-        self.slots.set_lines(&self.lines, &self.record.pairs);
-        for pin in self.record.pins.clone() {
-            self.slots.pin(pin.mid, pin.track);
-            self.wishes.insert(pin.mid, pin.wish);
-        }
-        let mids: Vec<Mid> = self.slots.iter().map(|(mid, ..)| mid).collect();
-        for mid in mids {
-            let filled = found.slots.iter().find(|slot| slot.mid == mid);
-            self.slots.adopt(mid, filled.map(|slot| slot.track));
-            let state = filled.map_or(Flow::Waiting, |slot| slot.state);
-            self.note_shown(mid, filled.map(|slot| slot.track), state);
-        }
-        self.reconcile_tracks(snapshot);
-        self.arrange();
-    }
-
-    fn reconcile_tracks(&mut self, snapshot: &Snapshot) {
-        let transport = self.record.transport;
-        for track in self.record.tracks.clone() {
-            let found = snapshot.tracks.iter().find(|t| t.track == track.track);
-            if found.is_none() {
-                let publish = Action::Publish {
-                    transport,
-                    mid: track.mid,
-                    track: track.track,
-                    source: track.source,
-                };
-                self.command(Purpose::Other, publish);
-            }
-            if found.is_some_and(|found| found.muted) != track.muted {
-                let mute = Action::Mute {
-                    track: track.track,
-                    muted: track.muted,
-                };
-                self.command(Purpose::Other, mute);
-            }
-        }
-        for found in &snapshot.tracks {
-            let ours = found
-                .publisher
-                .is_some_and(|(publisher, _)| publisher == transport);
-            let known = self.record.tracks.iter().any(|t| t.track == found.track);
-            if ours && !known {
-                let track = found.track;
-                self.command(Purpose::Other, Action::Unpublish { track });
-            }
-        }
     }
 }
 

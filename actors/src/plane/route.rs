@@ -17,6 +17,10 @@ pub(crate) enum Route {
 }
 
 /// Answers go to who asked, whatever they are about; facts go by their subject.
+#[allow(
+    clippy::wildcard_enum_match_arm,
+    reason = "only answers carry a command's id"
+)]
 pub(crate) fn route(event: &Event) -> Route {
     match &event.fact {
         Fact::Done { command }

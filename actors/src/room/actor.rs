@@ -10,12 +10,12 @@ use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Instant;
 
 use media_contract::{Action, CommandId, Event, Fact, RefusedReason};
-use media_types::{Epoch, PeerId, RoomId, RoomName, ShardId};
+use media_types::{Epoch, Identity, PeerId, RoomId, RoomName, ShardId};
 use signaling::rest::RoomSettings;
 use signaling::view::CloseReason;
 use supervision::{Behaviour, Mailbox, Scope, TimerId};
 
-use super::message::{Audience, Notice, RoomMessage};
+use super::message::{Audience, Living, Notice, RoomMessage};
 use super::record::MediaPhase;
 use super::state::{Effect, RoomLimits, RoomPhase, RoomState};
 use super::supervisor::SupervisorMessage;
@@ -62,6 +62,8 @@ impl RoomSeed {
 struct Opening {
     deferred: Vec<RoomMessage>,
     rolled: bool,
+    /// Who the supervisor says that there is.
+    names: BTreeMap<PeerId, Identity>,
     /// Peers that have not said how they are.
     silent: BTreeSet<PeerId>,
     /// Shards were asked what they have.
@@ -160,12 +162,22 @@ impl Room {
     }
 
     /// Handles a message of the opening; `None` when it has been taken.
+    #[allow(
+        clippy::wildcard_enum_match_arm,
+        reason = "what cannot be kept is dropped, whatever it is"
+    )]
     fn open(&mut self, now: Instant, message: RoomMessage) -> Option<RoomMessage> {
         let opening = self.opening.as_mut()?;
         match message {
             RoomMessage::Roll(children) => {
                 opening.rolled = true;
-                for (peer, mailbox) in children {
+                for Living {
+                    peer,
+                    identity,
+                    mailbox,
+                } in children
+                {
+                    opening.names.insert(peer, identity);
                     if mailbox.tell(PeerMessage::RollCall).is_ok() {
                         opening.silent.insert(peer);
                     }
@@ -227,8 +239,12 @@ impl Room {
             .copied()
             .collect();
         for peer in strangers {
+            // It crashed together with the room: nobody is left who knows it.
             self.peers.remove(&peer);
             self.tell_supervisor(SupervisorMessage::Stop(peer));
+            if let Some(identity) = opening.names.get(&peer) {
+                self.state.tell_lost(identity);
+            }
         }
         for message in opening.deferred {
             self.take(now, message);
@@ -263,6 +279,10 @@ impl Room {
         self.state.handle_gone(now, peer, failed);
     }
 
+    #[allow(
+        clippy::wildcard_enum_match_arm,
+        reason = "facts that are not for rooms"
+    )]
     fn event(&mut self, shard: ShardId, event: Event) {
         match event.fact {
             Fact::TrackStarted { codec, .. } => {
@@ -272,7 +292,8 @@ impl Room {
             }
             Fact::SpeakersChanged { speakers } => self.state.speakers_changed(shard, speakers),
             Fact::Described { command, snapshot } => {
-                if self.describes.remove(&command).is_some() {
+                let asked = self.describes.remove(&command).is_some();
+                if asked {
                     self.state.reconcile(shard, &snapshot);
                 }
             }
@@ -404,8 +425,9 @@ impl Room {
         let Some(reason) = reason else {
             return;
         };
-        let told = mailbox.map(|mailbox| mailbox.tell(PeerMessage::Close(reason)));
-        if !matches!(told, Some(Ok(()))) {
+        let close = PeerMessage::Close(reason);
+        let told = mailbox.is_some_and(|mailbox| mailbox.tell(close).is_ok());
+        if !told {
             self.tell_supervisor(SupervisorMessage::Stop(peer));
         }
     }

@@ -52,11 +52,18 @@ pub(crate) struct Letter {
     pub(crate) payload: Value,
 }
 
+/// A child that lives, as the supervisor knows it.
+pub(crate) struct Living {
+    pub(crate) peer: PeerId,
+    pub(crate) identity: Identity,
+    pub(crate) mailbox: Mailbox<PeerMessage>,
+}
+
 pub(crate) enum RoomMessage {
     /// Somebody wants in.
     Join(Box<JoinAsk>),
     /// The supervisor's answer to a roll-call: the children that live.
-    Roll(Vec<(PeerId, Mailbox<PeerMessage>)>),
+    Roll(Vec<Living>),
     /// The supervisor started a peer.
     Spawned(PeerId, Mailbox<PeerMessage>),
     /// The supervisor buried a peer.

@@ -229,7 +229,22 @@ impl RoomState {
         true
     }
 
+    /// Somebody is gone whom nobody remembers but by name.
+    pub(crate) fn tell_lost(&mut self, identity: &Identity) {
+        if !self.identities.contains_key(identity) {
+            let message = ServerMessage::PeerLeft(PeerLeftParams {
+                peer_id: identity.clone(),
+                reason: LeaveReason::Internal,
+            });
+            self.notify(Audience::All, message);
+        }
+    }
+
     /// Sends a member away.
+    #[allow(
+        clippy::wildcard_enum_match_arm,
+        reason = "all other reasons are an operator's"
+    )]
     pub(crate) fn kick(&mut self, now: Instant, peer: PeerId, close: CloseReason) -> bool {
         let reason = match close {
             CloseReason::TransportFailed => LeaveReason::TransportFailed,

@@ -4,14 +4,14 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
-use media_types::{PeerId, TransportId};
+use media_types::{Identity, PeerId, TransportId};
 use supervision::{
     Behaviour, Children, Exit, Goodbye, Mailbox, Notice, Outcome, RestartPolicy, Scope, Strategy,
     TellError,
 };
 
 use super::actor::{Room, RoomSeed};
-use super::message::RoomMessage;
+use super::message::{Living, RoomMessage};
 use crate::directory::Listener;
 use crate::limits::{PEER_BOX, RECONCILE_AFTER, ROOM_BOX};
 use crate::peer::{Peer, PeerMessage, PeerSeed};
@@ -25,7 +25,7 @@ pub(crate) enum ChildKey {
 
 pub(crate) enum SupervisorMessage {
     /// Start a peer; the room hears its mailbox.
-    Spawn(PeerId, TransportId),
+    Spawn(PeerId, Identity, TransportId),
     /// Stop a peer.
     Stop(PeerId),
     /// Tell the room who lives.
@@ -37,6 +37,7 @@ pub(crate) enum SupervisorMessage {
 }
 
 struct PeerChild {
+    identity: Identity,
     mailbox: Mailbox<PeerMessage>,
     transport: TransportId,
 }
@@ -86,7 +87,13 @@ impl RoomSupervisor {
         }
     }
 
-    fn spawn_peer(&mut self, peer: PeerId, transport: TransportId, scope: &mut Scope<Self>) {
+    fn spawn_peer(
+        &mut self,
+        peer: PeerId,
+        identity: Identity,
+        transport: TransportId,
+        scope: &mut Scope<Self>,
+    ) {
         let Some(room) = self.room.clone() else {
             return;
         };
@@ -112,13 +119,12 @@ impl RoomSupervisor {
         };
         self.seed.context.directory.insert_peer(transport, listener);
         let mailbox = child.mailbox.clone();
-        self.peers.insert(
-            peer,
-            PeerChild {
-                mailbox: child.mailbox,
-                transport,
-            },
-        );
+        let child = PeerChild {
+            identity,
+            mailbox: child.mailbox,
+            transport,
+        };
+        self.peers.insert(peer, child);
         self.tell_room(RoomMessage::Spawned(peer, mailbox), scope);
     }
 
@@ -168,13 +174,19 @@ impl Behaviour for RoomSupervisor {
 
     fn handle(&mut self, message: SupervisorMessage, scope: &mut Scope<Self>) {
         match message {
-            SupervisorMessage::Spawn(peer, transport) => self.spawn_peer(peer, transport, scope),
+            SupervisorMessage::Spawn(peer, identity, transport) => {
+                self.spawn_peer(peer, identity, transport, scope);
+            }
             SupervisorMessage::Stop(peer) => {
                 self.children.stop(&ChildKey::Peer(peer));
             }
             SupervisorMessage::Roll => {
                 let living = self.peers.iter();
-                let living = living.map(|(peer, child)| (*peer, child.mailbox.clone()));
+                let living = living.map(|(peer, child)| Living {
+                    peer: *peer,
+                    identity: child.identity.clone(),
+                    mailbox: child.mailbox.clone(),
+                });
                 self.tell_room(RoomMessage::Roll(living.collect()), scope);
             }
             SupervisorMessage::Child(key, notice) => self.child(key, &notice, scope),

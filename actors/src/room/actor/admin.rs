@@ -18,6 +18,10 @@ fn count(length: usize) -> u32 {
 }
 
 impl Room {
+    #[allow(
+        clippy::wildcard_enum_match_arm,
+        reason = "the caller passes on what is for operators"
+    )]
     pub(super) fn administer(&mut self, now: Instant, message: RoomMessage) {
         match message {
             RoomMessage::Deliver(letter, reply) => reply.send(self.state.deliver(letter)),

@@ -7,7 +7,7 @@ use std::time::Instant;
 use media_types::PeerId;
 use signaling::server_message::{Heartbeat, JoinResult};
 use signaling::view::PeerState;
-use signaling::{ErrorType, Outgoing, RequestId, RpcError};
+use signaling::{ErrorType, RpcError};
 use supervision::Mailbox;
 
 use super::Room;
@@ -21,23 +21,15 @@ use crate::room::state::RoomPhase;
 use crate::room::supervisor::SupervisorMessage;
 use crate::session::{Credentials, JoinRequest, Joined, Session, SessionKind};
 
-/// Somebody whose peer is being started.
-struct Waiting {
-    request: Option<RequestId>,
-    reply: JoinReply,
-}
-
 /// Joins whose peers are being started.
 #[derive(Default)]
-pub(super) struct Joins(BTreeMap<PeerId, Waiting>);
+pub(super) struct Joins(BTreeMap<PeerId, JoinReply>);
 
 impl Joins {
     /// The peer will not come.
     pub(super) fn fail(&mut self, peer: PeerId) {
-        if let Some(waiting) = self.0.remove(&peer) {
-            waiting
-                .reply
-                .send(Err(JoinRefused::No(ErrorType::Unavailable.into())));
+        if let Some(reply) = self.0.remove(&peer) {
+            reply.send(Err(JoinRefused::No(ErrorType::Unavailable.into())));
         }
     }
 }
@@ -113,11 +105,7 @@ impl Room {
             outbox: request.outbox,
             attachment: 1,
         };
-        let waiting = Waiting {
-            request: request.request,
-            reply,
-        };
-        self.joins.0.insert(record.peer, waiting);
+        self.joins.0.insert(record.peer, reply);
         self.state.admit(now, record);
     }
 
@@ -125,8 +113,9 @@ impl Room {
         let Some(member) = self.state.members.get(&peer) else {
             return;
         };
+        let identity = member.record.identity.clone();
         let transport = member.record.transport;
-        self.tell_supervisor(SupervisorMessage::Spawn(peer, transport));
+        self.tell_supervisor(SupervisorMessage::Spawn(peer, identity, transport));
     }
 
     /// The peer runs: whoever waits for it is in.
@@ -136,8 +125,8 @@ impl Room {
             return;
         }
         self.peers.insert(peer, mailbox.clone());
-        if let Some(Waiting { request, reply }) = self.joins.0.remove(&peer) {
-            self.answer(peer, mailbox, request, reply, false);
+        if let Some(reply) = self.joins.0.remove(&peer) {
+            self.answer(peer, mailbox, reply, false);
         }
     }
 
@@ -148,23 +137,15 @@ impl Room {
             return;
         }
         match self.peers.get(&peer).cloned() {
-            Some(mailbox) => self.answer(peer, mailbox, request.request, reply, resumed),
+            Some(mailbox) => self.answer(peer, mailbox, reply, resumed),
             // The first answer is still on its way: this connection gets it.
             None => {
-                let request = request.request;
-                self.joins.0.insert(peer, Waiting { request, reply });
+                self.joins.0.insert(peer, reply);
             }
         }
     }
 
-    fn answer(
-        &self,
-        peer: PeerId,
-        mailbox: Mailbox<PeerMessage>,
-        request: Option<RequestId>,
-        reply: JoinReply,
-        resumed: bool,
-    ) {
+    fn answer(&self, peer: PeerId, mailbox: Mailbox<PeerMessage>, reply: JoinReply, resumed: bool) {
         let Some(member) = self.state.members.get(&peer) else {
             return;
         };
@@ -172,13 +153,6 @@ impl Room {
         let result = self.join_result(record, resumed);
         ::metrics::counter!(metrics::JOINS, "outcome" => if resumed { "resumed" } else { "ok" })
             .increment(1);
-        if let Some(id) = request {
-            let value = result.clone().into();
-            if record.outbox.send(Outgoing::Result { id, value }).is_err() {
-                reply.send(Err(JoinRefused::No(ErrorType::Overloaded.into())));
-                return;
-            }
-        }
         let session = Session {
             peer: mailbox,
             id: peer,

@@ -1,0 +1,12 @@
+//! The whole tree through its public handle, on a paused clock, over shards made of tables.
+#![allow(
+    clippy::wildcard_enum_match_arm,
+    reason = "the table shards do what they know, and tests take what they look for"
+)]
+
+mod faults;
+mod rooms;
+mod shard;
+mod slots;
+mod talk;
+mod world;
