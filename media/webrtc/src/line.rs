@@ -1,6 +1,6 @@
 //! What was agreed about one m-line.
 
-use media_rtp::extension::ExtensionMap;
+use media_rtp::extension::{ExtensionKind, ExtensionMap};
 use media_types::{Codec, MediaKind, Mid, Rid};
 
 use crate::formats;
@@ -57,6 +57,8 @@ impl Line {
             line_formats(answer)
         };
         let red = answer.rtp_formats().find(|format| format.is_red());
+        let extensions = answer.extensions();
+        let numbered = extensions.id(ExtensionKind::TransportSequence).is_some();
         let both = |message| offer.has_feedback(message) && answer.has_feedback(message);
         Some(Self {
             mid: answer.mid()?,
@@ -69,14 +71,15 @@ impl Line {
             red: red
                 .filter(|_| kind == MediaKind::Audio && !refused)
                 .map(|format| format.payload_type),
-            extensions: answer.extensions(),
+            extensions,
             rids: lowest_first(offer.sent_rids()),
             sources: offer.declared_sources(),
             feedback: LineFeedback {
                 nack: both("nack"),
                 pli: both("nack pli"),
                 fir: both("ccm fir"),
-                transport: both("transport-cc"),
+                // Without numbers there is nothing to tell, whatever was offered.
+                transport: numbered && both("transport-cc"),
                 remb: both("goog-remb"),
             },
         })

@@ -5,6 +5,7 @@ use std::time::Duration;
 use media_types::{Codec, NtpTime};
 use media_webrtc::{DropReason, StreamIndex, TransportEvent};
 use str0m::Event;
+use str0m::bwe::BweKind;
 use str0m::format::Codec as Str0mCodec;
 use str0m::media::{Direction, KeyframeRequestKind, MediaKind, Mid, Simulcast, SimulcastLayer};
 use str0m::rtp::RtpWrite;
@@ -138,6 +139,20 @@ fn the_client_hears_how_its_packets_fare() {
         .iter()
         .filter(|bytes| matches!(bytes[..2], [0x80..=0xbf, 201]));
     assert!(feedback.count() >= 55);
+}
+
+#[test]
+fn a_client_without_transport_feedback_is_told_by_remb() {
+    let mut pair = Pair::with(client_config().clear_extension_map(), |_| {});
+    let video = publish_video(&mut pair);
+    exchange(&mut pair, video, 250);
+    let granted = pair.client_events.iter().find_map(|event| match event {
+        Event::EgressBitrateEstimate(BweKind::Remb { mid, estimate }) => {
+            Some((*mid, estimate.as_u64()))
+        }
+        _ => None,
+    });
+    assert_eq!(granted, Some((video, 2_500_000)));
 }
 
 #[test]
