@@ -12,7 +12,6 @@ use std::time::{Duration, Instant};
 
 use actix::fut::{ActorFuture, ActorFutureExt, WrapFuture};
 use actix::{Actor, ActorContext, AsyncContext, StreamHandler};
-use actix_http::ws::Item;
 use actix_web::http::header::SEC_WEBSOCKET_PROTOCOL;
 use actix_web::{HttpRequest, HttpResponse, web};
 use actix_web_actors::ws;
@@ -30,21 +29,22 @@ use super::auth::{bearer, secure_enough};
 use super::ice_servers;
 use super::outbox::OutQueue;
 use super::problem::ApiError;
-use super::rooms::{Joined, SessionHandle, TellError};
+use super::rooms::{Joined, SessionHandle};
 use super::state::AppState;
 use super::throttle::{Bucket, Malformed};
 use crate::telemetry::{Direction, Limit, limited, signaling as figures};
 
 mod admit;
+mod backlog;
 mod close;
+mod fragments;
+
+use fragments::Fragments;
 
 /// Frames above the protocol's limit get an error; above this the socket is closed with 1009.
 const CODEC_BYTES_MAX: usize = 2 * FRAME_BYTES_MAX;
 /// How long the client may take to answer our close frame.
 const CLOSE_GRACE: Duration = Duration::from_secs(2);
-/// Between two attempts to hand over what a full peer refused.
-const RETRY: Duration = Duration::from_millis(20);
-
 const _: () = assert!(CODEC_BYTES_MAX > FRAME_BYTES_MAX);
 
 /// What may stand in the URL.
@@ -100,8 +100,7 @@ struct Socket {
     backlog: VecDeque<Incoming>,
     retrying: bool,
     stalled: Option<Instant>,
-    /// The parts of a fragmented message (RFC 6455, section 5.4).
-    parts: Vec<u8>,
+    fragments: Fragments,
     _connection: figures::Connection,
 }
 
@@ -146,7 +145,7 @@ impl Socket {
             backlog: VecDeque::new(),
             retrying: false,
             stalled: None,
-            parts: Vec::new(),
+            fragments: Fragments::default(),
             _connection: figures::Connection::open(),
         }
     }
@@ -229,6 +228,14 @@ impl Socket {
                 };
                 answer(incoming.id, Ok(result.into()), ctx);
             }
+            ClientMessage::Leave(_) => {
+                self.hand_over();
+                if let Phase::Active(session) = &self.phase {
+                    session.leave();
+                }
+                answer(incoming.id, Ok(Reply::EMPTY), ctx);
+                self.finish(None, ctx);
+            }
             _ => self.forward(incoming, ctx),
         }
     }
@@ -281,84 +288,6 @@ impl Socket {
         }
     }
 
-    fn forward(&mut self, incoming: Incoming, ctx: &mut SocketContext) {
-        self.put_aside(incoming, ctx);
-        self.hand_over();
-        self.retry_later(ctx);
-    }
-
-    fn put_aside(&mut self, incoming: Incoming, ctx: &mut SocketContext) {
-        self.backlog.push_back(incoming);
-        let most = self.state.config.session.in_messages_max;
-        if self.backlog.len() >= most && self.stalled.is_none() {
-            self.stalled = Some(self.now());
-            self.stall(ctx);
-        }
-    }
-
-    /// Hands over what waits, as far as the peer takes it.
-    fn hand_over(&mut self) {
-        let Phase::Active(session) = &self.phase else {
-            return;
-        };
-        while let Some(Incoming {
-            id,
-            message,
-            traceparent,
-        }) = self.backlog.pop_front()
-        {
-            match session.tell(id.clone(), message) {
-                Ok(()) => {}
-                Err(TellError::Full(message)) => {
-                    let message = *message;
-                    self.backlog.push_front(Incoming {
-                        id,
-                        message,
-                        traceparent,
-                    });
-                    return;
-                }
-                Err(TellError::Closed) => {
-                    self.backlog.clear();
-                    self.out.end(CloseReason::Internal);
-                    return;
-                }
-            }
-        }
-    }
-
-    fn retry_later(&mut self, ctx: &mut SocketContext) {
-        if self.backlog.is_empty() || self.retrying {
-            return;
-        }
-        self.retrying = true;
-        ctx.run_later(RETRY, |socket, ctx| {
-            socket.retrying = false;
-            socket.hand_over();
-            socket.retry_later(ctx);
-        });
-    }
-
-    /// Reads nothing until the peer has taken some of what waits, or for too long.
-    fn stall(&mut self, ctx: &mut SocketContext) {
-        let pause = actix_web::rt::time::sleep(RETRY).into_actor(self);
-        ctx.wait(pause.map(|(), socket, ctx| {
-            socket.hand_over();
-            let session = &socket.state.config.session;
-            let since = socket.stalled.unwrap_or(socket.opened);
-            let waited = socket.now().saturating_duration_since(since);
-            if socket.backlog.len() < session.in_messages_max {
-                socket.stalled = None;
-            } else if waited >= session.in_stall_max {
-                limited(Limit::Stalled);
-                socket.backlog.clear();
-                socket.out.end(CloseReason::Overloaded);
-            } else {
-                socket.stall(ctx);
-            }
-        }));
-    }
-
     /// Sends a close frame and waits a little for the client's.
     fn finish(&mut self, reason: Option<CloseReason>, ctx: &mut SocketContext) {
         self.phase = Phase::Closing;
@@ -370,28 +299,6 @@ impl Socket {
         ctx.close(Some(close::frame(reason)));
         ctx.run_later(CLOSE_GRACE, |_, ctx| ctx.stop());
     }
-
-    fn collect(&mut self, item: Item, ctx: &mut SocketContext) {
-        let (part, first, last) = match item {
-            Item::FirstText(part) => (part, true, false),
-            Item::FirstBinary(part) => (part, true, false),
-            Item::Continue(part) => (part, false, false),
-            Item::Last(part) => (part, false, true),
-        };
-        if first {
-            self.parts.clear();
-        }
-        // One byte past the limit is enough to be refused as too large.
-        let room = (FRAME_BYTES_MAX + 1).saturating_sub(self.parts.len());
-        self.parts.extend(part.iter().take(room));
-        if last {
-            let parts = std::mem::take(&mut self.parts);
-            match String::from_utf8(parts) {
-                Ok(text) => self.receive(&text, ctx),
-                Err(_) => self.refuse(&unreadable(), ctx),
-            }
-        }
-    }
 }
 
 impl StreamHandler<Result<ws::Message, ws::ProtocolError>> for Socket {
@@ -399,7 +306,11 @@ impl StreamHandler<Result<ws::Message, ws::ProtocolError>> for Socket {
         match message {
             Ok(ws::Message::Text(text)) => self.receive(&text, ctx),
             Ok(ws::Message::Binary(_)) => self.refuse(&unreadable(), ctx),
-            Ok(ws::Message::Continuation(item)) => self.collect(item, ctx),
+            Ok(ws::Message::Continuation(item)) => match self.fragments.push(item) {
+                None => {}
+                Some(Ok(text)) => self.receive(&text, ctx),
+                Some(Err(_)) => self.refuse(&unreadable(), ctx),
+            },
             Ok(ws::Message::Ping(bytes)) => ctx.pong(&bytes),
             Ok(ws::Message::Close(reason)) => {
                 if !matches!(self.phase, Phase::Closing) {

@@ -1,5 +1,7 @@
 //! Log lines: levels by target, for people or as JSON.
 
+use std::io::IsTerminal;
+
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::util::SubscriberInitExt;
 
@@ -17,6 +19,7 @@ pub fn start_logs(config: &LogConfig) -> Result<(), ConfigError> {
     })?;
     let lines = tracing_subscriber::fmt()
         .with_env_filter(filter)
+        .with_ansi(std::io::stderr().is_terminal())
         .with_writer(std::io::stderr);
     // The error says that a subscriber is there already.
     let _ = match config.format {

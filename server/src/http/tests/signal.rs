@@ -305,3 +305,15 @@ async fn only_the_known_protocol_is_spoken() {
     assert_eq!(response.status(), 426);
     secure.stop().await;
 }
+
+#[actix_web::test]
+async fn who_leaves_is_let_go() {
+    let live = Live::start(world(|_| {}));
+    let mut client = live.joined().await;
+    client.request(2, "leave", json!({})).await;
+    let answer = json!({"jsonrpc": "2.0", "id": 2, "result": {}});
+    assert_eq!(client.receive().await, answer);
+    assert_eq!(client.closed().await, (None, 1000));
+    assert!(live.world.rooms.session().left.load(Ordering::SeqCst));
+    live.stop().await;
+}
