@@ -5,7 +5,7 @@ use std::time::Instant;
 use media_rtp::header::PacketKind;
 use media_webrtc::Path;
 
-use super::Shard;
+use super::{Shard, mark_dirty};
 use crate::demux::LinkIndex;
 use crate::error::DropReason;
 use crate::stats::count;
@@ -63,11 +63,14 @@ impl Shard {
         path: Path,
         datagram: &[u8],
     ) -> Result<(), DropReason> {
-        let Self { links, pool, .. } = self;
+        let Self {
+            links, pool, dirty, ..
+        } = self;
         let Some(link) = links.get_mut(index) else {
             return Err(DropReason::UnknownAddress);
         };
         let opened = link.call(|t| t.handle_rtp(now, path, datagram, pool));
+        mark_dirty(link, index, dirty);
         let room = link.room;
         let routed = match opened {
             Some(Ok(Some(incoming))) => {

@@ -1,0 +1,12 @@
+//! Whole shards with stock str0m clients, in virtual time.
+
+mod commands;
+mod data;
+mod forwarding;
+mod relay;
+mod repair;
+mod simulcast;
+mod slots;
+mod speakers;
+#[path = "../support/mod.rs"]
+mod support;
