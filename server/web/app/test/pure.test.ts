@@ -92,7 +92,9 @@ test('a stage leaves room for as many others as fit', () => {
     }
   }
   assert.equal(stageOf(0, 1280, 600, 10).stage.width, 1280);
-  assert.equal(stageOf(9, 1280, 600, 10).strip[0]!.left, 1280 - 230);
+  assert.equal(stageOf(2, 1280, 600, 10).strip[0]!.left, 1280 - 230);
+  assert.equal(stageOf(5, 1280, 600, 10).strip.length, 5);
+  assert.ok(stageOf(9, 1280, 600, 10).strip.length < 9);
   assert.equal(stageOf(9, 390, 640, 10).strip[0]!.top, 640 - 92);
 });
 

@@ -81,7 +81,10 @@ export function stageOf(
     });
     return { stage: { left: 0, top: 0, width, height: Math.max(0, top - gap) }, strip };
   }
-  const wide = Math.min(STRIP_WIDTH_MAX, Math.max(STRIP_WIDTH_MIN, width * STRIP_PART));
+  // Narrower where that makes room for everybody.
+  const shared = ((height + gap) / count - gap) * STRIP_SHAPE;
+  const wanted = Math.min(STRIP_WIDTH_MAX, width * STRIP_PART, shared);
+  const wide = Math.max(STRIP_WIDTH_MIN, wanted);
   const size = { width: Math.floor(wide), height: Math.floor(wide / STRIP_SHAPE) };
   const room = Math.max(1, Math.floor((height + gap) / (size.height + gap)));
   const left = Math.max(0, width - size.width);
