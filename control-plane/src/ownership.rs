@@ -89,8 +89,8 @@ impl Ownership {
         Err(ControlPlaneError::Contended)
     }
 
-    /// Takes a room from a worker whose lease has ended and which does not answer either. `epoch` is
-    /// the one that the caller saw; if it has risen since, somebody else was first.
+    /// Takes a room from a worker whose lease has ended and which does not answer either. `epoch`
+    /// is the one that the caller saw; if it has risen since, somebody else was first.
     ///
     /// # Errors
     /// As [`Self::claim`].

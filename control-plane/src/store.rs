@@ -99,8 +99,8 @@ impl dyn Watch {
 
 /// A store of the cluster.
 ///
-/// Every write that depends on a read is conditional. [`ControlPlaneError::Unavailable`] leaves open
-/// whether a write was carried out; who retries must be content with either.
+/// Every write that depends on a read is conditional. [`ControlPlaneError::Unavailable`] leaves
+/// open whether a write was carried out; who retries must be content with either.
 pub trait Store: Send + Sync {
     /// One key.
     fn get<'a>(&'a self, key: &'a str) -> StoreFuture<'a, Option<Entry>>;

@@ -1,4 +1,4 @@
-//! Who may do what: verification of tokens, the replay guard, and the tokens that we sign ourselves.
+//! Who may do what: verification of tokens, the replay guard, and the tokens of our own.
 //!
 //! A failure says [`signaling::ErrorType::Unauthorized`] and no more: which check a token failed is
 //! nobody's business but the log's, at DEBUG. Nothing here reads a clock; `now` is the time since

@@ -106,7 +106,7 @@ pub fn parse(text: &str) -> Result<Incoming, ParseFailure> {
     rpc::parse_request(text)
 }
 
-/// Parameters of `join`. The room is the token's, or the URL's `?room=` where the token is for many.
+/// Parameters of `join`. The room is the token's; the URL's `?room=`, where the token is for many.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct JoinParams {

@@ -6,7 +6,10 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 macro_rules! error_types {
-    ($($(#[$doc:meta])* $name:ident = $word:literal, $code:literal, $status:literal, $title:literal;)*) => {
+    ($(
+        $(#[$doc:meta])*
+        $name:ident = $word:literal, $code:literal, $status:literal, $title:literal;
+    )*) => {
         /// The stable word for a failure: `data.type` of a JSON-RPC error, the end of `type` in
         /// problem+json.
         #[derive(

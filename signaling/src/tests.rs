@@ -92,7 +92,10 @@ fn each_malformed_frame_gets_its_code() {
     );
     assert_eq!(
         parse("{").unwrap_err().to_text(),
-        r#"{"jsonrpc":"2.0","id":null,"error":{"code":-32700,"message":"Not valid JSON","data":{"type":"parse_error"}}}"#
+        concat!(
+            r#"{"jsonrpc":"2.0","id":null,"error":{"code":-32700,"#,
+            r#""message":"Not valid JSON","data":{"type":"parse_error"}}}"#
+        )
     );
 }
 
@@ -118,7 +121,10 @@ fn notifications_look_as_documented() {
     });
     assert_eq!(
         Outgoing::from(left.clone()).to_text(),
-        r#"{"jsonrpc":"2.0","method":"peerLeft","params":{"peerId":"ana","reason":"transport_failed"}}"#
+        concat!(
+            r#"{"jsonrpc":"2.0","method":"peerLeft","#,
+            r#""params":{"peerId":"ana","reason":"transport_failed"}}"#
+        )
     );
     let closing = ServerMessage::Closing(ClosingParams {
         reason: CloseReason::SlowClient,
@@ -165,7 +171,10 @@ fn answers_come_back_to_their_request() {
     let text = answer.to_text();
     assert_eq!(
         text,
-        r#"{"jsonrpc":"2.0","id":3,"result":{"slots":[{"mid":"2","trackId":null,"state":"waiting"}]}}"#
+        concat!(
+            r#"{"jsonrpc":"2.0","id":3,"result":{"slots":["#,
+            r#"{"mid":"2","trackId":null,"state":"waiting"}]}}"#
+        )
     );
     let FromServer::Reply {
         id: Some(read),

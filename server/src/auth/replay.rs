@@ -11,7 +11,7 @@ use signaling::{Claims, ErrorType};
 const REPEAT_WINDOW: Duration = Duration::from_secs(60);
 /// How long after a token's end its `jti` is remembered: more than any leeway.
 const MARGIN_S: u64 = 120;
-/// Tokens remembered at one time. At 15 minutes each, that is 1,100 joins a second for all that time.
+/// Tokens remembered at one time: 1,100 joins a second where a token lives for 15 minutes.
 const ENTRIES_MAX: usize = 1_000_000;
 
 /// How a token was let in.

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use actix_web::http::header::{ALLOW, CONTENT_TYPE, ETAG, HeaderName, IF_MATCH, LINK, LOCATION};
-use actix_web::{HttpRequest, HttpResponse, web};
+use actix_web::{HttpRequest, HttpResponse, HttpResponseBuilder, web};
 use media_types::{Identity, RoomName, TrackId};
 use serde::Deserialize;
 use signaling::client_message::{CandidateParams, JoinParams, OfferParams};
@@ -77,7 +77,7 @@ async fn open(
     let identity = claims.sub.clone();
     let joined = state.rooms.join(JoinRequest {
         identity: identity.clone(),
-        room: room.clone(),
+        room,
         grants: claims.troupe.clone(),
         // Encoders reconnect with what they were given, so a `jti` is not used up here.
         claims: None,
@@ -106,17 +106,22 @@ async fn open(
         let _ended = state.whip.remove(&id);
         return Err(ErrorType::Unavailable.into());
     }
-    let mut response = HttpResponse::Created();
     let location = format!("{}/{id}", request.path());
+    let mut response = HttpResponse::Created();
     response.insert_header((LOCATION, location));
     response.insert_header((ETAG, etag(&id, generation)));
     response.insert_header((ACCEPT_PATCH, FRAGMENT_CONTENT_TYPE));
+    link_ice_servers(state, &identity, &mut response);
+    Ok(response.content_type(SDP_CONTENT_TYPE).body(answer))
+}
+
+/// `Link` headers of STUN and TURN servers (RFC 9725, section 4.6).
+fn link_ice_servers(state: &AppState, identity: &Identity, response: &mut HttpResponseBuilder) {
     let servers = &state.config.webrtc.ice_servers;
-    let servers = ice_servers::for_client(servers, &identity, state.unix());
+    let servers = ice_servers::for_client(servers, identity, state.unix());
     for link in ice_servers::links(&servers) {
         response.append_header((LINK, link));
     }
-    Ok(response.content_type(SDP_CONTENT_TYPE).body(answer))
 }
 
 pub(super) async fn patch(

@@ -1,7 +1,7 @@
 //! WHIP and WHEP sessions, found by their URLs.
 //!
-//! The last part of a session's URL is 128 random bits: who knows it may change and end the session,
-//! so an encoder whose token has ended can still hang up.
+//! The last part of a session's URL is 128 random bits: who knows it may change and end the
+//! session, so an encoder whose token has ended can still hang up.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
