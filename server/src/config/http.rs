@@ -25,7 +25,7 @@ pub struct HttpConfig {
     pub public_url: Option<String>,
     /// Origins whose pages may use this server; `*` for any.
     pub cors_origins: Vec<String>,
-    /// Believes `X-Forwarded-For` and `X-Forwarded-Proto`: only behind a proxy that sets them.
+    /// Believes `X-Forwarded-Proto`: only behind a proxy that sets it.
     pub trust_proxy: bool,
     /// Threads that serve HTTP.
     pub workers: usize,

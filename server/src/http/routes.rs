@@ -25,7 +25,7 @@ const JSON_BYTES_MAX: usize = 64 * 1024;
 const REQUEST_HEAD_MAX: Duration = Duration::from_secs(10);
 /// How long data may stay unacknowledged, or unsent to a client that does not read, before the
 /// kernel gives the connection up (RFC 5482). A slow client has been told to resume by then.
-const UNSENT_MAX: Duration = Duration::from_secs(20);
+pub(super) const UNSENT_MAX: Duration = Duration::from_secs(20);
 /// Connections that may wait to be accepted: a room's worth of pages that reconnect at once.
 const BACKLOG: i32 = 1_024;
 
@@ -193,7 +193,7 @@ async fn measured<B: MessageBody>(
 }
 
 /// Opens a listening socket; what is set on it holds for every connection it accepts.
-fn listen(address: SocketAddr) -> io::Result<TcpListener> {
+pub(super) fn listen(address: SocketAddr) -> io::Result<TcpListener> {
     let socket = Socket::new(Domain::for_address(address), Type::STREAM, None)?;
     socket.set_reuse_address(true)?;
     socket.set_tcp_user_timeout(Some(UNSENT_MAX))?;

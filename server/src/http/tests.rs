@@ -2,6 +2,7 @@
 
 mod admin;
 mod fake;
+mod listeners;
 mod pages;
 mod signal;
 mod signal_limits;

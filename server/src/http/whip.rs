@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use actix_web::http::header::{ALLOW, CONTENT_TYPE, ETAG, HeaderName, IF_MATCH, LINK, LOCATION};
-use actix_web::{HttpRequest, HttpResponse, HttpResponseBuilder, web};
+use actix_web::{Error, HttpRequest, HttpResponse, HttpResponseBuilder, web};
 use media_types::{Identity, RoomName, TrackId};
 use serde::Deserialize;
 use signaling::client_message::{CandidateParams, JoinParams, OfferParams};
@@ -38,9 +38,9 @@ pub(super) async fn publish(
     state: web::Data<AppState>,
     request: HttpRequest,
     room: web::Path<String>,
-    offer: web::Bytes,
+    offer: Result<web::Bytes, Error>,
 ) -> Result<HttpResponse, ApiError> {
-    open(&state, &request, &room, &offer, Access::Whip, Via::Whip).await
+    open(&state, &request, &room, offer, Access::Whip, Via::Whip).await
 }
 
 pub(super) async fn play(
@@ -48,19 +48,19 @@ pub(super) async fn play(
     request: HttpRequest,
     room: web::Path<String>,
     query: web::Query<WhepQuery>,
-    offer: web::Bytes,
+    offer: Result<web::Bytes, Error>,
 ) -> Result<HttpResponse, ApiError> {
     let peer = query.peer.as_deref().map(name::<Identity>).transpose()?;
     let track = query.track.as_deref().map(name::<TrackId>).transpose()?;
     let via = Via::Whep { peer, track };
-    open(&state, &request, &room, &offer, Access::Whep, via).await
+    open(&state, &request, &room, offer, Access::Whep, via).await
 }
 
 async fn open(
     state: &AppState,
     request: &HttpRequest,
     room: &str,
-    offer: &[u8],
+    offer: Result<web::Bytes, Error>,
     access: Access,
     via: Via,
 ) -> Result<HttpResponse, ApiError> {
@@ -128,13 +128,13 @@ pub(super) async fn patch(
     state: web::Data<AppState>,
     request: HttpRequest,
     path: web::Path<(String, String, String)>,
-    body: web::Bytes,
+    body: Result<web::Bytes, Error>,
 ) -> Result<HttpResponse, ApiError> {
     secure_enough(&state, &request)?;
     content_type(&request, FRAGMENT_CONTENT_TYPE)?;
     let (_, _, id) = path.into_inner();
     let session = state.whip.get(&id)?;
-    let body = text(&body, FRAGMENT_BYTES_MAX, ErrorType::InvalidParams)?;
+    let body = text(body, FRAGMENT_BYTES_MAX, ErrorType::InvalidParams)?;
     let fragment = SdpFragment::parse(&body)
         .map_err(|error| ApiError::detailed(ErrorType::InvalidParams, error.to_string()))?;
     let negotiated = session.negotiated();
@@ -238,11 +238,15 @@ fn content_type(request: &HttpRequest, expected: &str) -> Result<(), ApiError> {
     }
 }
 
-fn text(body: &[u8], most: usize, wrong: ErrorType) -> Result<String, ApiError> {
-    if body.len() > most {
-        return Err(ErrorType::TooLarge.into());
-    }
-    let text = std::str::from_utf8(body).map_err(|_| ApiError::from(wrong))?;
+/// The body as text. One that could not be read was longer than the route takes.
+fn text(
+    body: Result<web::Bytes, Error>,
+    most: usize,
+    wrong: ErrorType,
+) -> Result<String, ApiError> {
+    let body = body.ok().filter(|body| body.len() <= most);
+    let body = body.ok_or(ErrorType::TooLarge)?;
+    let text = std::str::from_utf8(&body).map_err(|_| ApiError::from(wrong))?;
     if text.is_empty() {
         return Err(wrong.into());
     }

@@ -8,6 +8,7 @@ use actix_web::middleware::from_fn;
 use actix_web::{App, test};
 use media_types::TrackId;
 use serde_json::Value;
+use signaling::limits::SDP_BYTES_MAX;
 use signaling::view::CloseReason;
 use signaling::{ClientMessage, Grant, Grants, RpcError};
 
@@ -252,6 +253,9 @@ async fn what_is_wrong_has_its_status() {
     for method in ["GET", "PUT", "PATCH", "DELETE"] {
         assert_eq!(status(method, vec![good()], "").await, 405, "{method}");
     }
+    let long = "x".repeat(SDP_BYTES_MAX + 1);
+    let long: &'static str = Box::leak(long.into_boxed_str());
+    assert_eq!(status("POST", vec![good(), sdp()], long).await, 413);
     let ingest = token(room("r").with(Grant::Ingest));
     assert_eq!(status("POST", vec![sdp(), ingest], OFFER).await, 201);
     world.state.health.set_draining();
