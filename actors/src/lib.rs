@@ -2,8 +2,8 @@
 //!
 //! Actors hold what *should be*: who is in a room, what they publish, what they want to see. The
 //! packet core holds what *is*. Commands and events of `media-contract` connect the two, and no
-//! packet ever enters a mailbox. Every actor that restarts loads its record, asks for what exists and
-//! reconciles the two, so that a crash here costs nobody a frame.
+//! packet ever enters a mailbox. Every actor that restarts loads its record, asks for what exists
+//! and reconciles the two, so that a crash here costs nobody a frame.
 //!
 //! - [`System`] is the handle: [`System::start`], [`System::deliver`] for the shards' events,
 //!   [`System::join`] for the gateways, and what operators ask.

@@ -12,7 +12,7 @@ pub const ACTOR_MAILBOX_DEPTH: &str = "troupe_actor_mailbox_depth";
 pub const ACTOR_EVENTS_REFUSED: &str = "troupe_actor_events_refused_total";
 /// Rooms that are open.
 pub const ROOMS: &str = "troupe_actor_rooms";
-/// Peers that are in a room, by how they came.
+/// Peers that are in a room.
 pub const PEERS: &str = "troupe_actor_peers";
 /// Joins, by outcome.
 pub const JOINS: &str = "troupe_signaling_joins_total";

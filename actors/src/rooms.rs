@@ -241,11 +241,16 @@ impl Rooms {
         }
         let entry = self.context.directory.remove_room(id);
         self.gauge();
-        if let Some(entry) = entry {
+        if let Some(entry) = &entry {
             tracing::info!(room = %entry.name, id = %id, "a room closed");
-            self.close_on_shards(&entry);
+            self.close_on_shards(entry);
         }
+        let was_open = entry.is_some();
         if let Some(running) = self.running.remove(&id) {
+            if !was_open {
+                // It could not even begin: who waits hears of it, rather than for ever.
+                self.refuse(&running.name, &ActorsError::Store(None));
+            }
             if self.pending.contains_key(&running.name) {
                 // Somebody came while it closed: it opens again, still ours.
                 self.claim(running.name, scope);

@@ -79,8 +79,8 @@ impl Credentials {
 
 /// A wish to enter a room.
 ///
-/// What the room says may reach the outbox before [`crate::System::join`] has returned: whoever owns
-/// the outbox holds it back until the answer has gone out.
+/// What the room says may reach the outbox before [`crate::System::join`] has returned: whoever
+/// owns the outbox holds it back until the answer has gone out.
 pub struct JoinRequest {
     /// The room.
     pub room: RoomName,

@@ -1,22 +1,22 @@
 //! The worker's tree of actors, as `server` and the simulator hold it.
 
-use std::future::Future;
+mod admin;
+
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use media_contract::{Event, ShardFigures};
-use media_types::{Identity, RoomName, ShardId, TrackId};
-use serde_json::Value;
-use signaling::rest::{PeerStatus, RoomPatch, RoomSettings, RoomStatus};
+use media_types::{RoomName, ShardId};
+use signaling::rest::RoomSettings;
 use signaling::view::CloseReason;
-use signaling::{Address, ErrorType, RpcError};
+use signaling::{ErrorType, RpcError};
 use supervision::{Arbiter, Behaviour, Child, Host, Mailbox, Reply, RestartPolicy, Spec, Stopper};
 
 use crate::config::{ActorsConfig, Environment};
 use crate::context::Context;
 use crate::directory::{Listener, RoomEntry};
-use crate::error::{ActorsError, from_ask};
+use crate::error::ActorsError;
 use crate::limits::{ASK_DEADLINE, JOIN_DEADLINE, SUPERVISOR_BOX};
 use crate::metrics;
 use crate::peer::PeerMessage;
@@ -24,10 +24,12 @@ use crate::plane::plane::{Plane, PlaneMessage};
 use crate::plane::route::{Route, route};
 use crate::plane::shard::{Shard, ShardMessage};
 use crate::room::RoomMessage;
-use crate::room::message::{JoinAsk, JoinRefused, Letter};
-use crate::rooms::{Rooms, RoomsMessage, keep_spec};
+use crate::room::message::{JoinAsk, JoinRefused};
+use crate::rooms::{Rooms, RoomsMessage};
 use crate::session::{Credentials, JoinRequest, Joined};
 use crate::worker::{Worker, WorkerChild, WorkerMessage};
+
+pub use admin::Fault;
 
 /// Attempts to enter a room that closes under one's feet.
 const JOIN_ATTEMPTS: usize = 4;
@@ -41,17 +43,6 @@ pub struct System {
     rooms: Arc<[Mailbox<RoomsMessage>]>,
     shards: Arc<[(ShardId, Mailbox<ShardMessage>)]>,
     root: Stopper,
-}
-
-/// A fault to inject; works where the configuration allows faults, and is for tests.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Fault {
-    /// The room's actor panics.
-    Room,
-    /// The peer's actor panics.
-    Peer(Identity),
-    /// The peer's transport panics inside its fence.
-    Transport(Identity),
 }
 
 /// Starts on that arbiter, or on the current thread where there is none.
@@ -134,8 +125,8 @@ impl System {
         shards.collect()
     }
 
-    /// Takes an event of a shard to its actor. Never blocks; may be called from any thread. An event
-    /// that finds a full box is made up for by reconciling.
+    /// Takes an event of a shard to its actor. Never blocks; may be called from any thread. An
+    /// event that finds a full box is made up for by reconciling.
     pub fn deliver(&self, shard: ShardId, event: Event) {
         match route(&event) {
             Route::Peer(transport) => {
@@ -240,175 +231,6 @@ impl System {
         rooms.ask(JOIN_DEADLINE, question).await?
     }
 
-    /// Opens a room with these settings (`PUT rooms/{r}`), or changes them where it is open; tells
-    /// whether it was opened.
-    ///
-    /// # Errors
-    /// As a join, but for limits of the room itself.
-    pub async fn open_room(
-        &self,
-        name: &RoomName,
-        settings: RoomSettings,
-    ) -> Result<(RoomStatus, bool), RpcError> {
-        let is_new = self.context.directory.room(name).is_none();
-        let patch = RoomPatch {
-            max_peers: Some(settings.max_peers),
-            max_publishers: Some(settings.max_publishers),
-            empty_timeout_s: Some(settings.empty_timeout_s),
-            departure_timeout_s: Some(settings.departure_timeout_s),
-            metadata: Some(settings.metadata.clone()),
-            codecs: settings.codecs.clone(),
-            recording: Some(settings.recording),
-            auto_create: Some(settings.auto_create),
-        };
-        let entry = self.open(name, Some(settings)).await?;
-        let question = |reply| RoomMessage::Patch(Box::new(patch), reply);
-        let status = ask(&entry, question).await?;
-        self.keep(&status).await?;
-        Ok((status, is_new))
-    }
-
-    /// Changes settings of an open room.
-    ///
-    /// # Errors
-    /// `not_found`, `overloaded`.
-    pub async fn update_room(
-        &self,
-        name: &RoomName,
-        patch: RoomPatch,
-    ) -> Result<RoomStatus, RpcError> {
-        let entry = self.entry(name)?;
-        let status = ask(&entry, |reply| RoomMessage::Patch(Box::new(patch), reply)).await?;
-        self.keep(&status).await?;
-        Ok(status)
-    }
-
-    async fn keep(&self, status: &RoomStatus) -> Result<(), ActorsError> {
-        let store = self.context.environment.store.as_ref();
-        let kept = keep_spec(store, &status.name, &status.settings);
-        let kept = tokio::time::timeout(ASK_DEADLINE, kept).await;
-        kept.unwrap_or(Err(ActorsError::Store(None)))
-    }
-
-    /// All rooms that are open here, by name. One that does not answer in time is left out.
-    pub async fn rooms(&self) -> Vec<RoomStatus> {
-        let mut all = Vec::new();
-        for entry in self.context.directory.rooms() {
-            all.extend(ask(&entry, RoomMessage::Status).await.ok());
-        }
-        all
-    }
-
-    /// One room.
-    ///
-    /// # Errors
-    /// `not_found`, `overloaded`.
-    pub async fn room(&self, name: &RoomName) -> Result<RoomStatus, RpcError> {
-        ask(&self.entry(name)?, RoomMessage::Status).await
-    }
-
-    /// The peers of a room, by identity.
-    ///
-    /// # Errors
-    /// `not_found`, `overloaded`.
-    pub async fn peers(&self, name: &RoomName) -> Result<Vec<PeerStatus>, RpcError> {
-        ask(&self.entry(name)?, RoomMessage::Peers).await
-    }
-
-    /// Removes a peer; its client is told why.
-    ///
-    /// # Errors
-    /// `not_found`, `overloaded`.
-    pub async fn kick(
-        &self,
-        name: &RoomName,
-        identity: &Identity,
-        reason: CloseReason,
-    ) -> Result<(), RpcError> {
-        let question = |reply| RoomMessage::Kick(identity.clone(), reason, reply);
-        found(ask(&self.entry(name)?, question).await?)
-    }
-
-    /// Mutes a track of a peer, or all of them.
-    ///
-    /// # Errors
-    /// `not_found`, `overloaded`.
-    pub async fn mute(
-        &self,
-        name: &RoomName,
-        identity: &Identity,
-        track: Option<TrackId>,
-        muted: bool,
-    ) -> Result<(), RpcError> {
-        let question = |reply| RoomMessage::MuteTrack(identity.clone(), track, muted, reply);
-        found(ask(&self.entry(name)?, question).await?)
-    }
-
-    /// Sends a message into a room; tells how many peers it was handed to.
-    ///
-    /// # Errors
-    /// `not_found`, `overloaded`.
-    pub async fn send(
-        &self,
-        name: &RoomName,
-        from: Identity,
-        to: Address,
-        topic: String,
-        payload: Value,
-    ) -> Result<u32, RpcError> {
-        let letter = Letter {
-            from,
-            to,
-            topic,
-            payload,
-        };
-        ask(&self.entry(name)?, |reply| {
-            RoomMessage::Deliver(letter, reply)
-        })
-        .await
-    }
-
-    /// Closes a room; everybody in it is told.
-    ///
-    /// # Errors
-    /// `not_found`, `overloaded`.
-    pub fn close_room(&self, name: &RoomName, reason: CloseReason) -> Result<(), RpcError> {
-        let told = self
-            .entry(name)?
-            .listener
-            .mailbox
-            .tell(RoomMessage::Close(reason));
-        match told {
-            Ok(()) | Err(supervision::TellError::Closed(_)) => Ok(()),
-            Err(supervision::TellError::Full(_)) => Err(ErrorType::Overloaded.into()),
-        }
-    }
-
-    /// Injects a fault.
-    ///
-    /// # Errors
-    /// `forbidden` where the configuration allows none, `not_found` where there is nobody to fail.
-    pub async fn inject(&self, name: &RoomName, fault: Fault) -> Result<(), RpcError> {
-        if !self.context.config.debug_faults {
-            return Err(ErrorType::Forbidden.into());
-        }
-        let entry = self.entry(name)?;
-        match fault {
-            Fault::Room => {
-                let told = entry.listener.mailbox.tell(RoomMessage::Panic);
-                told.map_err(|_| RpcError::from(ErrorType::Overloaded))
-            }
-            Fault::Peer(identity) => {
-                let question = |reply| RoomMessage::PanicPeer(identity, reply);
-                found(ask(&entry, question).await?)
-            }
-            Fault::Transport(identity) => {
-                let question = |reply| RoomMessage::PanicTransport(identity, reply);
-                found(ask(&entry, question).await?)
-            }
-        }
-    }
-
     /// Rooms and peers that exist now.
     #[must_use]
     pub fn population(&self) -> (usize, usize) {
@@ -450,33 +272,6 @@ impl System {
     #[must_use]
     pub fn is_stopped(&self) -> bool {
         self.root.is_gone()
-    }
-
-    fn entry(&self, name: &RoomName) -> Result<RoomEntry, RpcError> {
-        let entry = self.context.directory.room(name);
-        entry.ok_or_else(|| ErrorType::NotFound.into())
-    }
-}
-
-fn found(found: bool) -> Result<(), RpcError> {
-    if found {
-        Ok(())
-    } else {
-        Err(ErrorType::NotFound.into())
-    }
-}
-
-fn ask<T: Send + 'static>(
-    entry: &RoomEntry,
-    question: impl FnOnce(Reply<T>) -> RoomMessage,
-) -> impl Future<Output = Result<T, RpcError>> {
-    let answer = entry.listener.mailbox.ask(ASK_DEADLINE, question);
-    async move {
-        match answer.await {
-            Ok(answer) => Ok(answer),
-            Err(supervision::AskError::Closed) => Err(ErrorType::NotFound.into()),
-            Err(error) => Err(from_ask(error)),
-        }
     }
 }
 

@@ -27,6 +27,10 @@ fn milliseconds(unix: Duration) -> f64 {
 }
 
 impl PeerState {
+    #[allow(
+        clippy::wildcard_enum_match_arm,
+        reason = "the rest is listed where it is done"
+    )]
     /// Takes one request of the connection that speaks for the client; `unix` is the wall clock.
     pub(crate) fn request(
         &mut self,
@@ -46,13 +50,7 @@ impl PeerState {
             return;
         }
         match message {
-            ClientMessage::Join(_) => self.respond(id, Err(ErrorType::Conflict.into())),
-            ClientMessage::Ping(_) => self.respond(id, Ok(Reply::EMPTY)),
             ClientMessage::Offer(params) => self.offer(now, params, Responder::Client(id)),
-            ClientMessage::Candidate(params) => {
-                self.candidate(params.candidate);
-                self.respond(id, Ok(Reply::EMPTY));
-            }
             ClientMessage::Subscribe(params) => match self.subscribe(params) {
                 Ok((result, others)) => {
                     self.respond(id, Ok(result.into()));
@@ -60,38 +58,48 @@ impl PeerState {
                 }
                 Err(error) => self.respond(id, Err(error)),
             },
-            ClientMessage::Unpublish(params) => {
-                let done = self.unpublish(params.track_id);
-                self.respond(id, done);
-            }
-            ClientMessage::Mute(params) => {
-                let done = self.mute(params.track_id, params.muted);
-                self.respond(id, done);
-            }
-            ClientMessage::SetMetadata(params) => {
-                self.record.metadata = params.metadata;
-                self.present();
-                self.respond(id, Ok(Reply::EMPTY));
-            }
             ClientMessage::Send(params) => self.send(now, id, params),
             ClientMessage::Chat(params) => self.say(now, id, Speech::Chat(params.text)),
             ClientMessage::React(params) => self.say(now, id, Speech::React(params.kind)),
-            ClientMessage::Time(params) => {
-                let result = TimeResult {
-                    t0: params.t0,
-                    t1: milliseconds(unix),
-                    t2: milliseconds(unix),
-                };
-                self.respond(id, Ok(result.into()));
-            }
-            ClientMessage::Stats(_) => {
-                let stats = self.stats();
-                self.respond(id, Ok(stats.into()));
-            }
             ClientMessage::Leave(_) => {
                 self.respond(id, Ok(Reply::EMPTY));
                 self.leave(LeaveReason::Left);
             }
+            other => {
+                let answer = self.do_at_once(unix, other);
+                self.respond(id, answer);
+            }
+        }
+    }
+
+    /// What is answered without asking anybody.
+    fn do_at_once(&mut self, unix: Duration, message: ClientMessage) -> Result<Reply, RpcError> {
+        match message {
+            ClientMessage::Ping(_) => Ok(Reply::EMPTY),
+            ClientMessage::Candidate(params) => {
+                self.candidate(params.candidate);
+                Ok(Reply::EMPTY)
+            }
+            ClientMessage::Unpublish(params) => self.unpublish(params.track_id),
+            ClientMessage::Mute(params) => self.mute(params.track_id, params.muted),
+            ClientMessage::SetMetadata(params) => {
+                self.record.metadata = params.metadata;
+                self.present();
+                Ok(Reply::EMPTY)
+            }
+            ClientMessage::Time(params) => Ok(Reply::Time(TimeResult {
+                t0: params.t0,
+                t1: milliseconds(unix),
+                t2: milliseconds(unix),
+            })),
+            ClientMessage::Stats(_) => Ok(Reply::Stats(self.stats())),
+            ClientMessage::Join(_)
+            | ClientMessage::Offer(_)
+            | ClientMessage::Subscribe(_)
+            | ClientMessage::Send(_)
+            | ClientMessage::Chat(_)
+            | ClientMessage::React(_)
+            | ClientMessage::Leave(_) => Err(ErrorType::Conflict.into()),
         }
     }
 

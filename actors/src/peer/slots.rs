@@ -1,7 +1,8 @@
 //! Which track each slot of a subscriber shall show: a pure choice, made again whenever somebody
 //! publishes, speaks, is pinned or goes.
 //!
-//! Video: what is pinned, then screens, then whoever spoke last. Audio: the i-th audio and i-th video
+//! Video: what is pinned, then screens, then whoever spoke last. Audio: the i-th audio and i-th
+//! video
 //! slot are a pair, and whoever is shown in a pair is preferably heard in it, so that browsers keep
 //! lips and voice together. But the three loudest always hold an audio slot: where none is free the
 //! longest-silent pair gives its audio up, and takes it back when its publisher speaks.

@@ -349,4 +349,8 @@ impl PeerState {
 }
 
 #[cfg(test)]
+#[allow(
+    clippy::wildcard_enum_match_arm,
+    reason = "tests take what they look for"
+)]
 mod tests;

@@ -140,7 +140,8 @@ impl Room {
             RoomMessage::Close(reason) => self.state.close(reason),
             RoomMessage::Panic => self.panic_if_allowed(),
             RoomMessage::Roll(_) | RoomMessage::RollCallOver => {}
-            other @ (RoomMessage::Deliver(..)
+            other @ (RoomMessage::Migrate(_)
+            | RoomMessage::Deliver(..)
             | RoomMessage::Status(_)
             | RoomMessage::Peers(_)
             | RoomMessage::Patch(..)
@@ -252,14 +253,15 @@ impl Room {
     }
 
     fn load(&mut self, peer: PeerId) {
-        let (Some(mailbox), Some(member)) = (self.peers.get(&peer), self.state.members.get(&peer))
-        else {
+        let Some(member) = self.state.members.get(&peer) else {
             self.tell_supervisor(SupervisorMessage::Stop(peer));
             return;
         };
         let load = PeerMessage::Load(Box::new(member.record.clone()), self.state.room_view());
-        if mailbox.tell(load).is_err() {
-            // Its box is full of what came while it was down; it asks again.
+        // One that is not known yet, or whose box is full, asks again.
+        if let Some(mailbox) = self.peers.get(&peer)
+            && mailbox.tell(load).is_err()
+        {
             self.behind.insert(peer);
         }
     }

@@ -1,12 +1,13 @@
 //! Everything that a room can be told.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use media_contract::{Event, LostReason};
 use media_types::{Identity, PeerId, ShardId, TrackId};
 use serde_json::Value;
 use signaling::rest::{PeerStatus, RoomPatch, RoomStatus};
-use signaling::view::{CloseReason, LeaveReason, QualityReason};
+use signaling::view::{CloseReason, LeaveReason, MigrateReason, QualityReason};
 use signaling::{Address, RequestId, RpcError};
 use supervision::{Exit, Mailbox, Reply};
 
@@ -50,6 +51,15 @@ pub(crate) struct Letter {
     pub(crate) to: Address,
     pub(crate) topic: String,
     pub(crate) payload: Value,
+}
+
+/// Where a room moves.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Move {
+    pub(crate) url: String,
+    /// How long the sessions here live on.
+    pub(crate) deadline: Duration,
+    pub(crate) reason: MigrateReason,
 }
 
 /// A child that lives, as the supervisor knows it.
@@ -97,6 +107,8 @@ pub(crate) enum RoomMessage {
     Patch(Box<RoomPatch>, Reply<RoomStatus>),
     Kick(Identity, CloseReason, Reply<bool>),
     MuteTrack(Identity, Option<TrackId>, bool, Reply<bool>),
+    /// The room moves: everybody is told where to.
+    Migrate(Box<Move>),
     /// The room ends; everybody is told why.
     Close(CloseReason),
     /// An injected fault.

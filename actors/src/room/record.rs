@@ -44,8 +44,8 @@ pub(crate) struct Pin {
     pub(crate) wish: Wish,
 }
 
-/// One peer. The peer keeps it current by [`super::RoomMessage::Present`]; the room gives it back to
-/// a restarted peer.
+/// One peer. The peer keeps it current by [`super::RoomMessage::Present`]; the room gives it back
+/// to a restarted peer.
 #[derive(Clone)]
 pub(crate) struct PeerRecord {
     pub(crate) peer: PeerId,

@@ -76,15 +76,11 @@ impl RoomState {
             .iter()
             .filter(|load| !self.shards.contains(&load.shard));
         let least = closed.min_by_key(|load| (load.busy_ppm, load.transports, load.shard));
-        let fullest_last = self
-            .shards
-            .iter()
-            .min_by_key(|shard| self.on_shard(**shard));
-        match (least, fullest_last) {
-            (Some(load), _) => load.shard,
-            (None, Some(shard)) => *shard,
-            (None, None) => ShardId(0),
-        }
+        let open = self.shards.iter().filter(|shard| alive(shard));
+        let emptiest = open.min_by_key(|shard| self.on_shard(**shard));
+        let home = self.shards.first();
+        let fallback = emptiest.or(home).copied().unwrap_or(ShardId(0));
+        least.map_or(fallback, |load| load.shard)
     }
 
     /// Lets a new session in.

@@ -248,4 +248,8 @@ impl RoomState {
 }
 
 #[cfg(test)]
+#[allow(
+    clippy::wildcard_enum_match_arm,
+    reason = "tests take what they look for"
+)]
 mod tests;

@@ -14,6 +14,7 @@ use super::actor::{Room, RoomSeed};
 use super::message::{Living, RoomMessage};
 use crate::directory::Listener;
 use crate::limits::{PEER_BOX, RECONCILE_AFTER, ROOM_BOX};
+use crate::metrics;
 use crate::peer::{Peer, PeerMessage, PeerSeed};
 use crate::rooms::RoomsMessage;
 
@@ -118,6 +119,7 @@ impl RoomSupervisor {
             missed,
         };
         self.seed.context.directory.insert_peer(transport, listener);
+        self.gauge();
         let mailbox = child.mailbox.clone();
         let child = PeerChild {
             identity,
@@ -126,6 +128,11 @@ impl RoomSupervisor {
         };
         self.peers.insert(peer, child);
         self.tell_room(RoomMessage::Spawned(peer, mailbox), scope);
+    }
+
+    fn gauge(&self) {
+        let peers = u32::try_from(self.seed.context.directory.peer_count()).unwrap_or(u32::MAX);
+        ::metrics::gauge!(metrics::PEERS).set(f64::from(peers));
     }
 
     fn tell_room(&mut self, message: RoomMessage, scope: &mut Scope<Self>) {
@@ -160,6 +167,7 @@ impl RoomSupervisor {
     fn bury(&mut self, peer: PeerId, exit: Exit, scope: &mut Scope<Self>) {
         if let Some(child) = self.peers.remove(&peer) {
             self.seed.context.directory.remove_peer(child.transport);
+            self.gauge();
         }
         self.tell_room(RoomMessage::Gone(peer, exit), scope);
     }

@@ -129,7 +129,8 @@ impl RoomState {
     pub(super) fn recall_tracks(&mut self, record: &PeerRecord) {
         for track in &record.tracks {
             let mut entry = entry_of(record, track, 0);
-            // Until a shard says otherwise: who takes a living track for a dead one stops its media.
+            // Until a shard says otherwise: who takes a living track for a dead one stops its
+            // media.
             entry.view.live = true;
             self.tracks.shards.insert(track.track, record.shard);
             self.tracks.entries.push(entry);
@@ -187,7 +188,8 @@ impl RoomState {
         self.push_view();
     }
 
-    /// Packets flowed already when the room came back: nobody is told. Returns whether that is news.
+    /// Packets flowed already when the room came back: nobody is told. Returns whether that is
+    /// news.
     pub(crate) fn track_flows(&mut self, track: TrackId, codec: Codec) -> bool {
         let Some(entry) = self.tracks.get_mut(track) else {
             return false;

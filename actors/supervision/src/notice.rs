@@ -45,8 +45,8 @@ pub enum Notice {
 /// How notices reach the parent; see [`crate::Mailbox::notices`].
 pub type NoticeHook = Box<dyn FnMut(Notice) + Send>;
 
-/// Sends notices, and makes sure that the last one is an exit and finds the mailbox closed, even when
-/// the arbiter goes away with the actor on it.
+/// Sends notices, and makes sure that the last one is an exit and finds the mailbox closed, even
+/// when the arbiter goes away with the actor on it.
 pub(crate) struct Obituary {
     hook: NoticeHook,
     shared: Arc<Shared>,

@@ -8,5 +8,6 @@ mod faults;
 mod rooms;
 mod shard;
 mod slots;
+mod table;
 mod talk;
 mod world;

@@ -18,7 +18,7 @@ fn seconds(seconds: u64) -> Duration {
 }
 
 #[test]
-fn a_call_of_two_is_set_up_and_taken_down() {
+fn who_joins_is_named_and_given_what_it_needs() {
     run(async {
         let world = World::new(1, config());
         let ana = world.join("r", "ana").await;
@@ -46,7 +46,14 @@ fn a_call_of_two_is_set_up_and_taken_down() {
                 json!({"peer": {"peerId": "bob", "state": "active"}})
             )]
         );
+    });
+}
 
+#[test]
+fn a_call_of_two_is_set_up_and_taken_down() {
+    run(async {
+        let world = World::new(1, config());
+        let (ana, bob) = (world.join("r", "ana").await, world.join("r", "bob").await);
         ana.offer(1, PUBLISH);
         bob.offer(1, WATCH);
         world.settle().await;

@@ -217,3 +217,28 @@ fn a_flood_is_refused_with_a_time_to_wait() {
         assert!(ana.inbox.answer(999).unwrap().is_ok());
     });
 }
+
+#[test]
+fn a_room_that_moves_gives_each_client_its_own_token() {
+    run(async {
+        use signaling::view::MigrateReason;
+        let world = World::new(1, config());
+        let (ana, bob) = (world.join("r", "ana").await, world.join("r", "bob").await);
+        let url = || "wss://there/v1/signal".to_owned();
+        let deadline = Duration::from_secs(30);
+        let reason = MigrateReason::Drain;
+        world
+            .system
+            .migrate(&ana.room, url(), deadline, reason)
+            .unwrap();
+        world.settle().await;
+        for client in [&ana, &bob] {
+            let told = client.inbox.take_only(&["migrate"]);
+            let token = client.joined.result.resume_token.expose();
+            let expected = json!({
+                "url": url(), "token": token, "deadlineMs": 30_000, "reason": "drain",
+            });
+            assert_eq!(told, [("migrate".into(), expected)]);
+        }
+    });
+}

@@ -7,7 +7,7 @@ use std::time::Instant;
 use media_types::PeerId;
 use signaling::server_message::{Heartbeat, JoinResult};
 use signaling::view::PeerState;
-use signaling::{ErrorType, RpcError};
+use signaling::{ErrorType, RpcError, Secret};
 use supervision::Mailbox;
 
 use super::Room;
@@ -164,17 +164,11 @@ impl Room {
     fn join_result(&self, record: &PeerRecord, resumed: bool) -> JoinResult {
         let context = &self.seed.context;
         let config = &context.config;
-        let claims = ResumeClaims {
-            room: self.seed.name.clone(),
-            identity: record.identity.clone(),
-            session: record.peer,
-            grants: record.grants.clone(),
-        };
         let interval_ms = config.heartbeat_interval.as_millis();
         JoinResult {
             peer_id: record.identity.clone(),
             session_id: record.peer,
-            resume_token: context.environment.tokens.resume_token(&claims),
+            resume_token: self.resume_token(record),
             resumed,
             room: self.state.view_for(record.peer),
             ice_servers: config.ice_servers.clone(),
@@ -185,6 +179,17 @@ impl Room {
             worker: config.worker.to_string(),
             endpoints: config.endpoints.clone(),
         }
+    }
+
+    pub(super) fn resume_token(&self, record: &PeerRecord) -> Secret {
+        let claims = ResumeClaims {
+            room: self.seed.name.clone(),
+            identity: record.identity.clone(),
+            session: record.peer,
+            grants: record.grants.clone(),
+        };
+        let tokens = &self.seed.context.environment.tokens;
+        tokens.resume_token(&claims)
     }
 
     /// The peer hears that another connection speaks for its client.
