@@ -17,7 +17,7 @@ pub struct ActorsConfig {
     pub worker: WorkerId,
     /// The URL of this worker's signalling.
     pub url: String,
-    /// URLs for clients to reconnect to, this worker's first.
+    /// URLs for clients to reconnect to, this worker's first; empty: this worker's alone.
     pub endpoints: Vec<String>,
     /// For the clients' `RTCPeerConnection`.
     pub ice_servers: Vec<IceServer>,

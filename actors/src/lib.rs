@@ -13,6 +13,20 @@
 //! The tree: a worker's root over the plane (one actor a shard) and, for each control thread, the
 //! rooms; each room's supervisor over its room and its peers.
 //!
+//! ```
+//! use actors::{ActorsConfig, Credentials, ResumeClaims};
+//!
+//! let config = ActorsConfig::default();
+//! assert_eq!(config.heartbeat_interval * config.heartbeat_missed, config.resume_window / 2);
+//! let claims = ResumeClaims {
+//!     room: "lobby".parse().unwrap(),
+//!     identity: "ana".parse().unwrap(),
+//!     session: media_types::PeerId::new(7),
+//!     grants: signaling::Grants::default(),
+//! };
+//! assert_eq!(Credentials::Resume(Box::new(claims)).identity().as_str(), "ana");
+//! ```
+//!
 //! No sockets, no session descriptions, no signatures: those belong to `server`, `media-webrtc` and
 //! whoever holds the keys.
 #![forbid(unsafe_code)]

@@ -213,6 +213,9 @@ impl RoomState {
         if self.identities.get(&record.identity) == Some(&peer) {
             self.identities.remove(&record.identity);
         }
+        if !self.identities.contains_key(&record.identity) {
+            self.heard.remove(&record.identity);
+        }
         self.drop_tracks_of(&record);
         if member.named {
             let peer_id = record.identity.clone();
@@ -284,12 +287,12 @@ impl RoomState {
         self.effects
             .push(Effect::Rejoin(peer, CloseReason::Internal));
         let identity = member.record.identity.clone();
+        let recent = |at: &Instant| now.duration_since(*at) <= TRANSPORT_CRASH_WINDOW;
+        self.crashes
+            .retain(|_, crashes| crashes.back().is_some_and(recent));
         let crashes = self.crashes.entry(identity).or_default();
         crashes.push_back(now);
-        while crashes
-            .front()
-            .is_some_and(|&at| now.duration_since(at) > TRANSPORT_CRASH_WINDOW)
-        {
+        while crashes.front().is_some_and(|at| !recent(at)) {
             crashes.pop_front();
         }
         if crashes.len() >= TRANSPORT_CRASHES {

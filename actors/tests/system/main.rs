@@ -10,4 +10,5 @@ mod shard;
 mod slots;
 mod table;
 mod talk;
+mod threads;
 mod world;

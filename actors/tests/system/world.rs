@@ -4,6 +4,7 @@ use std::future::Future;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
+use actix_rt::ArbiterHandle;
 use actors::{
     ActorsConfig, Admission, Consumed, Credentials, Environment, JoinRequest, Joined, Outbox,
     OutboxFull, ResumeClaims, Session, SessionKind, System, TokenMinter,
@@ -157,6 +158,11 @@ pub(crate) fn config() -> ActorsConfig {
 
 impl World {
     pub(crate) fn new(shards: u16, config: ActorsConfig) -> Self {
+        Self::on(shards, config, &[])
+    }
+
+    /// On threads of their own.
+    pub(crate) fn on(shards: u16, config: ActorsConfig, arbiters: &[ArbiterHandle]) -> Self {
         let plane = FakePlane::new(shards);
         let store = Arc::new(MemoryStore::new(Arc::new(ManualClock::new())));
         let fatal: Arc<Mutex<Vec<String>>> = Arc::default();
@@ -169,7 +175,7 @@ impl World {
             admission: Arc::new(Guard::default()),
             fatal: Arc::new(move |reason| failed.lock().unwrap().push(reason.to_owned())),
         };
-        let system = System::start(config, environment, &[]);
+        let system = System::start(config, environment, arbiters);
         Self {
             system,
             plane,

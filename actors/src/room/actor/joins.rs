@@ -177,7 +177,10 @@ impl Room {
                 missed: config.heartbeat_missed,
             },
             worker: config.worker.to_string(),
-            endpoints: config.endpoints.clone(),
+            endpoints: match config.endpoints.as_slice() {
+                [] => vec![config.url.clone()],
+                endpoints => endpoints.to_vec(),
+            },
         }
     }
 
