@@ -1,4 +1,8 @@
 //! Whole shards with stock str0m clients, in virtual time.
+#![allow(
+    clippy::wildcard_enum_match_arm,
+    reason = "tests pick what they look for"
+)]
 
 mod commands;
 mod data;

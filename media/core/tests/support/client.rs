@@ -126,10 +126,13 @@ impl Client {
         found.expect("a configured codec").pt()
     }
 
-    pub(crate) fn write(&mut self, mid: Mid, rid: Option<&str>, write: RtpWrite) {
+    /// Sends a packet now.
+    pub(crate) fn write(&mut self, now: Instant, mid: Mid, rid: Option<&str>, write: RtpWrite) {
         let mut api = self.rtc.direct_api();
         let stream = api.stream_tx_by_mid(theirs(mid), rid.map(Rid::from));
         stream.expect("a stream to send on").write_rtp(write);
+        self.rtc.handle_input(Input::Timeout(now)).unwrap();
+        self.poll(now);
     }
 }
 

@@ -59,15 +59,14 @@ impl Camera {
             self.sent.push(body);
             let last = index + 1 == self.packets_per_frame;
             let write = RtpWrite::new(pt, self.sequence.into(), self.timestamp, world.now, payload);
-            let client = &mut world.clients[self.client];
-            client.write(self.mid, self.rid, write.marker(last).nackable(true));
+            let write = write.marker(last).nackable(true);
+            world.clients[self.client].write(world.now, self.mid, self.rid, write);
             self.sequence += 1;
-            // str0m keeps one packet at a time.
-            world.drain();
         }
         self.picture = (self.picture + 1) & 0x7fff;
         self.tl0 = self.tl0.wrapping_add(1);
         self.timestamp = self.timestamp.wrapping_add(3_000);
+        world.drain();
     }
 
     fn body(&self, keyframe: bool, first: bool) -> Vec<u8> {
@@ -133,7 +132,7 @@ impl Microphone {
             ..ExtensionValues::default()
         };
         let write = RtpWrite::new(pt, self.sequence.into(), self.timestamp, world.now, payload);
-        client.write(self.mid, None, write.ext_vals(values));
+        client.write(world.now, self.mid, None, write.ext_vals(values));
         self.sequence += 1;
         self.timestamp += 960;
         world.drain();

@@ -3,6 +3,7 @@
     dead_code,
     missing_docs,
     clippy::disallowed_methods,
+    clippy::wildcard_enum_match_arm,
     reason = "shared by several test binaries, each of which uses a part; one instant is the base"
 )]
 
@@ -304,7 +305,7 @@ impl World {
             }
             let Flying { way, client, bytes } = entry.remove();
             match way {
-                Way::Up => self.to_shard(client, &bytes),
+                Way::Up => self.give_shard(client, &bytes),
                 Way::Down => self.clients[client].receive(self.now, &bytes),
             }
         }
@@ -326,7 +327,7 @@ impl World {
     }
 
     /// Hands a datagram to a client's shard as if it came from the client.
-    pub(crate) fn to_shard(&mut self, client: usize, bytes: &[u8]) {
+    pub(crate) fn give_shard(&mut self, client: usize, bytes: &[u8]) {
         let path = self.path(client);
         let shard = self.clients[client].shard;
         let mut bytes = bytes.to_vec();
