@@ -4,7 +4,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use actors::{Admission, Consumed, Credentials, OutboxFull, SessionKind, System, TellRefused, TokenMinter};
+use actors::{
+    Admission, Consumed, Credentials, Fault, OutboxFull, SessionKind, System, TellRefused,
+    TokenMinter,
+};
 use media_types::{Clock, Identity, RoomName};
 use signaling::client_message::OfferParams;
 use signaling::rest::{PeerStatus, RoomPatch, RoomSettings, RoomStatus};
@@ -73,6 +76,10 @@ impl Rooms for ActorRooms {
 
     fn kick(&self, room: RoomName, peer: Identity) -> Answer<()> {
         self.ask(|system| async move { system.kick(&room, &peer, CloseReason::Kicked).await })
+    }
+
+    fn inject(&self, room: RoomName, fault: Fault) -> Answer<()> {
+        self.ask(|system| async move { system.inject(&room, fault).await })
     }
 }
 

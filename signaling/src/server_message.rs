@@ -314,6 +314,21 @@ pub struct Heartbeat {
 pub struct OfferResult {
     /// The answer.
     pub sdp: String,
+    /// All that one publishes by now: which m-line carries which track.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub tracks: Vec<AcceptedTrack>,
+}
+
+/// A track of one's own that the server has taken.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct AcceptedTrack {
+    /// The m-line that carries it.
+    #[schemars(with = "String")]
+    pub mid: Mid,
+    /// Its id.
+    #[schemars(with = "String")]
+    pub track_id: TrackId,
 }
 
 /// Result of `subscribe`.

@@ -6,7 +6,7 @@ use media_contract::TransportUse;
 use media_contract::{Action, MediaLine, MediaLineUse, RefusedReason, TransportSettings};
 use media_types::{Codec, MediaKind, Mid, TrackId, TrackSource};
 use signaling::client_message::{OfferParams, OfferedTrack};
-use signaling::server_message::OfferResult;
+use signaling::server_message::{AcceptedTrack, OfferResult};
 use signaling::{ErrorType, Outgoing, RequestId, RpcError};
 use supervision::Reply;
 
@@ -128,7 +128,10 @@ impl PeerState {
             tracks,
         };
         let publishes = held.lines.iter().any(publishes);
-        if publishes && !self.may_publish() {
+        // The core makes idle what the token does not allow; what was named shall not vanish
+        // silently.
+        let names = !held.tracks.is_empty();
+        if (publishes || names) && !self.may_publish() {
             self.respond_offer(held.to, Err(ErrorType::Forbidden.into()));
         } else if publishes && self.record.tracks.is_empty() {
             if self.held.is_empty() {
@@ -161,8 +164,15 @@ impl PeerState {
         self.shown.retain(|mid, _| mids.contains(mid));
         self.unpublish_ended();
         self.publish_new(&held.tracks);
-        let sdp = held.answer;
-        self.respond_offer(held.to, Ok(OfferResult { sdp }));
+        let tracks = self.record.tracks.iter().map(|track| AcceptedTrack {
+            mid: track.mid,
+            track_id: track.track,
+        });
+        let result = OfferResult {
+            sdp: held.answer,
+            tracks: tracks.collect(),
+        };
+        self.respond_offer(held.to, Ok(result));
         self.present();
         self.arrange();
     }

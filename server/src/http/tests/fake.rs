@@ -61,7 +61,10 @@ impl Session for FakeSession {
                 return Err(ErrorType::BadSdp.into());
             }
             let sdp = ANSWER.to_owned();
-            Ok(OfferResult { sdp })
+            Ok(OfferResult {
+                sdp,
+                tracks: Vec::new(),
+            })
         })
     }
 

@@ -1,6 +1,7 @@
 // Generated from the schema of the `signaling` crate by scripts/generate.mjs. Do not edit.
 
 import type {
+  AcceptedTrack,
   Heartbeat,
   IceServer,
   OfferedTrack,
@@ -37,7 +38,7 @@ export interface ChatResult {
 /** A result with nothing in it. */
 export type EmptyResult = Record<string, never>;
 
-/** Parameters of `join`. The room is the token's, or the URL's `?room=` where the token is for many. */
+/** Parameters of `join`. The room is the token's; the URL's `?room=`, where the token is for many. */
 export interface JoinParams {
   /** Metadata to start with; the token's, where it has some, wins. */
   metadata?: unknown;
@@ -98,6 +99,8 @@ export interface OfferParams {
 export interface OfferResult {
   /** The answer. */
   sdp: string;
+  /** All that one publishes by now: which m-line carries which track. */
+  tracks?: AcceptedTrack[];
 }
 
 /** Parameters of `ping`: none. */

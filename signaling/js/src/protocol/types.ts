@@ -1,5 +1,13 @@
 // Generated from the schema of the `signaling` crate by scripts/generate.mjs. Do not edit.
 
+/** A track of one's own that the server has taken. */
+export interface AcceptedTrack {
+  /** The m-line that carries it. */
+  mid: string;
+  /** Its id. */
+  trackId: string;
+}
+
 /** Why the server closes a session. */
 export type CloseReason =
   /** The client reads slower than the room speaks: resume. */
