@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use media_contract::TransportFigures;
+use media_contract::{SlotFigures, TransportFigures};
 use signaling::server_message::StatsResult;
 use signaling::view::{LayerStats, PublishedStats, QualityReason, SlotPhase, SubscribedStats};
 
@@ -56,14 +56,27 @@ impl PeerState {
         shown.any(|slot| slot.state == SlotPhase::Paused && slot.reason.is_some())
     }
 
+    /// Every slot, whatever it shows; a client that comes back learns from it what that is.
+    fn slots_stats(&self, figures: &TransportFigures) -> Vec<SubscribedStats> {
+        let slots = self.slots.iter().map(|(mid, _, track_id)| {
+            let same = |slot: &&SlotFigures| slot.mid == mid && Some(slot.track) == track_id;
+            let found = figures.slots.iter().find(same);
+            let layer = found.and_then(|slot| slot.layer);
+            SubscribedStats {
+                mid,
+                track_id,
+                spatial: layer.map(|layer| layer.spatial),
+                temporal: layer.map(|layer| layer.temporal),
+                bps: found.map_or(0, |slot| slot.rate.bps()),
+            }
+        });
+        slots.collect()
+    }
+
     /// What the server sees of this peer.
     pub(super) fn stats(&self) -> StatsResult {
-        let Some(figures) = &self.figures else {
-            return StatsResult {
-                quality: 1.0,
-                ..StatsResult::default()
-            };
-        };
+        let none = TransportFigures::default();
+        let figures = self.figures.as_ref().unwrap_or(&none);
         let published = figures.tracks.iter().map(|track| PublishedStats {
             track_id: track.track,
             layers: vec![LayerStats {
@@ -74,13 +87,6 @@ impl PeerState {
             }],
             loss: f64::from(figures.loss_in),
         });
-        let slots = figures.slots.iter().map(|slot| SubscribedStats {
-            mid: slot.mid,
-            track_id: Some(slot.track),
-            spatial: slot.layer.map(|layer| layer.spatial),
-            temporal: slot.layer.map(|layer| layer.temporal),
-            bps: slot.rate.bps(),
-        });
         StatsResult {
             estimate_bps: figures.estimate.bps(),
             sent_bps: figures.rate_out.bps(),
@@ -89,7 +95,7 @@ impl PeerState {
             loss: f64::from(figures.loss_out),
             quality: score(figures, self.is_starved()).0,
             published: published.collect(),
-            slots: slots.collect(),
+            slots: self.slots_stats(figures),
         }
     }
 }

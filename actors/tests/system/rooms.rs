@@ -58,10 +58,21 @@ fn a_call_of_two_is_set_up_and_taken_down() {
         bob.offer(1, WATCH);
         world.settle().await;
         let answer = ana.inbox.answer(1).unwrap().unwrap();
-        assert!(matches!(answer, Reply::Offer(offer) if offer.sdp.starts_with("answer to send")));
+        let Reply::Offer(offer) = answer else {
+            panic!("{answer:?}");
+        };
+        assert!(offer.sdp.starts_with("answer to send"));
+        let mids: Vec<_> = offer
+            .tracks
+            .iter()
+            .map(|track| track.mid.as_str())
+            .collect();
+        assert_eq!(mids, ["a0", "v0"]);
         let published = bob.inbox.take();
         assert_eq!(methods(&published), ["trackPublished", "trackPublished"]);
         assert_eq!(published[0].1["track"]["live"], false);
+        let first = json!(offer.tracks[0].track_id);
+        assert_eq!(published[0].1["track"]["trackId"], first);
         assert_eq!(published[1].1["track"]["source"], "camera");
         // Nothing is shown before packets flow.
         assert!(world.plane.slots_of(&bob.identity).is_empty());

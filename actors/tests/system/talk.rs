@@ -173,6 +173,8 @@ fn time_and_stats_say_what_the_server_sees() {
         };
         assert_eq!((stats.estimate_bps, stats.rtt_ms), (900_000, Some(40.0)));
         assert!((stats.quality - 0.5).abs() < 1e-6);
+        let slots: Vec<_> = stats.slots.iter().map(|slot| slot.mid.as_str()).collect();
+        assert_eq!((slots, stats.slots[0].track_id), (vec!["a1", "v1"], None));
         let Some(Ok(Reply::Time(time))) = ana.inbox.answer(3) else {
             panic!("no time");
         };
