@@ -69,6 +69,8 @@ pub const RATE_WINDOW: Duration = Duration::from_millis(500);
 
 /// The room's own tick: keyframe retries, stalls, speakers, allocation.
 pub const ROOM_TICK: Duration = Duration::from_millis(50);
+/// The tick of a room without tracks.
+pub const ROOM_TICK_IDLE: Duration = Duration::from_secs(1);
 /// Between two notices of who speaks.
 pub const SPEAKERS_PERIOD: Duration = Duration::from_millis(250);
 /// Speakers in one notice.
@@ -78,6 +80,10 @@ pub const FIGURES_PERIOD: Duration = Duration::from_secs(1);
 
 /// How long the estimate of a young transport may not hold a picture back.
 pub const ESTIMATE_GRACE: Duration = Duration::from_secs(3);
+/// How long a fallen estimate counts as proof of a narrow path. Without proof the lowest step of
+/// every slot goes: an estimate also stays low because little was sent, and a picture that is held
+/// back for it would never come.
+pub const CONGESTION_HOLD: Duration = Duration::from_secs(30);
 /// Between two rises of a slot's layer, so that it does not swing.
 pub const RAISE_PERIOD: Duration = Duration::from_secs(1);
 /// The share of the budget, in percent, that must carry a rise.
@@ -87,4 +93,5 @@ const _: () = assert!(LOSSY_BYTES_MAX <= RELIABLE_BYTES_MAX);
 const _: () = assert!(DATA_HEADER_BYTES_MAX < LOSSY_BYTES_MAX);
 const _: () = assert!(KEYFRAME_PERIOD_JOIN.as_millis() <= KEYFRAME_PERIOD.as_millis());
 const _: () = assert!(KEYFRAME_PERIOD.as_millis() <= KEYFRAME_PERIOD_SLOW.as_millis());
+const _: () = assert!(ROOM_TICK.as_millis() <= ROOM_TICK_IDLE.as_millis());
 const _: () = assert!(LAYER_SILENT_AFTER.as_millis() < STALL_AFTER.as_millis());

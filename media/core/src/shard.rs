@@ -171,11 +171,15 @@ impl Shard {
     }
 
     /// Adds all that is ready to be sent, one transport after the other. `true`: `out` is full and
-    /// more waits; send it, clear it and call again.
+    /// more waits; send it, clear it and call again. An arena has at least 8 KiB.
     pub fn poll_transmit(&mut self, now: Instant, out: &mut TransmitBatch) -> bool {
         let mut more = false;
-        for mut link in std::mem::take(&mut self.farewells) {
+        while let Some(mut link) = self.farewells.pop() {
             link.call(|transport| transport.poll_transmit(now, out));
+            if out.is_full() {
+                self.farewells.push(link);
+                return true;
+            }
         }
         while let Some(index) = self.dirty.pop_front() {
             let Some(link) = self.links.get_mut(index) else {
@@ -193,7 +197,8 @@ impl Shard {
             }
             if out.is_full() {
                 self.mark_dirty_first(index);
-                more = true;
+                // An arena that takes nothing even when empty must not be tried for ever.
+                more = !out.is_empty();
                 break;
             }
         }
@@ -268,6 +273,13 @@ impl Shard {
             && !std::mem::replace(&mut link.allocating, true)
         {
             self.allocating.push(index);
+        }
+    }
+
+    /// Brings a room's tick near: it has something to look after now.
+    fn wake_room(&mut self, now: Instant, room: RoomIndex) {
+        if let Some(room) = self.rooms.get(room) {
+            self.wheel.set_by(room.timer, now + limits::ROOM_TICK);
         }
     }
 

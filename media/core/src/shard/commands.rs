@@ -127,6 +127,7 @@ impl Shard {
                 source,
             } => {
                 let link = self.link(room, transport)?;
+                self.wake_room(now, room);
                 self.publish(link, mid, track, source)
             }
             Action::InjectFault { transport } => self.inject(now, room, transport),
@@ -150,7 +151,10 @@ impl Shard {
                 Ok(())
             }
             Action::Mute { track, muted } => self.mute(now, room, track, muted),
-            Action::OpenRelay { track, end } => self.open_relay(room, track, &end),
+            Action::OpenRelay { track, end } => {
+                self.wake_room(now, room);
+                self.open_relay(room, track, &end)
+            }
             Action::CloseRelay { track, other } => {
                 self.close_relay(room, track, other);
                 Ok(())

@@ -9,7 +9,7 @@ use super::Shard;
 use super::link::{Filled, Link, Slot};
 use crate::allocate::{self, Bases, Claim, Grant, Ladder, Shares, Step, ladder};
 use crate::demux::LinkIndex;
-use crate::limits::{ESTIMATE_GRACE, RAISE_HEADROOM_PERCENT, RAISE_PERIOD};
+use crate::limits::{CONGESTION_HOLD, ESTIMATE_GRACE, RAISE_HEADROOM_PERCENT, RAISE_PERIOD};
 use crate::room::{Room, RoomIndex, TrackIndex};
 use crate::track::Track;
 use crate::track::keyframe::Urgency;
@@ -89,15 +89,17 @@ impl Shard {
     }
 }
 
-/// Before the estimate is one, it holds no picture back.
+/// Only an estimate that has fallen, on a path that had time to show itself, holds pictures back.
 fn bases(now: Instant, link: &Link) -> Bases {
-    let young = link
+    let since = |at| now.saturating_duration_since(at);
+    let settled = link
         .connected_at
-        .is_none_or(|at| now.saturating_duration_since(at) < ESTIMATE_GRACE);
-    if young || link.estimate.is_none() {
-        Bases::Free
-    } else {
+        .is_some_and(|at| since(at) >= ESTIMATE_GRACE);
+    let fell = link.fell_at.is_some_and(|at| since(at) < CONGESTION_HOLD);
+    if settled && fell {
         Bases::Paid
+    } else {
+        Bases::Free
     }
 }
 

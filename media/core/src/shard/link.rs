@@ -12,6 +12,9 @@ use crate::guard::Fenced;
 use crate::room::{RoomIndex, TrackIndex};
 use crate::shard::deadline::TimerId;
 
+/// An estimate below this share of the one before has fallen; above, it merely wavers.
+const FALL_PERCENT: u64 = 95;
+
 /// Codecs that a slot's client offered, one bit each.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct CodecSet(u8);
@@ -72,6 +75,8 @@ pub(crate) struct Link {
     pub(crate) connected_at: Option<Instant>,
     pub(crate) lost: Option<LostReason>,
     pub(crate) estimate: Option<Bitrate>,
+    /// When the estimate last fell.
+    pub(crate) fell_at: Option<Instant>,
     pub(crate) told_estimate: Option<Bitrate>,
     /// It is among those that have something to send.
     pub(crate) dirty: bool,
@@ -103,6 +108,7 @@ impl Link {
             connected_at: None,
             lost: None,
             estimate: None,
+            fell_at: None,
             told_estimate: None,
             dirty: false,
             allocating: false,
@@ -124,6 +130,14 @@ impl Link {
     /// Looks at the transport.
     pub(crate) fn peek<R>(&self, look: impl FnOnce(&Transport) -> R) -> Option<R> {
         self.transport.peek(look)
+    }
+
+    /// Takes a new estimate of what the path carries.
+    pub(crate) fn set_estimate(&mut self, now: Instant, estimate: Bitrate) {
+        let before = self.estimate.replace(estimate);
+        if before.is_some_and(|before| estimate < before.percent(FALL_PERCENT)) {
+            self.fell_at = Some(now);
+        }
     }
 
     /// The track that a stream belongs to.

@@ -108,7 +108,7 @@ impl Shard {
             doomed,
             counters,
         };
-        for subscription in subscriptions {
+        for subscription in subscriptions.iter_mut().filter(|it| it.awake) {
             forward(now, streams, stream, taken, subscription, &mut exits);
             let layer = subscription.forwarder.current();
             if layer != subscription.told_layer {
@@ -241,7 +241,7 @@ impl Shard {
             return;
         };
         let mut wanted = [false; media_types::Layer::SPATIAL_MAX as usize];
-        for subscription in &track.subscriptions {
+        for subscription in track.subscriptions.iter().filter(|it| it.awake) {
             let stream = subscription.forwarder.awaits();
             let stream = stream.and_then(|stream| track.keyframe_stream(stream));
             if let Some(place) = stream.and_then(|stream| wanted.get_mut(usize::from(stream))) {

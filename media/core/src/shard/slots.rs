@@ -59,6 +59,7 @@ impl Shard {
         }
         self.set_wish(now, index, slot, wish);
         self.tell_slot(index, slot);
+        self.tell_demand(now, room, place);
         self.request_awaited(now, room, place, Urgency::Join);
         Ok(())
     }
@@ -81,10 +82,11 @@ impl Shard {
         let track = rooms
             .get_mut(room)
             .and_then(|room| room.tracks.get_mut(place));
-        let slot = links
-            .get_mut(index)
-            .and_then(|link| link.slot_mut(slot_index));
-        let (Some(track), Some(slot)) = (track, slot) else {
+        let (Some(track), Some(link)) = (track, links.get_mut(index)) else {
+            return;
+        };
+        let awake = link.connected_at.is_some();
+        let Some(slot) = link.slot_mut(slot_index) else {
             return;
         };
         let mut forwarder = slot
@@ -104,8 +106,33 @@ impl Shard {
             link: index,
             slot: slot_index,
             forwarder,
+            awake,
             told_layer: None,
         });
+    }
+
+    /// The transport is connected: what its slots show can flow.
+    pub(super) fn wake(&mut self, now: Instant, index: LinkIndex) {
+        let Some(link) = self.links.get(index) else {
+            return;
+        };
+        let room = link.room;
+        let filled = link
+            .slots
+            .iter()
+            .flatten()
+            .filter_map(|slot| slot.filled.as_ref());
+        let places: Vec<_> = filled
+            .map(|filled| (filled.index, filled.position))
+            .collect();
+        for (track, position) in places {
+            let found = self.rooms.get_mut(room);
+            let found = found.and_then(|room| room.tracks.get_mut(track));
+            if let Some(subscription) = found.and_then(|it| it.subscriptions.get_mut(position)) {
+                subscription.awake = true;
+            }
+            self.request_awaited(now, room, track, Urgency::Join);
+        }
     }
 
     /// Empties a slot; its forwarder stays with it, so that its numbers go on.

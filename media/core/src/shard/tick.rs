@@ -6,7 +6,7 @@ use media_contract::{Fact, Speaker, Subject};
 use media_types::MediaKind;
 
 use super::Shard;
-use crate::limits::{ROOM_TICK, SPEAKERS_MAX, SPEAKERS_PERIOD};
+use crate::limits::{ROOM_TICK, ROOM_TICK_IDLE, SPEAKERS_MAX, SPEAKERS_PERIOD};
 use crate::room::{Room, RoomIndex};
 use crate::track::keyframe::Urgency;
 use crate::track::liveness::Flow;
@@ -18,7 +18,9 @@ impl Shard {
             return;
         };
         let (timer, end) = (room.timer, room.tracks.end());
-        self.wheel.set(timer, now + ROOM_TICK);
+        let idle = room.tracks.len() == 0;
+        let period = if idle { ROOM_TICK_IDLE } else { ROOM_TICK };
+        self.wheel.set(timer, now + period);
         for track in 0..end {
             let track_mut = self
                 .rooms

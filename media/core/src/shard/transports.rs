@@ -103,6 +103,7 @@ impl Shard {
             TransportEvent::Connected => {
                 link.connected_at.get_or_insert(now);
                 self.tell(room, subject, Fact::TransportConnected);
+                self.wake(now, index);
                 self.want_allocation(index);
             }
             TransportEvent::Lost(reason) => {
@@ -129,7 +130,7 @@ impl Shard {
                 }
             }
             TransportEvent::Estimate(estimate) => {
-                link.estimate = Some(estimate);
+                link.set_estimate(now, estimate);
                 self.want_allocation(index);
             }
             TransportEvent::Data { reliable, bytes } => {

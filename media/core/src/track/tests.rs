@@ -99,7 +99,7 @@ fn padding_counts_and_is_no_picture() {
     let mut track = track(MediaKind::Video);
     let packet = arrival(Codec::Vp8, 0, 9, &[]);
     let taken = track.take(now, &packet, &mut source).unwrap();
-    assert!(taken.started && !taken.keyframe);
+    assert!(!taken.started && !taken.keyframe);
     assert!(track.layers.active().is_empty());
     assert!(
         track

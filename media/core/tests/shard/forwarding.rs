@@ -4,7 +4,9 @@ use std::time::Duration;
 
 use media_contract::{Action, Fact, LostReason, SlotState, Subject, Wish};
 use media_types::{Codec, Layer, MediaKind};
+use media_webrtc::TransmitBatch;
 use str0m::media::MediaKind as Kind;
+use str0m::rtp::RtpWrite;
 
 use crate::support::client::ours;
 use crate::support::media::{
@@ -263,4 +265,62 @@ fn a_crashed_transport_takes_nobody_with_it() {
         (figures.crashed, figures.transports, figures.tracks),
         (2, 3, 1)
     );
+}
+
+#[test]
+fn a_small_arena_takes_more_rounds_and_loses_nothing() {
+    let mut world = World::new(1);
+    world.batch = TransmitBatch::new(8_192);
+    let mut camera = join_camera(&mut world, 0);
+    camera.packets_per_frame = 6;
+    let track = world.publish(camera.client, camera.mid, 1);
+    let viewers = [(); 4].map(|()| join_viewer(&mut world, 0, Kind::Video));
+    for (client, slot) in viewers {
+        world.fill(client, slot, track, Wish::default());
+    }
+    play(&mut world, &mut camera, 20);
+    for (client, slot) in viewers {
+        assert_eq!(world.clients[client].on(slot).len(), 120);
+    }
+}
+
+#[test]
+fn another_codec_goes_on_where_it_is_understood() {
+    let mut world = World::new(1);
+    let mut camera = join_camera(&mut world, 0);
+    let track = world.publish(camera.client, camera.mid, 1);
+    let (viewer, slot) = join_viewer(&mut world, 0, Kind::Video);
+    world.fill(viewer, slot, track, Wish::default());
+    play(&mut world, &mut camera, 10);
+    let pt = world.clients[camera.client].payload_type(str0m::format::Codec::H264);
+    for number in 0..20_u8 {
+        // A parameter set begins the new stream; slices follow.
+        let unit = if number == 0 { 0x67 } else { 0x41 };
+        let payload = vec![unit, 0x80, number, 1, 2, 3];
+        let write = RtpWrite::new(
+            pt,
+            camera.sequence.into(),
+            camera.timestamp,
+            world.now,
+            payload,
+        );
+        let write = write.marker(true).nackable(true);
+        world.clients[camera.client].write(world.now, camera.mid, None, write);
+        camera.sequence += 1;
+        camera.timestamp += 3_000;
+        world.run(ms(33));
+    }
+    let packets = world.clients[viewer].on(slot);
+    assert_eq!(packets.len(), 40);
+    let pt = world.clients[viewer].payload_type(str0m::format::Codec::H264);
+    for pair in packets.windows(2) {
+        assert_eq!(*pair[1].seq_no, *pair[0].seq_no + 1);
+        assert!(pair[1].header.timestamp >= pair[0].header.timestamp);
+    }
+    assert!(
+        packets[20..]
+            .iter()
+            .all(|packet| packet.header.payload_type == pt)
+    );
+    assert_eq!(packets[20].payload[..3], [0x67, 0x80, 0]);
 }

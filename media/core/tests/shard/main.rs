@@ -5,6 +5,7 @@
 )]
 
 mod commands;
+mod connecting;
 mod data;
 mod forwarding;
 mod relay;
@@ -14,3 +15,4 @@ mod slots;
 mod speakers;
 #[path = "../support/mod.rs"]
 mod support;
+mod svc;

@@ -4,6 +4,7 @@ use media_contract::{Action, Fact, SlotState, Subject, Wish};
 use media_types::{Layer, Mid};
 use str0m::media::MediaKind as Kind;
 
+use crate::support::client::theirs;
 use crate::support::media::{
     Camera, assert_seamless, body, is_keyframe, join_simulcast, join_viewer,
 };
@@ -138,4 +139,23 @@ fn a_paused_wish_stops_and_resumes() {
     assert!(packets.len() > before + 30);
     assert!(is_keyframe(packets[before]));
     assert_seamless(&packets);
+}
+
+#[test]
+fn it_falls_when_the_path_grows_narrow_and_never_to_nothing() {
+    let mut world = World::new(1);
+    let (mut cameras, viewer, slot) = arrange(&mut world);
+    play(&mut world, &mut cameras, 150);
+    assert_eq!(layer(&world, viewer, slot), Layer::new(2, 0));
+    for (kbps, spatial) in [(300, 1), (120, 0), (20, 0)] {
+        for _ in 0..10 {
+            let mut api = world.clients[viewer].rtc.direct_api();
+            let stream = api.stream_rx_by_mid(theirs(slot), None).unwrap();
+            stream.request_remb((kbps * 1_000).into());
+            play(&mut world, &mut cameras, 9);
+        }
+        let shown = layer(&world, viewer, slot).unwrap();
+        assert_eq!(shown.spatial, spatial, "at {kbps} kb/s");
+    }
+    assert_seamless(&world.clients[viewer].on(slot));
 }

@@ -56,7 +56,7 @@ pub(crate) struct World {
     /// Messages that crossed between shards.
     pub(crate) relayed: usize,
     flying: BTreeMap<(Instant, u64), Flying>,
-    batch: TransmitBatch,
+    pub(crate) batch: TransmitBatch,
     next_flight: u64,
     next_command: u64,
 }
