@@ -8,8 +8,9 @@ pub const SDP_BYTES_MAX: usize = 256 * 1_024;
 pub const MEDIA_LINES_MAX: usize = 128;
 /// The largest data message that is sent or taken (SPEC, data channels: 256 KiB and its header).
 pub const DATA_BYTES_MAX: usize = 260 * 1_024;
-/// Data that may wait in SCTP towards one client; beyond it a message is refused.
-pub const DATA_BUFFERED_BYTES_MAX: usize = 512 * 1_024;
+/// Data that may wait in SCTP towards one client; beyond it a message is refused. A file of some
+/// megabytes comes faster from a near client than it leaves to a far one.
+pub const DATA_BUFFERED_BYTES_MAX: usize = 4 * 1_024 * 1_024;
 /// Events that wait to be polled. The owner polls after each turn; a client that fills this within
 /// one turn only hurts itself, since its own oldest events go.
 pub const EVENTS_MAX: usize = 1_024;
