@@ -122,6 +122,7 @@ test('everything works by keyboard alone', async () => {
   await shown(ben, 'Ada');
 
   await keyboard.press('c');
+  await ada.waitForFunction(() => document.activeElement?.tagName === 'TEXTAREA');
   await keyboard.type('written, and m, v and c are letters here');
   await keyboard.press('Enter');
   await button(ben, 'Chat, 1 unread (C)').waitFor();

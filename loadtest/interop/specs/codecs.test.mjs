@@ -68,22 +68,26 @@ async function watchAt(viewer, width, maxWidth) {
   );
 }
 
-for (const [codec, name] of Object.entries({ vp9: 'VP9', av1: 'AV1' })) {
-  test(`${name} in three spatial layers: each viewer gets its own`, async (t) => {
-    const publish = { codec, scalabilityMode: 'L3T3_KEY', width: 640, height: 360 };
+const SVC = {
+  VP9: { codec: 'vp9', scalabilityMode: 'L3T3_KEY', width: 1280, height: 720, maxBitrate: 2_500_000 },
+  // Two layers of 360p are what two cores encode in AV1.
+  AV1: { codec: 'av1', scalabilityMode: 'L2T2_KEY', width: 640, height: 360, maxBitrate: 1_000_000 },
+};
+
+for (const [name, publish] of Object.entries(SVC)) {
+  const { codec, scalabilityMode, width } = publish;
+  const small = width / (scalabilityMode.startsWith('L3') ? 4 : 2);
+  test(`${name} ${scalabilityMode}: each viewer gets the layers it wants`, async (t) => {
     await pair(`${codec}-svc`, publish, async (sender, viewer) => {
-      const whole = await watchAt(viewer, 640);
-      const little = await watchAt(viewer, 160, 160);
-      const again = await watchAt(viewer, 640);
+      const whole = await watchAt(viewer, width);
+      const little = await watchAt(viewer, small, small);
+      const again = await watchAt(viewer, width);
       for (const row of [whole, little, again]) {
         await figure(t, `${name} SVC at ${row.width} decodes`, row.fps, 'fps');
         assert.equal(row.codec, name);
+        assert.ok(row.fps >= 10, JSON.stringify(row));
         assert.equal(row.freezes, 0, JSON.stringify(row));
       }
-      // AV1 in three layers is all that two cores can do.
-      const enough = codec === 'av1' ? 6 : 10;
-      assert.ok(whole.fps >= enough && again.fps >= enough, JSON.stringify([whole, again]));
-      assert.ok(little.fps >= enough, JSON.stringify(little));
     });
   });
 }

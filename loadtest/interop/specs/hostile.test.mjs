@@ -14,6 +14,9 @@ import { sign, signOnce } from '../support/tokens.mjs';
 const ROOM = 'calm';
 const FLOOD = { perSecond: 10_000, ms: 10_000 };
 const FRAME_BYTES_MAX = 256 * 1024;
+const MESSAGES_MAX = 600;
+// `session.messages_burst` of the configuration.
+const BURST = 400;
 
 let server;
 let browser;
@@ -188,7 +191,9 @@ test('a flood of requests is limited', async (t) => {
   const answers = await Promise.all(asked);
   const limited = answers.filter((answer) => typeOf(answer) === 'rate_limited');
   await figure(t, 'of 1,000 requests at once, limited', limited.length);
-  assert.ok(limited.length > 100 && limited.length < 700);
+  // The join took one, and some come back while the others arrive.
+  assert.ok(answers.length - limited.length >= BURST - 1);
+  assert.ok(limited.length >= 400);
   assert.ok(limited.every(({ error }) => error.data.retryAfterMs > 0));
   socket.end();
 });
@@ -203,17 +208,17 @@ test('one who reads slowly is told to come back, and holds up nobody', async (t)
   );
   const said = (socket) => socket.frames.filter(({ method }) => method === 'message').length;
   slow.stopReading();
-  const payload = 'x'.repeat(60_000);
+  const payload = 'x'.repeat(200_000);
   let sent = 0;
-  // The kernel's buffers take some megabytes before the server's own queue fills.
-  while (sent < 400 && slow.socket.readyState === 1) {
+  // The kernel's buffers take up to 36 MiB before the server's own queue fills.
+  while (sent < MESSAGES_MAX && slow.socket.readyState === 1) {
     const { result } = await talker.request('send', { to: 'room', topic: 'noise', payload });
     if (!result) await new Promise((resolve) => setTimeout(resolve, 50));
     else sent += 1;
     if (result?.delivered === 1) break;
   }
-  await figure(t, 'messages of 60 kB until the slow one was let go', sent);
-  assert.ok(sent < 400, 'the slow reader was let go');
+  await figure(t, 'messages of 200 kB until the slow one was let go', sent);
+  assert.ok(sent < MESSAGES_MAX, 'the slow reader was let go');
   await new Promise((resolve) => setTimeout(resolve, 500));
   assert.equal(said(quick), sent, 'the quick one got all of them');
   slow.socket.resume();

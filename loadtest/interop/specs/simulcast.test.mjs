@@ -106,27 +106,6 @@ test('one asks for 320 across, and later for all again', async (t) => {
   assert.equal(await freezes(small), before, 'no freeze at either switch');
 });
 
-test('what nobody watches rests at the sender', async (t) => {
-  await Promise.all([wish(small, 320), wish(large, 320)]);
-  const resting = await sender.page.evaluate(async () => {
-    const started = performance.now();
-    const [track] = call.room.localTracks.filter(({ kind }) => kind === 'video');
-    await probe.until(
-      async () => {
-        const rows = await probe.outbound(call.room.peerConnection);
-        const active = rows.filter((row) => row.kind === 'video' && row.active);
-        return active.length > 0 && active.every(({ rid }) => rid === 'q');
-      },
-      15_000,
-      `only q active of ${track.id}`,
-    );
-    return performance.now() - started;
-  });
-  await figure(t, 'nobody wants h and f → they rest', resting, 'ms');
-  await Promise.all([wish(small, undefined), wish(large, undefined)]);
-  await figure(t, 'wanted again → 1280 wide', await wide(large, 1280, RAMP_MS), 'ms');
-});
-
 async function freezes(member) {
   return member.page.evaluate(async () => {
     const rows = Object.values(await probe.inbound(call.room.peerConnection));

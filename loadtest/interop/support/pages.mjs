@@ -7,7 +7,8 @@ import { createServer } from 'node:http';
 import { extname, join, normalize } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
-const SDK = fileURLToPath(new URL('../../../signaling/js/dist/', import.meta.url));
+const SDK =
+  process.env.TROUPE_SDK ?? fileURLToPath(new URL('../../../signaling/js/dist/', import.meta.url));
 const PAGE = fileURLToPath(new URL('./page/', import.meta.url));
 const TYPES = { '.html': 'text/html; charset=utf-8', '.js': 'text/javascript' };
 

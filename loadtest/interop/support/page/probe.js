@@ -79,6 +79,10 @@ export function firstFrame(stream, started) {
   const video = document.createElement('video');
   Object.assign(video, { muted: true, autoplay: true, playsInline: true, srcObject: stream });
   document.querySelector('#stage').append(video);
+  // What is not played is not decoded: without this there is no audio energy to measure.
+  const sound = Object.assign(new Audio(), { srcObject: stream });
+  stream.addEventListener('addtrack', () => sound.play());
+  sound.play().catch(() => undefined);
   return new Promise((resolve) => {
     video.requestVideoFrameCallback(() => resolve(performance.now() - started));
   });
