@@ -19,21 +19,36 @@ const STUN_HEADER_BYTES: usize = 20;
 const STUN_COOKIE: [u8; 4] = 0x2112_a442_u32.to_be_bytes();
 const STUN_USERNAME: u16 = 0x0006;
 
+/// User names of one transport: the present one and the one before.
+const UFRAGS_MAX: usize = 2;
+
 /// Index of a transport within its shard.
 pub(crate) type LinkIndex = u32;
+
+/// How one transport is known.
+#[derive(Debug, Default)]
+struct Known {
+    /// Newest last.
+    paths: Vec<Path>,
+    ufrags: Vec<Box<str>>,
+}
 
 #[derive(Debug, Default)]
 pub(crate) struct Demux {
     by_path: HashMap<Path, LinkIndex>,
     by_ufrag: HashMap<Box<str>, LinkIndex>,
-    /// Newest last.
-    paths: HashMap<LinkIndex, Vec<Path>>,
+    known: HashMap<LinkIndex, Known>,
 }
 
 impl Demux {
-    /// Makes a transport known by a user name. It may have several: after an ICE restart packets
-    /// with the earlier one are still under way.
+    /// Makes a transport known by a user name. It may have two: after an ICE restart packets with
+    /// the earlier one are still under way.
     pub(crate) fn insert_ufrag(&mut self, ufrag: &str, link: LinkIndex) {
+        let known = self.known.entry(link).or_default();
+        if known.ufrags.len() >= UFRAGS_MAX {
+            self.by_ufrag.remove(&known.ufrags.remove(0));
+        }
+        known.ufrags.push(ufrag.into());
         self.by_ufrag.insert(ufrag.into(), link);
     }
 
@@ -44,8 +59,11 @@ impl Demux {
 
     /// Forgets a transport.
     pub(crate) fn remove(&mut self, link: LinkIndex) {
-        self.by_ufrag.retain(|_, &mut owner| owner != link);
-        for path in self.paths.remove(&link).unwrap_or_default() {
+        let known = self.known.remove(&link).unwrap_or_default();
+        for ufrag in known.ufrags {
+            self.by_ufrag.remove(&ufrag);
+        }
+        for path in known.paths {
             self.by_path.remove(&path);
         }
     }
@@ -53,8 +71,8 @@ impl Demux {
     /// Forgets a path whose connection ended; gives the transport that used it.
     pub(crate) fn remove_path(&mut self, path: Path) -> Option<LinkIndex> {
         let link = self.by_path.remove(&path)?;
-        if let Some(paths) = self.paths.get_mut(&link) {
-            paths.retain(|&known| known != path);
+        if let Some(known) = self.known.get_mut(&link) {
+            known.paths.retain(|&other| other != path);
         }
         Some(link)
     }
@@ -85,7 +103,7 @@ impl Demux {
 
     fn learn(&mut self, path: Path, link: LinkIndex) {
         self.remove_path(path);
-        let paths = self.paths.entry(link).or_default();
+        let paths = &mut self.known.entry(link).or_default().paths;
         if paths.len() >= PATHS_PER_TRANSPORT_MAX {
             self.by_path.remove(&paths.remove(0));
         }

@@ -40,8 +40,8 @@ pub const DATA_HEADER_BYTES_MAX: usize = 1_024;
 /// The topic of a data message.
 pub const TOPIC_BYTES_MAX: usize = 64;
 
-/// Pooled receive buffers that are remembered: histories of a few hundred video tracks.
-pub const POOL_BUFFERS_MAX: usize = 65_536;
+/// Pooled receive buffers that are remembered, 26 MB: what histories hold of 100 Mb/s coming in.
+pub const POOL_BUFFERS_MAX: usize = 16_384;
 /// Packets that one stream's history keeps for retransmission: about two seconds of 2 Mb/s video.
 pub const HISTORY_PACKETS: usize = 512;
 /// The same for audio: ten seconds at 20 ms would be 500; a lost packet older than one is useless.
@@ -54,6 +54,10 @@ pub const KEYFRAME_PERIOD: Duration = Duration::from_millis(500);
 /// A new subscriber's request may follow an earlier one this soon: the earlier keyframe may already
 /// have passed when the subscriber came.
 pub const KEYFRAME_PERIOD_JOIN: Duration = Duration::from_millis(100);
+/// Between two requests of a new subscriber as long as no keyframe comes.
+pub const KEYFRAME_PERIOD_RETRY: Duration = Duration::from_millis(200);
+/// So many of them; then they keep the distance of repairs.
+pub const KEYFRAME_TRIES_JOIN: u32 = 3;
 /// Unanswered requests after which they slow down.
 pub const KEYFRAME_TRIES_FAST: u32 = 10;
 /// Between two requests once they have slowed down.
@@ -77,6 +81,11 @@ pub const SPEAKERS_PERIOD: Duration = Duration::from_millis(250);
 pub const SPEAKERS_MAX: usize = 8;
 /// Between two rounds of figures, per transport and for the shard.
 pub const FIGURES_PERIOD: Duration = Duration::from_secs(1);
+/// Parts into which a round of figures is divided, so that thousands of transports do not hold up
+/// one turn.
+pub const FIGURES_PARTS: u32 = 10;
+/// Between two parts of a round.
+pub const FIGURES_STEP: Duration = Duration::from_millis(100);
 
 /// How long the estimate of a young transport may not hold a picture back.
 pub const ESTIMATE_GRACE: Duration = Duration::from_secs(3);
@@ -94,4 +103,6 @@ const _: () = assert!(DATA_HEADER_BYTES_MAX < LOSSY_BYTES_MAX);
 const _: () = assert!(KEYFRAME_PERIOD_JOIN.as_millis() <= KEYFRAME_PERIOD.as_millis());
 const _: () = assert!(KEYFRAME_PERIOD.as_millis() <= KEYFRAME_PERIOD_SLOW.as_millis());
 const _: () = assert!(ROOM_TICK.as_millis() <= ROOM_TICK_IDLE.as_millis());
+const _: () =
+    assert!(FIGURES_STEP.as_millis() * FIGURES_PARTS as u128 == FIGURES_PERIOD.as_millis());
 const _: () = assert!(LAYER_SILENT_AFTER.as_millis() < STALL_AFTER.as_millis());

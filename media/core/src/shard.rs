@@ -102,6 +102,8 @@ pub struct Shard {
     demux: Demux,
     wheel: Wheel<Timer>,
     figures_timer: TimerId,
+    /// The part of the transports whose figures come next.
+    figures_part: u32,
     outbox: Outbox,
     relays: RelayQueue,
     pool: BufferPool,
@@ -127,7 +129,7 @@ impl Shard {
     pub fn new(now: Instant, config: ShardConfig) -> Self {
         let mut wheel = Wheel::new(now);
         let figures_timer = wheel.register(Timer::Figures);
-        wheel.set(figures_timer, now + limits::FIGURES_PERIOD);
+        wheel.set(figures_timer, now + limits::FIGURES_STEP);
         Self {
             rooms: Slab::default(),
             room_ids: BTreeMap::new(),
@@ -135,6 +137,7 @@ impl Shard {
             demux: Demux::default(),
             wheel,
             figures_timer,
+            figures_part: 0,
             outbox: Outbox::default(),
             relays: RelayQueue::default(),
             pool: BufferPool::new(limits::POOL_BUFFERS_MAX),
@@ -158,7 +161,7 @@ impl Shard {
                 Timer::Figures => {
                     self.tell_figures(now);
                     self.wheel
-                        .set(self.figures_timer, now + limits::FIGURES_PERIOD);
+                        .set(self.figures_timer, now + limits::FIGURES_STEP);
                 }
                 Timer::Link(link) => {
                     self.with_transport(link, |transport| transport.handle_timeout(now));

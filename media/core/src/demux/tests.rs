@@ -66,6 +66,16 @@ fn a_user_name_wins_over_an_address() {
 }
 
 #[test]
+fn a_restart_keeps_the_name_before() {
+    let mut demux = Demux::default();
+    for ufrag in ["00aaaa", "00bbbb", "00cccc"] {
+        demux.insert_ufrag(ufrag, 1);
+    }
+    assert!(!demux.has_ufrag("00aaaa"));
+    assert!(demux.has_ufrag("00bbbb") && demux.has_ufrag("00cccc"));
+}
+
+#[test]
 fn addresses_of_one_transport_are_bounded() {
     let mut demux = Demux::default();
     demux.insert_ufrag("00aaaa", 1);

@@ -9,7 +9,10 @@ use media_webrtc::TransportStats;
 use super::Shard;
 use super::link::Link;
 use crate::demux::LinkIndex;
+use crate::limits::FIGURES_PARTS;
 use crate::room::Room;
+
+const PARTS: usize = FIGURES_PARTS as usize;
 
 /// Facts about the shard itself are of no room.
 const NO_ROOM: RoomId = RoomId::new(0);
@@ -39,11 +42,17 @@ impl Shard {
         }
     }
 
-    /// Tells all figures, and chooses layers anew by the rates of the last second.
+    /// Tells the figures of the next part of the transports, and chooses their layers anew by the
+    /// rates of the last second; at the end of a round, those of the shard.
     pub(super) fn tell_figures(&mut self, now: Instant) {
-        for index in 0..self.links.end() {
+        let part = self.figures_part;
+        for index in (part..self.links.end()).step_by(PARTS) {
             self.tell_transport_figures(now, index);
             self.want_allocation(index);
+        }
+        self.figures_part = (part + 1) % FIGURES_PARTS;
+        if self.figures_part != 0 {
+            return;
         }
         let figures = Box::new(self.figures(now));
         self.outbox

@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use media_contract::{Fact, RefusedReason, SlotState, Subject, Wish};
+use media_contract::{Fact, RefusedReason, SlotState, Subject, TransportUse, Wish};
 use media_types::{Layer, Mid, TrackId};
 use media_webrtc::SlotIndex;
 
@@ -29,7 +29,7 @@ impl Shard {
             .links
             .get(index)
             .ok_or(RefusedReason::UnknownTransport)?;
-        if !link.settings.subscribe {
+        if !link.settings.subscribe || link.settings.usage == TransportUse::Publisher {
             return Err(RefusedReason::Forbidden);
         }
         let slot = link.slot_of(mid).ok_or(RefusedReason::UnknownMid)?;

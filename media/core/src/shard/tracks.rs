@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use media_contract::{Fact, RefusedReason, RelayEnd, Subject};
+use media_contract::{Fact, RefusedReason, RelayEnd, Subject, TransportUse};
 use media_types::{Mid, ShardId, TrackId, TrackSource};
 
 use super::Shard;
@@ -26,7 +26,7 @@ impl Shard {
             .links
             .get(index)
             .ok_or(RefusedReason::UnknownTransport)?;
-        if !link.settings.publish {
+        if !link.settings.publish || link.settings.usage == TransportUse::Viewer {
             return Err(RefusedReason::Forbidden);
         }
         let kind = link.publishing_kind(mid).ok_or(RefusedReason::UnknownMid)?;

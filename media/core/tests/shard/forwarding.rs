@@ -9,13 +9,8 @@ use str0m::media::MediaKind as Kind;
 use str0m::rtp::RtpWrite;
 
 use crate::support::client::ours;
-use crate::support::media::{
-    Camera, Microphone, assert_seamless, body, is_keyframe, join_camera, join_viewer,
-};
+use crate::support::media::{Camera, assert_seamless, body, is_keyframe, join_camera, join_viewer};
 use crate::support::{World, ms};
-
-/// The finest step of virtual time.
-const STEP: Duration = Duration::from_micros(50);
 
 /// Sends frames 33 ms apart; a keyframe where the publisher was asked for one.
 pub(crate) fn play(world: &mut World, camera: &mut Camera, frames: usize) {
@@ -75,44 +70,6 @@ fn two_subscribers_get_the_publishers_bytes() {
         (2, 1, 3)
     );
     assert!(figures.dropped.is_empty(), "{:?}", figures.dropped);
-}
-
-#[test]
-fn sound_leaves_in_the_turn_in_which_it_came() {
-    let mut world = World::new(1);
-    let (client, mid) = world.join(0, |api| {
-        use str0m::media::Direction::SendOnly;
-        api.add_media(Kind::Audio, SendOnly, None, None, None)
-    });
-    let mut microphone = Microphone::new(client, ours(mid));
-    let viewers = [(); 3].map(|()| join_viewer(&mut world, 0, Kind::Audio));
-    let track = world.publish(client, microphone.mid, 1);
-    for (client, slot) in viewers {
-        world.fill(client, slot, track, Wish::default());
-    }
-    for _ in 0..50 {
-        microphone.packet(&mut world, 30, 80);
-        let sent = world.now;
-        world.run(ms(20));
-        for (client, _) in viewers {
-            let (at, _, packet) = world.clients[client].packets.last().unwrap();
-            assert!(
-                *at - sent <= ms(10) + STEP,
-                "twice the way and nothing more"
-            );
-            assert_eq!(packet.payload[..], microphone.sent.last().unwrap()[..]);
-            assert_eq!(packet.header.ext_vals.audio_level, Some(-30));
-        }
-    }
-    for (client, slot) in viewers {
-        let packets = world.clients[client].on(slot);
-        assert_eq!(packets.len(), 50);
-        assert!(packets[0].header.marker && !packets[1].header.marker);
-        for pair in packets.windows(2) {
-            assert_eq!(*pair[1].seq_no, *pair[0].seq_no + 1);
-            assert_eq!(pair[1].header.timestamp - pair[0].header.timestamp, 960);
-        }
-    }
 }
 
 #[test]
