@@ -407,6 +407,10 @@ impl Track {
         for requests in &mut self.keyframes {
             requests.forget();
         }
+        // What follows does not continue what was before: nobody may start there.
+        for stream in self.streams.iter_mut().flatten() {
+            stream.history.clear();
+        }
         true
     }
 

@@ -12,7 +12,6 @@ use crate::demux::LinkIndex;
 use crate::limits::{CONGESTION_HOLD, ESTIMATE_GRACE, RAISE_HEADROOM_PERCENT, RAISE_PERIOD};
 use crate::room::{Room, RoomIndex, TrackIndex};
 use crate::track::Track;
-use crate::track::keyframe::Urgency;
 
 /// Memory that allocations use again; one entry a filled slot in all but the shares.
 #[derive(Debug, Default)]
@@ -85,7 +84,6 @@ impl Shard {
             self.allocate(now, link);
             position += 1;
         }
-        self.request_awaited(now, room, index, Urgency::Repair);
     }
 }
 

@@ -23,11 +23,11 @@ use crate::track::{Arrival, Publisher, Stream, Subscription, Taken, Track};
 const RTT_ASSUMED: Duration = Duration::from_millis(50);
 
 /// Where subscribers' packets go: the shard in parts.
-struct Exits<'a> {
-    links: &'a mut Slab<Link>,
-    dirty: &'a mut VecDeque<LinkIndex>,
-    doomed: &'a mut Vec<LinkIndex>,
-    counters: &'a mut Counters,
+pub(super) struct Exits<'a> {
+    pub(super) links: &'a mut Slab<Link>,
+    pub(super) dirty: &'a mut VecDeque<LinkIndex>,
+    pub(super) doomed: &'a mut Vec<LinkIndex>,
+    pub(super) counters: &'a mut Counters,
 }
 
 impl Exits<'_> {
@@ -367,7 +367,7 @@ impl Shard {
         Some((link.room, filled.index))
     }
 
-    fn position(&self, link: LinkIndex, slot: SlotIndex) -> Option<usize> {
+    pub(super) fn position(&self, link: LinkIndex, slot: SlotIndex) -> Option<usize> {
         let filled = self.links.get(link)?.slot(slot)?.filled.as_ref()?;
         Some(filled.position)
     }
@@ -375,7 +375,7 @@ impl Shard {
 
 /// Forwards one packet to one subscription. When it starts there, what came out of order before it
 /// follows at once: nobody else would send it.
-fn forward(
+pub(super) fn forward(
     now: Instant,
     streams: &[Option<Box<Stream>>],
     stream: &Stream,

@@ -60,6 +60,7 @@ impl Shard {
         self.set_wish(now, index, slot, wish);
         self.tell_slot(index, slot);
         self.tell_demand(now, room, place);
+        self.catch_up(now, index, slot);
         self.request_awaited(now, room, place, Urgency::Join);
         Ok(())
     }
@@ -117,20 +118,18 @@ impl Shard {
             return;
         };
         let room = link.room;
-        let filled = link
-            .slots
-            .iter()
-            .flatten()
-            .filter_map(|slot| slot.filled.as_ref());
-        let places: Vec<_> = filled
-            .map(|filled| (filled.index, filled.position))
+        let slots = link.slots.iter().flatten();
+        let filled: Vec<_> = slots
+            .filter_map(|slot| Some((slot.index, slot.filled.as_ref()?)))
+            .map(|(slot, filled)| (slot, filled.index, filled.position))
             .collect();
-        for (track, position) in places {
+        for (slot, track, position) in filled {
             let found = self.rooms.get_mut(room);
             let found = found.and_then(|room| room.tracks.get_mut(track));
             if let Some(subscription) = found.and_then(|it| it.subscriptions.get_mut(position)) {
                 subscription.awake = true;
             }
+            self.catch_up(now, index, slot);
             self.request_awaited(now, room, track, Urgency::Join);
         }
     }

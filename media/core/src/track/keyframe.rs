@@ -61,7 +61,7 @@ impl KeyframeRequests {
             Urgency::Join if self.tries == 0 => KEYFRAME_PERIOD_JOIN,
             Urgency::Join if self.tries < KEYFRAME_TRIES_JOIN => KEYFRAME_PERIOD_RETRY,
             _ if self.tries >= KEYFRAME_TRIES_FAST => KEYFRAME_PERIOD_SLOW,
-            _ => KEYFRAME_PERIOD,
+            Urgency::Join | Urgency::Repair => KEYFRAME_PERIOD,
         };
         let early = |at: Instant| now.saturating_duration_since(at) < period;
         if self.asked_at.is_some_and(early) {

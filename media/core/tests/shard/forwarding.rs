@@ -101,9 +101,33 @@ fn one_who_comes_late_sees_a_keyframe_at_once() {
     assert_seamless(&world.clients[first.0].on(first.1));
     assert_eq!(
         world.figures(0).keyframe_requests,
-        2,
-        "one each for the two joins"
+        1,
+        "the first keyframe came unasked"
     );
+}
+
+#[test]
+fn one_who_comes_just_after_a_keyframe_starts_with_it() {
+    let mut world = World::new(1);
+    let mut camera = join_camera(&mut world, 0);
+    let track = world.publish(camera.client, camera.mid, 1);
+    let first = join_viewer(&mut world, 0, Kind::Video);
+    let (late, slot) = join_viewer(&mut world, 0, Kind::Video);
+    world.fill(first.0, first.1, track, Wish::default());
+    play(&mut world, &mut camera, 6);
+    let filled = world.now;
+    world.fill(late, slot, track, Wish::default());
+    world.run(ms(10));
+    assert!(world.clients[camera.client].keyframe_requests.is_empty());
+    let packets = world.clients[late].on(slot);
+    assert_eq!(packets.len(), 12, "the keyframe and what followed it");
+    assert!(is_keyframe(packets[0]));
+    assert!(world.clients[late].packets[0].0 - filled <= ms(6));
+    play(&mut world, &mut camera, 20);
+    assert_seamless(&world.clients[late].on(slot));
+    for (sent, packet) in camera.sent.iter().zip(world.clients[late].on(slot)) {
+        assert_eq!(sent, body(packet));
+    }
 }
 
 #[test]
