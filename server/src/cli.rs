@@ -131,10 +131,9 @@ pub fn main() -> ExitCode {
 
 const fn exit_code(error: &CliError) -> u8 {
     match error {
-        CliError::Config(_)
-        | CliError::Read(..)
-        | CliError::Key(_)
-        | CliError::Lifetime(..) => EXIT_SETTINGS,
+        CliError::Config(_) | CliError::Read(..) | CliError::Key(_) | CliError::Lifetime(..) => {
+            EXIT_SETTINGS
+        }
         CliError::Run(error) => error.exit_code(),
     }
 }

@@ -186,7 +186,13 @@ impl TokenMinter for Gatekeeper {
         let claims = claims.clone();
         let now = self.clock.unix();
         let signer = &self.auth.resume;
-        signer.sign(claims.identity, claims.room, claims.session, claims.grants, now)
+        signer.sign(
+            claims.identity,
+            claims.room,
+            claims.session,
+            claims.grants,
+            now,
+        )
     }
 }
 

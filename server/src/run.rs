@@ -2,8 +2,6 @@
 //! same backwards. What fails before it is ready ends the process with its reason and a code.
 
 use std::io;
-use std::net::SocketAddr;
-use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -11,7 +9,7 @@ use std::time::Duration;
 use actix_rt::Arbiter;
 use actix_web::dev::ServerHandle;
 use actors::System;
-use control_plane::{MemoryStore, Store, WorkerRecord};
+use control_plane::{MemoryStore, Store};
 use media_types::{Clock, WorkerId};
 use tokio::sync::watch;
 
@@ -20,18 +18,19 @@ use crate::banner::Banner;
 use crate::clock::SystemClock;
 use crate::config::{Config, ConfigError};
 use crate::http::{self, AppState, Health, Listeners, WhipSessions};
-use crate::ice_tcp::IceTcp;
-use crate::membership::{self, Member, Standing};
+use crate::membership::Standing;
 use crate::net::{Reach, ReachSettings, interfaces};
 use crate::plane::Rings;
 use crate::rooms::ActorRooms;
-use crate::shard::Shards;
 use crate::shutdown::{self, Cause, Drained, Fatal, Signals};
 use crate::telemetry::{Metrics, start_logs, start_metrics};
 use crate::tls::{self, TlsError};
 
-mod actors_start;
-mod shards_start;
+mod foundation;
+mod media;
+
+use foundation::Foundation;
+use media::Media;
 
 /// Settings that cannot be used (`EX_CONFIG` of sysexits).
 pub const EXIT_SETTINGS: u8 = 78;
@@ -42,6 +41,8 @@ pub const EXIT_FAILED: u8 = 70;
 
 /// Threads that run the actors, the stores and ICE over TCP.
 const CONTROL_THREADS: usize = 2;
+/// Between two folds of what histograms were told.
+const UPKEEP_PERIOD: Duration = Duration::from_secs(5);
 /// How long the actors, and then the shards, may take to stop.
 const STOP_MAX: Duration = Duration::from_secs(2);
 /// How often that is looked at.
@@ -144,65 +145,42 @@ impl Worker {
         let auth = Arc::new(Auth::new(&config.auth)?);
         let reach = reach(config);
         let tls = tls_of(config, &reach)?;
-
-        let webrtc = &config.webrtc;
-        let first = SocketAddr::new(webrtc.address, webrtc.port);
-        let shards = Shards::bind(shard_count(webrtc.shards), first, &reach)
-            .map_err(opening("the media ports"))?;
-        let rings = Rings::new(&shards);
-        let udp = shards.ports();
-        let tcp = bind_tcp(config)?;
-        let tcp_port = tcp.as_ref().map(|(_, port)| *port);
-        let make = shards_start::factory(config, &*clock, &reach, &udp, tcp_port)?;
+        let mut media = Media::bind(config, &reach)?;
+        let make = media::factory(config, &*clock, &reach, &media)?;
 
         let store: Arc<dyn Store> = Arc::new(MemoryStore::new(Arc::clone(&clock)));
         let arbiters: Vec<Arbiter> = (0..CONTROL_THREADS).map(|_| Arbiter::new()).collect();
-        let url = signalling_url(config, tls.is_some(), &reach);
-        let id = WorkerId::new(random());
-        let seeds = actors_start::Seeds {
-            clock: Arc::clone(&clock),
-            store: Arc::clone(&store),
-            plane: Arc::new(rings.clone()),
-            auth: Arc::clone(&auth),
-            url: url.clone(),
-            id,
-        };
-        let system = actors_start::start(config, seeds, fatal, &arbiters);
-
-        let running = shards.start(&clock, &make).map_err(opening("shard threads"))?;
-        let sink = actors_start::sink(system.clone(), fatal.clone());
-        let threads = shards_start::pump(running, &sink, &arbiters);
-        if let Some((listener, port)) = tcp {
-            let serving = IceTcp::new(&rings, reach.clone(), port).serve(listener);
-            arbiters[0].spawn(async move {
-                if let Err(error) = serving.await {
-                    tracing::error!(%error, "ICE over TCP is not served");
-                }
-            });
-        }
-
-        let population = system.clone();
-        let standing = watch::Sender::new(Standing::default());
-        let member = Member {
+        let foundation = Foundation {
+            clock,
             store,
-            clock: Arc::clone(&clock),
-            plane: Arc::new(rings.clone()),
-            record: record(id, &url, config),
-            rooms: Box::new(move || population.population().0),
+            plane: Arc::new(media.rings.clone()),
+            auth,
+            url: signalling_url(config, tls.is_some(), &reach),
+            id: WorkerId::new(random()),
         };
-        arbiters[0].spawn(membership::keep(member, standing.subscribe()));
+        let system = foundation.start_actors(config, fatal, &arbiters);
+        let sink = foundation::sink(system.clone(), fatal.clone());
+        let (rings, udp, tcp) = (media.rings.clone(), media.udp.clone(), media.tcp_port());
+        media.serve_tcp(&reach, &arbiters[0]);
+        let running = media
+            .shards
+            .start(&foundation.clock, config.webrtc.pin, &make)
+            .map_err(opening("shard threads"))?;
+        let threads = media::pump(running, &sink, &arbiters);
+        let standing = foundation.enlist(config, &system, &arbiters[0]);
+        arbiters[0].spawn(keep_figures(metrics.clone()));
 
         let health = Arc::new(Health::default());
+        let secure = tls.is_some();
         let state = AppState {
             config: Arc::clone(config),
-            auth,
+            auth: foundation.auth,
             rooms: Arc::new(ActorRooms::new(system.clone())),
-            clock,
+            clock: foundation.clock,
             metrics,
             health: Arc::clone(&health),
             whip: WhipSessions::new(),
         };
-        let secure = tls.is_some();
         let listeners = http::run(actix_web::web::Data::new(state), tls)
             .map_err(opening("the HTTP listeners"))?;
         let banner = Banner {
@@ -211,13 +189,13 @@ impl Worker {
             tls: secure,
             reach: &reach,
             udp: &udp,
-            tcp: tcp_port,
+            tcp,
         };
         let banner = banner.text();
         let listeners = serve_http(listeners, fatal);
         health.set_ready(true);
         standing.send_modify(|standing| standing.ready = true);
-        tracing::info!(%id, shards = udp.len(), "ready");
+        tracing::info!(id = %foundation.id, shards = udp.len(), "ready");
         Ok(Self {
             system,
             rings,
@@ -265,6 +243,14 @@ impl Worker {
     }
 }
 
+/// Keeps histograms small where nobody scrapes.
+async fn keep_figures(metrics: Metrics) {
+    loop {
+        tokio::time::sleep(UPKEEP_PERIOD).await;
+        metrics.upkeep();
+    }
+}
+
 /// Whether something comes true in time.
 async fn within(limit: Duration, done: impl Fn() -> bool) -> bool {
     let wait = async {
@@ -309,30 +295,6 @@ fn tls_of(config: &Config, reach: &Reach) -> Result<Option<rustls::ServerConfig>
     tls::self_signed(names.collect()).map(Some)
 }
 
-fn bind_tcp(config: &Config) -> Result<Option<(std::net::TcpListener, u16)>, RunError> {
-    let webrtc = &config.webrtc;
-    if !webrtc.tcp {
-        return Ok(None);
-    }
-    let address = SocketAddr::new(webrtc.address, webrtc.tcp_port);
-    let bound = crate::ice_tcp::bind(address).and_then(|listener| {
-        let port = listener.local_addr()?.port();
-        Ok((listener, port))
-    });
-    bound.map(Some).map_err(opening("the port of ICE over TCP"))
-}
-
-/// Shards where the settings leave it to us: one a core up to four cores, then two fewer than
-/// cores, for actors and HTTP.
-fn shard_count(wanted: u16) -> u16 {
-    if wanted > 0 {
-        return wanted;
-    }
-    let cores = std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
-    let count = if cores <= 4 { cores } else { (cores - 2).max(4) };
-    u16::try_from(count).unwrap_or(u16::MAX)
-}
-
 /// Where clients find signalling, for `endpoints` and the record in the store.
 fn signalling_url(config: &Config, tls: bool, reach: &Reach) -> String {
     let http = &config.http;
@@ -348,18 +310,6 @@ fn signalling_url(config: &Config, tls: bool, reach: &Reach) -> String {
     // http → ws, https → wss.
     let socket = base.replacen("http", "ws", 1);
     format!("{}/v1/signal", socket.trim_end_matches('/'))
-}
-
-fn record(id: WorkerId, url: &str, config: &Config) -> WorkerRecord {
-    WorkerRecord {
-        id,
-        url: url.to_owned(),
-        region: config.cluster.region.clone(),
-        ready: false,
-        draining: false,
-        rooms: 0,
-        load_permille: 0,
-    }
 }
 
 /// 64 bits that nobody can guess.

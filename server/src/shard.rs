@@ -9,6 +9,7 @@
 
 mod logic;
 pub(crate) mod metrics;
+mod pin;
 pub(crate) mod pump;
 pub(crate) mod ring;
 pub(crate) mod socket;
@@ -107,14 +108,21 @@ impl Shards {
         self.parts.iter().map(|p| p.socket.port()).collect()
     }
 
-    /// Starts the threads. `make` makes a shard; it is called again after a panic.
-    pub(crate) fn start<M>(self, clock: &Arc<dyn Clock>, make: &M) -> io::Result<Vec<Running>>
+    /// Starts the threads, each on a core of its own where `pin` says so. `make` makes a shard; it
+    /// is called again after a panic.
+    pub(crate) fn start<M>(
+        self,
+        clock: &Arc<dyn Clock>,
+        pin: bool,
+        make: &M,
+    ) -> io::Result<Vec<Running>>
     where
         M: Fn(std::time::Instant, ShardId) -> media_core::Shard + Clone + Send + Sync + 'static,
     {
         let mut running = Vec::new();
-        for (parts, reports) in self.parts.into_iter().zip(self.reports) {
+        for (mut parts, reports) in self.parts.into_iter().zip(self.reports) {
             let id = parts.id;
+            parts.pin = pin;
             let make = make.clone();
             let thread = thread::spawn(parts, Arc::clone(clock), move |now| make(now, id))?;
             running.push(Running {
@@ -159,6 +167,7 @@ impl Prepared {
             lanes,
             reporter,
             batch: TransmitBatch::new(ARENA_BYTES),
+            pin: false,
             turns: 0,
             relay_drops: 0,
         }

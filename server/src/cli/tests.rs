@@ -17,7 +17,11 @@ fn issued(words: &str) -> Result<signaling::Claims, String> {
     let token = token(token_args(words)).map_err(|error| error.to_string())?;
     let auth = Auth::new(&AuthConfig { ..config.auth }).unwrap();
     let claims = {
-        let access = if words.contains("ingest") { Access::Whip } else { Access::Join };
+        let access = if words.contains("ingest") {
+            Access::Whip
+        } else {
+            Access::Join
+        };
         let verified = auth.verifier.verify(&token, access, SystemClock.unix());
         verified.unwrap()
     };
@@ -69,5 +73,8 @@ fn a_key_that_cannot_sign_is_named() {
 fn lan_needs_dev() {
     assert!(Cli::try_parse_from(["troupe", "serve", "--lan"]).is_err());
     let cli = Cli::try_parse_from(["troupe", "serve", "--dev", "--lan"]).unwrap();
-    assert!(matches!(cli.command, Command::Serve(ServeArgs { lan: true, .. })));
+    assert!(matches!(
+        cli.command,
+        Command::Serve(ServeArgs { lan: true, .. })
+    ));
 }

@@ -1,3 +1,4 @@
+use super::media::shard_count;
 use super::*;
 
 #[test]

@@ -46,7 +46,10 @@ const DESCRIPTIONS: &[(&str, &str)] = &[
     (TURNS, "Turns of a shard's loop"),
     (DATAGRAMS, "UDP datagrams by direction"),
     (BATCHES, "System calls that moved datagrams, by direction"),
-    (QUEUE_DROPS, "What a shard's queues had no room for, by place"),
+    (
+        QUEUE_DROPS,
+        "What a shard's queues had no room for, by place",
+    ),
     (RESTARTS, "Restarts of a shard's thread"),
     (STREAMS, "ICE-TCP connections"),
     (ENTITIES, "What exists on a shard, by kind"),

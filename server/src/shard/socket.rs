@@ -107,7 +107,8 @@ impl ShardSocket {
             reach,
             port,
             dual: address.is_ipv6(),
-            buffers: vec![0; RECEIVE_BATCH * RECEIVE_BUFFER_BYTES],
+            // Written, not merely zero: memory is taken now and not under the first load.
+            buffers: vec![0xff; RECEIVE_BATCH * RECEIVE_BUFFER_BYTES],
             metas: [RecvMeta::default(); RECEIVE_BATCH],
             cursor: Cursor::default(),
             readable: true,
@@ -274,7 +275,7 @@ impl ShardSocket {
             SocketAddr::V4(v4) if self.dual => {
                 SocketAddr::new(v4.ip().to_ipv6_mapped().into(), v4.port())
             }
-            other => other,
+            remote @ (SocketAddr::V4(_) | SocketAddr::V6(_)) => remote,
         };
         let transmit = quinn_udp::Transmit {
             destination,
@@ -291,7 +292,7 @@ impl ShardSocket {
         let source = self.reach.source(path.local.ip())?;
         Some(match source {
             IpAddr::V4(v4) if self.dual => v4.to_ipv6_mapped().into(),
-            other => other,
+            ip @ (IpAddr::V4(_) | IpAddr::V6(_)) => ip,
         })
     }
 

@@ -11,6 +11,7 @@ use supervision::{RestartPolicy, Restarts};
 
 use super::ThreadFigures;
 use super::logic::Logic;
+use super::pin;
 use super::ring::{Inbox, Lanes, Report, Reporter, StreamInput};
 use super::socket::{Sent, ShardSocket};
 use super::streams::Streams;
@@ -32,6 +33,8 @@ pub(crate) struct Parts<R> {
     pub(super) lanes: Lanes<R>,
     pub(super) reporter: Reporter,
     pub(super) batch: TransmitBatch,
+    /// Whether the thread keeps to one core.
+    pub(super) pin: bool,
     pub(super) turns: u64,
     pub(super) relay_drops: u64,
 }
@@ -86,7 +89,12 @@ where
 {
     let name = format!("shard-{}", parts.id);
     thread::scope(|scope| {
-        let run = move || Turns::new(parts, make(clock.now()), clock.now()).run(clock);
+        let run = move || {
+            if parts.pin {
+                pin::to_core_of(parts.id);
+            }
+            Turns::new(parts, make(clock.now()), clock.now()).run(clock);
+        };
         let spawned = thread::Builder::new().name(name).spawn_scoped(scope, run);
         spawned.is_ok_and(|thread| thread.join().is_ok())
     })

@@ -41,6 +41,12 @@ pub struct Metrics {
 }
 
 impl Metrics {
+    /// Folds what histograms were told into their buckets. To be called now and then: until then
+    /// every single value is kept, whether anybody reads the figures or not.
+    pub fn upkeep(&self) {
+        self.handle.run_upkeep();
+    }
+
     /// The text of `/metrics`.
     #[must_use]
     pub fn render(&self) -> String {
