@@ -11,6 +11,37 @@ export interface Slot {
   pinned: boolean;
 }
 
+/** A header extension as it is about to be negotiated (WebRTC Extensions, 5.2). */
+interface HeaderExtension {
+  uri: string;
+  direction: RTCRtpTransceiverDirection;
+}
+
+/** Younger than the type, and absent in many browsers. */
+interface Negotiable {
+  getHeaderExtensionsToNegotiate?: () => HeaderExtension[];
+  setHeaderExtensionsToNegotiate?: (extensions: HeaderExtension[]) => void;
+}
+
+/** Names which layers a frame needs (RTP payload format for AV1, appendix A). */
+const DESCRIPTOR =
+  'https://aomediacodec.github.io/av1-rtp-spec/#dependency-descriptor-rtp-header-extension';
+
+/**
+ * Asks for what some layers of an SVC stream cannot be decoded without. Browsers offer it unasked
+ * only for what they send.
+ */
+function wantDescriptor(transceiver: RTCRtpTransceiver): void {
+  const negotiable = transceiver as Negotiable;
+  const extensions = negotiable.getHeaderExtensionsToNegotiate?.();
+  if (!extensions?.some(({ uri }) => uri === DESCRIPTOR)) return;
+  const wanted = extensions.map(
+    (extension): HeaderExtension =>
+      extension.uri === DESCRIPTOR ? { ...extension, direction: 'sendrecv' } : extension,
+  );
+  negotiable.setHeaderExtensionsToNegotiate?.(wanted);
+}
+
 /** The slots of one peer connection. */
 export class SlotTable {
   readonly #pc: RTCPeerConnection;
@@ -102,6 +133,7 @@ export class SlotTable {
 
   #add(kind: MediaKind): Slot {
     const transceiver = this.#pc.addTransceiver(kind, { direction: 'recvonly' });
+    if (kind === 'video') wantDescriptor(transceiver);
     const slot: Slot = { kind, transceiver, state: null, pinned: false };
     this.#slots.push(slot);
     return slot;
