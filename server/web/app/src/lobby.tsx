@@ -27,6 +27,9 @@ export interface Entry {
   name: string;
   camera: MediaStreamTrack | null;
   microphone: MediaStreamTrack | null;
+  /** Whether one goes in with it on; the tracks above are spent after the first attempt. */
+  cameraOn: boolean;
+  microphoneOn: boolean;
   cameraId: string;
   microphoneId: string;
 }
@@ -62,6 +65,8 @@ export function Lobby({ route, onEnter }: LobbyProps): VNode {
       name: name.trim(),
       camera: camera.release(),
       microphone: microphone.release(),
+      cameraOn: cameraOn && camera.problem === null,
+      microphoneOn: microphoneOn && microphone.problem === null,
       cameraId,
       microphoneId,
     });

@@ -28,8 +28,9 @@ function firstScreen(route: Route): Screen {
   const { kiosk, room } = route;
   if (!kiosk.auto || room === null) return { at: 'lobby' };
   const name = route.name ?? 'Guest';
+  const on = { cameraOn: !kiosk.cameraOff, microphoneOn: !kiosk.microphoneOff };
   const none = { camera: null, microphone: null, cameraId: '', microphoneId: '' };
-  return { at: 'call', entry: { room, name, ...none }, attempt: 0 };
+  return { at: 'call', entry: { room, name, ...none, ...on }, attempt: 0 };
 }
 
 function Page(): VNode {

@@ -95,12 +95,9 @@ export function useOwnMedia(room: Room, entry: Entry, kiosk: Kiosk, notify: Noti
   }, []);
 
   useEffect(() => {
-    const wanted = (device: 'camera' | 'microphone'): boolean =>
-      kiosk.auto
-        ? !(device === 'camera' ? kiosk.cameraOff : kiosk.microphoneOff)
-        : entry[device] !== null;
-    if (wanted('microphone')) void attempt('microphone', () => open('microphone', entry.microphone));
-    if (wanted('camera')) void attempt('camera', () => open('camera', entry.camera));
+    const { microphoneOn, cameraOn } = entry;
+    if (microphoneOn) void attempt('microphone', () => open('microphone', entry.microphone));
+    if (cameraOn) void attempt('camera', () => open('camera', entry.camera));
   }, []);
 
   const toggle = useCallback((device: Device) => {
