@@ -305,8 +305,8 @@ impl Forwarder {
         );
     }
 
-    /// Where in the track's histories the packet is that the client misses, if it may be sent again;
-    /// to be followed by [`Self::resend`].
+    /// Where in the track's histories the packet is that the client misses, if it may be sent
+    /// again; to be followed by [`Self::resend`].
     pub(crate) fn find(&mut self, now: Instant, missing: u16, rtt: Duration) -> Option<Found> {
         let (last, _) = self.rewriter.last()?;
         let distance = SequenceNumber(missing).distance(SequenceNumber::of(last));

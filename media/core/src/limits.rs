@@ -64,7 +64,8 @@ pub const KEYFRAME_TRIES_FAST: u32 = 10;
 pub const KEYFRAME_PERIOD_SLOW: Duration = Duration::from_secs(2);
 
 /// A new subscriber starts at once with a keyframe from the history that is no older than this:
-/// encoders pass over a request so soon after the last one. Older ones would show too old a picture.
+/// encoders pass over a request so soon after the last one. Older ones would show too old a
+/// picture.
 pub const KEYFRAME_FRESH: Duration = Duration::from_millis(300);
 
 /// Silence of a track that is neither muted nor explained by DTX (a packet every 400 ms) or by a

@@ -215,7 +215,8 @@ impl Shard {
         self.relays.pop()
     }
 
-    /// Takes what happened, oldest first. What nobody took is replaced by what is newer of its kind.
+    /// Takes what happened, oldest first. What nobody took is replaced by what is newer of its
+    /// kind.
     pub fn poll_event(&mut self) -> Option<Event> {
         self.outbox.poll()
     }

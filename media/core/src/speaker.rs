@@ -148,8 +148,8 @@ impl<K: Copy + Ord> Speakers<K> {
         self.heard.push((track, level));
     }
 
-    /// The list of those heard since the last call, loudest first, if it changed in who, in order, or
-    /// clearly in loudness.
+    /// The list of those heard since the last call, loudest first, if it changed in who, in order,
+    /// or clearly in loudness.
     pub(crate) fn update(&mut self, now: Instant, heard_max: usize) -> Option<&[Heard<K>]> {
         let Self {
             heard,

@@ -133,8 +133,8 @@ pub(crate) struct Subscription {
     pub(crate) link: LinkIndex,
     pub(crate) slot: SlotIndex,
     pub(crate) forwarder: Forwarder,
-    /// Its transport is connected. Before that nothing is forwarded and no keyframe is asked for: it
-    /// would be lost, and encoders answer the next request only after some hundred milliseconds.
+    /// Its transport is connected. Before that nothing is forwarded and no keyframe is asked for:
+    /// it would be lost, and encoders answer the next request only after some hundred milliseconds.
     pub(crate) awake: bool,
     /// The layer that its owner was last told of.
     pub(crate) told_layer: Option<Layer>,

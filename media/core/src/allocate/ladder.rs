@@ -23,8 +23,8 @@ pub(crate) struct Step {
 /// Steps that cost more than the one before, lowest first.
 pub(crate) type Ladder = ArrayVec<Step, STEPS_MAX>;
 
-/// The steps among `steps` that are of use to this wish. There is always one, the lowest, unless the
-/// wish is paused or there are none.
+/// The steps among `steps` that are of use to this wish. There is always one, the lowest, unless
+/// the wish is paused or there are none.
 pub(crate) fn build(steps: impl IntoIterator<Item = Step>, wish: &Wish) -> Ladder {
     let mut ladder = Ladder::new();
     if wish.paused {

@@ -2,8 +2,8 @@
 
 use super::Claim;
 
-/// Fills `order` with the indices of claims, most important first; equals in the order in which they
-/// came.
+/// Fills `order` with the indices of claims, most important first; equals in the order in which
+/// they came.
 pub(super) fn sort(claims: &[Claim], order: &mut Vec<usize>) {
     order.clear();
     order.extend(0..claims.len());

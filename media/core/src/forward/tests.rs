@@ -211,7 +211,9 @@ proptest! {
     /// Whatever switches and drops there are, a subscriber who loses nothing sees sequence numbers
     /// without gaps, and VP8 picture ids without gaps.
     #[test]
-    fn a_lossless_path_shows_no_gap(steps in prop::collection::vec((0_u8..3, 0_u8..3, 0_u8..9), 1..120)) {
+    fn a_lossless_path_shows_no_gap(
+        steps in prop::collection::vec((0_u8..3, 0_u8..3, 0_u8..9), 1..120),
+    ) {
         let mut now = base();
         let mut forwarder = video(now);
         let mut counters = [(1_000_u64, 10_u16), (40_000, 9_000), (65_530, 32_760)];

@@ -215,7 +215,8 @@ fn apply(now: Instant, link: &mut Link, room: &mut Room, scratch: &Scratch) {
     }
 }
 
-/// Where on a ladder a layer stands: at the last step that does not pass it, but at least the first.
+/// Where on a ladder a layer stands: at the last step that does not pass it, but at least the
+/// first.
 fn place(claim: &Claim, layer: Layer) -> Grant {
     let below = claim.ladder.iter().take_while(|step| step.layer <= layer);
     below.count().max(usize::from(!claim.ladder.is_empty()))

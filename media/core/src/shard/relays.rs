@@ -2,6 +2,7 @@
 
 use std::time::Instant;
 
+use media_rtp::timestamp::SenderClock;
 use media_types::{ShardId, TrackId};
 
 use super::Shard;
@@ -43,32 +44,12 @@ impl Shard {
                 track,
                 stream,
                 clock,
-            } => {
-                self.relayed(room, track, from)?;
-                let track = self
-                    .rooms
-                    .get_mut(room)
-                    .and_then(|room| room.track_mut(track));
-                let stream = track.and_then(|track| track.streams.get_mut(usize::from(stream)));
-                if let Some(Some(stream)) = stream {
-                    stream.clock = Some(clock);
-                }
-            }
+            } => self.take_clock(room, track, from, stream, clock)?,
             RelayBody::Muted { track, muted } => {
                 self.relayed(room, track, from)?;
                 let _ = self.mute(now, room, track, muted);
             }
-            RelayBody::Stopped { track } => {
-                let index = self.relayed(room, track, from)?;
-                let track = self
-                    .rooms
-                    .get_mut(room)
-                    .and_then(|room| room.tracks.get_mut(index));
-                if let Some(track) = track {
-                    track.stop();
-                }
-                self.tell_slots_of(room, index);
-            }
+            RelayBody::Stopped { track } => self.stopped(room, track, from)?,
             RelayBody::Data {
                 from: sender,
                 to,
@@ -89,6 +70,39 @@ impl Shard {
                 self.deliver(now, room, None, &message);
             }
         }
+        Ok(())
+    }
+
+    fn take_clock(
+        &mut self,
+        room: RoomIndex,
+        track: TrackId,
+        from: ShardId,
+        stream: u8,
+        clock: SenderClock,
+    ) -> Result<(), DropReason> {
+        let index = self.relayed(room, track, from)?;
+        let room = self.rooms.get_mut(room);
+        let track = room.and_then(|room| room.tracks.get_mut(index));
+        let stream = track.and_then(|track| track.streams.get_mut(usize::from(stream)));
+        if let Some(Some(stream)) = stream {
+            stream.clock = Some(clock);
+        }
+        Ok(())
+    }
+
+    fn stopped(
+        &mut self,
+        room: RoomIndex,
+        track: TrackId,
+        from: ShardId,
+    ) -> Result<(), DropReason> {
+        let index = self.relayed(room, track, from)?;
+        let found = self.rooms.get_mut(room);
+        if let Some(track) = found.and_then(|room| room.tracks.get_mut(index)) {
+            track.stop();
+        }
+        self.tell_slots_of(room, index);
         Ok(())
     }
 

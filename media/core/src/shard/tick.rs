@@ -68,8 +68,8 @@ impl Shard {
         }
     }
 
-    /// Tells who is heard, if it is time and that changed. Each shard speaks for the publishers that
-    /// it has; relayed tracks are told of where they come from.
+    /// Tells who is heard, if it is time and that changed. Each shard speaks for the publishers
+    /// that it has; relayed tracks are told of where they come from.
     fn tell_speakers(&mut self, now: Instant, index: RoomIndex) {
         let Some(room) = self.rooms.get_mut(index) else {
             return;

@@ -2,8 +2,8 @@
 //!
 //! Requests of all subscribers of a stream become one. Repairs keep their distance, since keyframes
 //! are large; a new subscriber's request goes nearly at once, since nothing can be shown before its
-//! answer, and is soon repeated, since encoders pass over a request that follows another too closely
-//! (libwebrtc: within 300 ms). What was asked is asked again until a keyframe comes.
+//! answer, and is soon repeated, since encoders pass over a request that follows another too
+//! closely (libwebrtc: within 300 ms). What was asked is asked again until a keyframe comes.
 
 use std::time::Instant;
 
