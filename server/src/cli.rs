@@ -104,12 +104,17 @@ enum CliError {
     Config(#[from] ConfigError),
     #[error("{0}: {1}")]
     Read(PathBuf, #[source] std::io::Error),
-    #[error("no key of auth.keys can sign{}", .0.as_deref().map(|n| format!(": {n}")).unwrap_or_default())]
+    #[error("no key of auth.keys can sign{}", of(.0.as_deref()))]
     Key(Option<String>),
     #[error("{0} is longer than {1} allows ({2})")]
     Lifetime(String, &'static str, String),
     #[error(transparent)]
     Run(#[from] run::RunError),
+}
+
+/// The key that was asked for, as the end of a sentence.
+fn of(name: Option<&str>) -> String {
+    name.map(|name| format!(": {name}")).unwrap_or_default()
 }
 
 /// Runs the command line of this process.

@@ -2,8 +2,8 @@
 //!
 //! Runs on the control threads. A connection is accepted, its first frame must be a STUN request
 //! whose user name names the shard, and from then on frames go to that shard and come back through
-//! one bounded queue each way (RFC 4571 framing, RFC 6544 candidates). What does not fit towards the
-//! client is dropped whole; a client that takes nothing for 5 s is closed.
+//! one bounded queue each way (RFC 4571 framing, RFC 6544 candidates). What does not fit towards
+//! the client is dropped whole; a client that takes nothing for 5 s is closed.
 
 mod connection;
 mod deframe;

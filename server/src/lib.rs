@@ -1,9 +1,9 @@
 //! The Troupe server: sockets, threads, clocks, HTTP and wiring.
 //!
 //! Everything that can be replayed from a seed lives in other crates; here is what touches the
-//! machine. [`run`](mod@run) starts a worker in a fixed order and ends it; [`shard`] gives each packet core
-//! its thread and its socket; [`plane`] carries commands there; [`ice_tcp`] is the way in for clients
-//! whose network lets no UDP out; [`cli`] is what operators type.
+//! machine. [`run`](mod@run) starts a worker in a fixed order and ends it; [`shard`] gives each
+//! packet core its thread and its socket; [`plane`] carries commands there; [`ice_tcp`] is the way
+//! in for clients whose network lets no UDP out; [`cli`] is what operators type.
 //!
 //! The other half are the listeners: `http` with its WebSocket, WHIP and admin routes, `auth`,
 //! `config`, `telemetry` and `tls`.

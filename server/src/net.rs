@@ -83,8 +83,8 @@ impl Reach {
         candidate.copied().unwrap_or(destination)
     }
 
-    /// The source address to give the kernel for a datagram that leaves from `local`: none where the
-    /// socket has one address anyway, or where `local` is translated on its way.
+    /// The source address to give the kernel for a datagram that leaves from `local`: none where
+    /// the socket has one address anyway, or where `local` is translated on its way.
     #[must_use]
     pub fn source(&self, local: IpAddr) -> Option<IpAddr> {
         (self.bind.is_unspecified() && self.own.contains(&local)).then_some(local)

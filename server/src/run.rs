@@ -9,8 +9,7 @@ use std::time::Duration;
 use actix_rt::Arbiter;
 use actix_web::dev::ServerHandle;
 use actors::System;
-use control_plane::{MemoryStore, Store};
-use media_types::{Clock, WorkerId};
+use media_types::Clock;
 use tokio::sync::watch;
 
 use crate::auth::{Auth, KeyError};
@@ -148,24 +147,14 @@ impl Worker {
         let mut media = Media::bind(config, &reach)?;
         let make = media::factory(config, &*clock, &reach, &media)?;
 
-        let store: Arc<dyn Store> = Arc::new(MemoryStore::new(Arc::clone(&clock)));
         let arbiters: Vec<Arbiter> = (0..CONTROL_THREADS).map(|_| Arbiter::new()).collect();
-        let foundation = Foundation {
-            clock,
-            store,
-            plane: Arc::new(media.rings.clone()),
-            auth,
-            url: signalling_url(config, tls.is_some(), &reach),
-            id: WorkerId::new(random()),
-        };
+        let url = signalling_url(config, tls.is_some(), &reach);
+        let foundation = Foundation::new(clock, &media.rings, auth, url);
         let system = foundation.start_actors(config, fatal, &arbiters);
         let sink = foundation::sink(system.clone(), fatal.clone());
         let (rings, udp, tcp) = (media.rings.clone(), media.udp.clone(), media.tcp_port());
         media.serve_tcp(&reach, &arbiters[0]);
-        let running = media
-            .shards
-            .start(&foundation.clock, config.webrtc.pin, &make)
-            .map_err(opening("shard threads"))?;
+        let running = media.start(&foundation.clock, config.webrtc.pin, &make)?;
         let threads = media::pump(running, &sink, &arbiters);
         let standing = foundation.enlist(config, &system, &arbiters[0]);
         arbiters[0].spawn(keep_figures(metrics.clone()));
@@ -174,9 +163,9 @@ impl Worker {
         let secure = tls.is_some();
         let state = AppState {
             config: Arc::clone(config),
-            auth: foundation.auth,
+            auth: Arc::clone(&foundation.auth),
             rooms: Arc::new(ActorRooms::new(system.clone())),
-            clock: foundation.clock,
+            clock: Arc::clone(&foundation.clock),
             metrics,
             health: Arc::clone(&health),
             whip: WhipSessions::new(),

@@ -3,9 +3,9 @@
 //! Each shard is one OS thread that owns one [`media_core::Shard`], one UDP socket and its ends of
 //! the queues; nobody else touches any of them. Commands and ICE-TCP frames come in by lock-free
 //! queues and a wake, events go out by a ring that a task on a control thread drains, packets for
-//! other shards by one ring for each pair. The thread runs a loop of fixed order with bounded work a
-//! turn. A panic ends the inner thread alone: an outer one, which does nothing else, starts a fresh
-//! shard over the same socket and queues.
+//! other shards by one ring for each pair. The thread runs a loop of fixed order with bounded work
+//! a turn. A panic ends the inner thread alone: an outer one, which does nothing else, starts a
+//! fresh shard over the same socket and queues.
 
 mod logic;
 pub(crate) mod metrics;

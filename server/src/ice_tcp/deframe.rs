@@ -30,8 +30,8 @@ impl Default for Deframer {
 }
 
 impl Deframer {
-    /// Where the next bytes go; never empty once [`Deframer::next_frame`] has returned `None`. Say how many
-    /// were written with [`Deframer::filled`].
+    /// Where the next bytes go; never empty once [`Deframer::next_frame`] has returned `None`. Say
+    /// how many were written with [`Deframer::filled`].
     pub fn space(&mut self) -> &mut [u8] {
         if self.start == self.end {
             (self.start, self.end) = (0, 0);

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use actix_rt::Arbiter;
 use actors::{ActorsConfig, Environment, System};
-use control_plane::{Store, WorkerRecord};
+use control_plane::{MemoryStore, Store, WorkerRecord};
 use media_contract::{Event, Plane};
 use media_types::{Clock, ShardId, WorkerId};
 use tokio::sync::watch;
@@ -13,6 +13,7 @@ use tokio::sync::watch;
 use crate::auth::Auth;
 use crate::config::Config;
 use crate::membership::{self, Member, Standing};
+use crate::plane::Rings;
 use crate::rooms::Gatekeeper;
 use crate::shard::EventSink;
 use crate::shutdown::Fatal;
@@ -29,6 +30,18 @@ pub(super) struct Foundation {
 }
 
 impl Foundation {
+    /// A worker with a store of its own.
+    pub(super) fn new(clock: Arc<dyn Clock>, rings: &Rings, auth: Arc<Auth>, url: String) -> Self {
+        Self {
+            store: Arc::new(MemoryStore::new(Arc::clone(&clock))),
+            plane: Arc::new(rings.clone()),
+            id: WorkerId::new(super::random()),
+            clock,
+            auth,
+            url,
+        }
+    }
+
     /// Starts the tree on the control threads.
     pub(super) fn start_actors(
         &self,

@@ -21,7 +21,7 @@ use crate::shard::{EventSink, Running, Shards, pump};
 
 /// The media ports, bound.
 pub(super) struct Media {
-    pub(super) shards: Shards,
+    shards: Shards,
     pub(super) rings: Rings,
     /// The shards' UDP ports.
     pub(super) udp: Vec<u16>,
@@ -48,6 +48,20 @@ impl Media {
     /// The port of ICE over TCP.
     pub(super) fn tcp_port(&self) -> Option<u16> {
         self.tcp.as_ref().map(|(_, port)| *port)
+    }
+
+    /// Starts the shards' threads.
+    pub(super) fn start<M>(
+        self,
+        clock: &Arc<dyn Clock>,
+        pin: bool,
+        make: &M,
+    ) -> Result<Vec<Running>, RunError>
+    where
+        M: Fn(Instant, ShardId) -> Shard + Clone + Send + Sync + 'static,
+    {
+        let started = self.shards.start(clock, pin, make);
+        started.map_err(opening("shard threads"))
     }
 
     /// Accepts ICE over TCP on a control thread.

@@ -1,5 +1,5 @@
-//! What shards tell, as metrics. Shards count in plain fields and report once a second; this runs on
-//! a control thread. Labels are the shard's index and closed words.
+//! What shards tell, as metrics. Shards count in plain fields and report once a second; this runs
+//! on a control thread. Labels are the shard's index and closed words.
 
 use std::collections::BTreeMap;
 

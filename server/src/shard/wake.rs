@@ -21,7 +21,7 @@ impl Wake {
     /// Wakes the sleeper. Call it after the queue was written.
     pub(crate) fn raise(&self) {
         if !self.raised.swap(true, Ordering::AcqRel) {
-            // It fails only when the counter of the event descriptor is full, and then it is raised.
+            // It fails only when the event descriptor's counter is full, and then it is raised.
             let _raised = self.waker.wake();
         }
     }
