@@ -24,6 +24,8 @@ export function useShortcuts(shortcuts: Shortcuts): void {
   useEffect(() => {
     const pressed = (event: KeyboardEvent): void => {
       if (event.ctrlKey || event.metaKey || event.altKey || event.repeat) return;
+      // An open dialog has the keys to itself; Escape closes it.
+      if (document.querySelector('dialog[open]')) return;
       const target = event.target as HTMLElement;
       const typing = target.isContentEditable || /^(INPUT|TEXTAREA|SELECT)$/.test(target.tagName);
       if (typing && event.key !== 'Escape') return;
