@@ -130,13 +130,16 @@ test('everything works by keyboard alone', async () => {
   await ada.locator('.panel').waitFor({ state: 'detached' });
 
   await keyboard.press('r');
+  await ada.waitForFunction(() => document.activeElement?.closest('.menu'));
   await keyboard.press('ArrowRight');
   await keyboard.press('Enter');
   await ben.locator('.rain span').first().waitFor();
 
   await keyboard.press('?');
-  await ada.getByRole('heading', { name: 'Keyboard shortcuts' }).waitFor();
+  const help = ada.getByRole('heading', { name: 'Keyboard shortcuts' });
+  await help.waitFor();
   await keyboard.press('Escape');
+  await help.waitFor({ state: 'detached' });
   await keyboard.press('i');
   const figures = ada.getByLabel('Call statistics');
   await figures.waitFor();
