@@ -4,8 +4,9 @@ SHELL := /bin/sh
 .PHONY: help run test lint sim fuzz bench docs release web sdk interop \
 	test-rust test-js setup-build setup-test setup-lint lint-rust lint-js
 
-# What `setup.sh` puts beside the tree comes first, so that an old node of the system is not used.
-export PATH := $(CURDIR)/.tools/node_modules/.bin:$(PATH)
+# What `setup.sh` puts beside the tree comes first, so that an old node of the system is not used;
+# rustup's place comes last, for a shell that was open when it was installed.
+export PATH := $(CURDIR)/.tools/node_modules/.bin:$(PATH):$(HOME)/.cargo/bin
 
 # Extra words for the server, such as ARGS=--lan.
 ARGS ?=
@@ -17,7 +18,7 @@ SDK := signaling/js
 WEB := server/web/app
 INTEROP := loadtest/interop
 # Crates with benches.
-BENCHED := media-rtp media-bwe media-core
+BENCHED := media-rtp media-core
 
 help: ## what there is
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 10
@@ -61,7 +62,7 @@ lint-js: sdk
 	  cd $(INTEROP) && npm ci --no-fund --no-audit && npm run lint; fi
 
 sim: ## whole rooms in virtual time; SEED=7 for one seed
-	TROUPE_SEED=$(SEED) cargo test --locked -p sim --tests -- --nocapture
+	$(if $(SEED),SEED=$(SEED)) cargo test --locked -p sim --tests -- --nocapture
 
 fuzz: ## grow the corpus of one parser, as T=rtp_header; needs nightly and cargo-fuzz
 	@[ -n "$(T)" ] || { echo "name a target: make fuzz T=rtp_header" >&2; exit 1; }
@@ -69,7 +70,7 @@ fuzz: ## grow the corpus of one parser, as T=rtp_header; needs nightly and cargo
 	  cargo +nightly fuzz run --fuzz-dir . any ../corpus/$(T) -- -max_total_time=300
 
 bench: ## criterion benches of the packet path
-	for crate in $(BENCHED); do cargo bench --locked -p $$crate || exit 1; done
+	for crate in $(BENCHED); do cargo bench --locked -p $$crate --benches || exit 1; done
 
 docs: ## the crates' documentation
 	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --locked
