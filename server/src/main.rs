@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 /// Events and messages are made on one thread and dropped on another for as long as the worker
 /// lives. The system's allocator keeps what that scatters: 14 % more resident memory after 2,000
-/// peers came and went, against 7 % with this one, part of which the replay guard holds on purpose.
+/// peers came and went, against 6 % with this one, part of which the replay guard holds on purpose.
 #[global_allocator]
 static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 
