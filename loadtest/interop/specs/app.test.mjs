@@ -23,6 +23,9 @@ after(async () => {
 
 const button = (page, name) => page.getByRole('button', { name });
 
+/** A switch of the call that is not being switched: what is pressed meanwhile is passed over. */
+const idle = (page, name) => page.locator(`button[aria-label="${name}"][aria-busy="false"]`);
+
 async function close(...pages) {
   await Promise.all(pages.map((page) => page.context().close()));
 }
@@ -63,15 +66,15 @@ test('two meet, and everything works by mouse', async (t) => {
   await button(ada, '2 people').waitFor();
 
   const label = (page, name) => tile(page, name).getAttribute('aria-label');
-  await button(ada, 'Mute the microphone (M)').click();
+  await idle(ada, 'Mute the microphone (M)').click();
   await ben.locator('article[aria-label="Ada, muted"]').waitFor();
-  await button(ada, 'Unmute the microphone (M)').click();
+  await idle(ada, 'Unmute the microphone (M)').click();
   await ben.locator('article[aria-label="Ada, muted"]').waitFor({ state: 'detached' });
   assert.match(await label(ben, 'Ada'), /^Ada(, speaking)?$/);
 
-  await button(ada, 'Turn the camera off (V)').click();
+  await idle(ada, 'Turn the camera off (V)').click();
   await tile(ben, 'Ada').locator('.tile-avatar').waitFor();
-  await button(ada, 'Turn the camera on (V)').click();
+  await idle(ada, 'Turn the camera on (V)').click();
   const back = Date.now();
   await shown(ben, 'Ada');
   await figure(t, 'camera on again → seen by the other', Date.now() - back, 'ms');
@@ -114,10 +117,12 @@ test('everything works by keyboard alone', async () => {
 
   await keyboard.press('m');
   await ben.locator('article[aria-label="Ada, muted"]').waitFor();
+  await idle(ada, 'Unmute the microphone (M)').waitFor();
   await keyboard.press('m');
   await ben.locator('article[aria-label="Ada, muted"]').waitFor({ state: 'detached' });
   await keyboard.press('v');
   await tile(ben, 'Ada').locator('.tile-avatar').waitFor();
+  await idle(ada, 'Turn the camera on (V)').waitFor();
   await keyboard.press('v');
   await shown(ben, 'Ada');
 
