@@ -228,13 +228,26 @@ impl Client {
         if self.connected.is_none() {
             return Ok(());
         }
-        for source in self.sources.iter_mut().filter(|source| source.next <= now) {
-            source.next += source.frames.interval();
-            if !source.silent {
-                source.write(&mut self.rtc, now, self.start)?;
+        // One write, one drain: with several inputs at once str0m chooses the order by chance.
+        for index in 0..self.sources.len() {
+            if self.write(now, index)? {
+                self.drain(now)?;
             }
         }
-        self.drain(now)
+        Ok(())
+    }
+
+    fn write(&mut self, now: Instant, index: usize) -> Result<bool, RtcError> {
+        let due = |source: &&mut Source| source.next <= now;
+        let Some(source) = self.sources.get_mut(index).filter(due) else {
+            return Ok(false);
+        };
+        source.next += source.frames.interval();
+        if source.silent {
+            return Ok(false);
+        }
+        source.write(&mut self.rtc, now, self.start)?;
+        Ok(true)
     }
 
     /// When it wants to be called.

@@ -145,7 +145,7 @@ fn nothing_is_left_open() {
         for (index, line) in file.text.lines().enumerate() {
             let iterator = file.path.ends_with(".rs");
             let open = |mark: &&str| line.contains(*mark) && !(iterator && *mark == ".skip(");
-            if marks.iter().any(|mark| open(mark)) {
+            if marks.iter().any(open) {
                 offences.push(format!("{}:{} {}", file.path, index + 1, line.trim()));
             }
         }

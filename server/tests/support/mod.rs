@@ -1,0 +1,206 @@
+//! The real binary on ports of its own, for tests over real sockets.
+#![allow(
+    dead_code,
+    unreachable_pub,
+    reason = "each test file includes it and uses its part"
+)]
+
+use std::net::{TcpListener, UdpSocket};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail, ensure};
+use tokio::time::{Instant, sleep};
+
+const START_TIME_MAX: Duration = Duration::from_secs(20);
+const STOP_TIME_MAX: Duration = Duration::from_secs(20);
+const SHARDS: u16 = 2;
+
+/// A running server; killed when dropped.
+pub struct Server {
+    child: Child,
+    http: u16,
+    admin: u16,
+    /// Its first media port.
+    pub media: u16,
+    _data: tempfile::TempDir,
+}
+
+fn free_port() -> Result<u16> {
+    Ok(TcpListener::bind("127.0.0.1:0")?.local_addr()?.port())
+}
+
+/// The first of neighbouring UDP ports, whose TCP twin is free too.
+fn free_media_ports() -> Result<u16> {
+    for _ in 0..100 {
+        let first = UdpSocket::bind("127.0.0.1:0")?;
+        let base = first.local_addr()?.port();
+        let others: Result<Vec<_>, _> = (1..SHARDS)
+            .map(|n| UdpSocket::bind(("127.0.0.1", base.saturating_add(n))))
+            .collect();
+        if others.is_ok() && TcpListener::bind(("127.0.0.1", base)).is_ok() {
+            return Ok(base);
+        }
+    }
+    bail!("no neighbouring ports are free")
+}
+
+impl Server {
+    /// Starts `troupe serve --dev` and waits until it is ready.
+    pub async fn start(environment: &[(&str, &str)]) -> Result<Self> {
+        let (http, admin, media) = (free_port()?, free_port()?, free_media_ports()?);
+        let data = tempfile::tempdir()?;
+        let child = Command::new(env!("CARGO_BIN_EXE_troupe"))
+            .args(["serve", "--dev"])
+            .current_dir(data.path())
+            .env("TROUPE_HTTP__LISTEN", format!("127.0.0.1:{http}"))
+            .env("TROUPE_ADMIN__LISTEN", format!("127.0.0.1:{admin}"))
+            .env("TROUPE_WEBRTC__PORT", media.to_string())
+            .env("TROUPE_WEBRTC__TCP_PORT", media.to_string())
+            .env("TROUPE_WEBRTC__SHARDS", SHARDS.to_string())
+            .env("TROUPE_LOG__FILTER", "warn")
+            .envs(environment.iter().copied())
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .spawn()?;
+        let mut server = Self {
+            child,
+            http,
+            admin,
+            media,
+            _data: data,
+        };
+        server.ready().await?;
+        Ok(server)
+    }
+
+    async fn ready(&mut self) -> Result<()> {
+        let end = Instant::now() + START_TIME_MAX;
+        while Instant::now() < end {
+            if let Some(status) = self.child.try_wait()? {
+                bail!("the server ended at its start: {status}");
+            }
+            if self.get_admin("/readyz").await.is_ok() {
+                return Ok(());
+            }
+            sleep(Duration::from_millis(50)).await;
+        }
+        bail!("the server is not ready after {START_TIME_MAX:?}")
+    }
+
+    /// The URL of its signalling.
+    pub fn signalling(&self) -> String {
+        format!("ws://127.0.0.1:{}/v1/signal", self.http)
+    }
+
+    /// A URL of its HTTP listener.
+    pub fn url(&self, path: &str) -> String {
+        format!("http://127.0.0.1:{}{path}", self.http)
+    }
+
+    /// A token of the development endpoint.
+    pub async fn token(&self, room: &str, identity: &str) -> Result<String> {
+        let url = self.url(&format!("/dev/token?room={room}&identity={identity}"));
+        let answer: serde_json::Value = serde_json::from_str(&get(url).await?)?;
+        Ok(answer["token"].as_str().context("a token")?.to_owned())
+    }
+
+    /// The body of an admin page.
+    pub async fn get_admin(&self, path: &str) -> Result<String> {
+        get(format!("http://127.0.0.1:{}{path}", self.admin)).await
+    }
+
+    /// The sum over all series of one metric whose labels contain `label`.
+    pub async fn metric(&self, name: &str, label: &str) -> Result<f64> {
+        let text = self.get_admin("/metrics").await?;
+        let series = text.lines().filter(|line| {
+            let rest = line.strip_prefix(name);
+            rest.is_some_and(|rest| rest.starts_with(['{', ' ']) && rest.contains(label))
+        });
+        let values = series.filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok());
+        Ok(values.sum())
+    }
+
+    /// Waits until a metric has a value.
+    pub async fn wait_metric(&self, name: &str, label: &str, value: f64) -> Result<()> {
+        let end = Instant::now() + Duration::from_secs(30);
+        loop {
+            let now = self.metric(name, label).await?;
+            if (now - value).abs() < f64::EPSILON {
+                return Ok(());
+            }
+            ensure!(
+                Instant::now() < end,
+                "{name}{{{label}}} is {now}, not {value}"
+            );
+            sleep(Duration::from_millis(100)).await;
+        }
+    }
+
+    /// Resident memory in KiB (proc(5), `VmRSS`).
+    pub fn resident_kib(&self) -> Result<u64> {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id()))?;
+        let line = status
+            .lines()
+            .find_map(|line| line.strip_prefix("VmRSS:"))
+            .context("VmRSS")?;
+        Ok(line.trim().trim_end_matches(" kB").trim().parse()?)
+    }
+
+    /// Open file descriptors.
+    pub fn descriptors(&self) -> Result<usize> {
+        Ok(std::fs::read_dir(format!("/proc/{}/fd", self.child.id()))?.count())
+    }
+
+    /// Threads.
+    pub fn threads(&self) -> Result<usize> {
+        Ok(std::fs::read_dir(format!("/proc/{}/task", self.child.id()))?.count())
+    }
+
+    /// Sends a signal by name, as in `TERM`.
+    pub fn signal(&self, name: &str) -> Result<()> {
+        let sent = Command::new("kill")
+            .args(["-s", name, &self.child.id().to_string()])
+            .status()?;
+        ensure!(sent.success(), "kill failed");
+        Ok(())
+    }
+
+    /// Waits for its end.
+    pub async fn ended(&mut self) -> Result<ExitStatus> {
+        let end = Instant::now() + STOP_TIME_MAX;
+        while Instant::now() < end {
+            if let Some(status) = self.child.try_wait()? {
+                return Ok(status);
+            }
+            sleep(Duration::from_millis(20)).await;
+        }
+        bail!("the server still runs after {STOP_TIME_MAX:?}")
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        // Both fail only when it has ended already.
+        drop(self.child.kill());
+        drop(self.child.wait());
+    }
+}
+
+/// GETs a page; anything but 2xx is an error.
+pub async fn get(url: String) -> Result<String> {
+    let body = tokio::task::spawn_blocking(move || -> Result<String> {
+        Ok(ureq::get(&url).call()?.body_mut().read_to_string()?)
+    });
+    body.await?
+}
+
+/// Waits until something holds.
+pub async fn eventually(what: &str, holds: impl Fn() -> Result<bool>) -> Result<()> {
+    let end = Instant::now() + Duration::from_secs(30);
+    while !holds()? {
+        ensure!(Instant::now() < end, "not in time: {what}");
+        sleep(Duration::from_millis(100)).await;
+    }
+    Ok(())
+}
