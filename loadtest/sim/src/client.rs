@@ -1,5 +1,5 @@
-//! A client: stock str0m with the scripted handshake, synthetic sources, and a record of what it was
-//! shown. It shares no packet code with the server.
+//! A client: stock str0m with the scripted handshake, synthetic sources, and a record of what it
+//! was shown. It shares no packet code with the server.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::net::SocketAddr;
@@ -16,6 +16,9 @@ use str0m::net::{Protocol, Receive};
 use str0m::{Candidate, Event, Input, Output, Rtc, RtcError};
 
 use crate::frames::{Content, Frame};
+
+/// Between the first frames of two sources; no multiple of their intervals.
+const STAGGER: Duration = Duration::from_millis(7);
 
 /// What a client does with its media.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -342,7 +345,7 @@ impl Client {
         match event {
             Event::Connected => {
                 self.connected = Some(now);
-                self.sources.iter_mut().for_each(|source| source.next = now);
+                self.stagger(now);
             }
             Event::MediaData(data) => self.show(now, &data),
             Event::KeyframeRequest(request) => {
@@ -356,6 +359,16 @@ impl Client {
                 }
             }
             _ => {}
+        }
+    }
+
+    /// Sources never write at one instant: between two streams that are ready str0m chooses by the
+    /// order of a hash map, which no seed reaches.
+    fn stagger(&mut self, now: Instant) {
+        let mut next = now;
+        for source in &mut self.sources {
+            source.next = next;
+            next += STAGGER;
         }
     }
 

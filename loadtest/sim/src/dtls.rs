@@ -1,8 +1,9 @@
 //! A scripted handshake in place of DTLS.
 //!
 //! Real DTLS draws randomness that cannot be seeded, and its signatures vary in length, so a run
-//! with it could not be repeated byte for byte. This stand-in exchanges certificates in two flights, then gives
-//! both ends keys from the thread's seed. A smaller set of tests runs with real DTLS.
+//! with it could not be repeated byte for byte. This stand-in exchanges certificates in two
+//! flights, then gives both ends keys from the thread's seed. A smaller set of tests runs with real
+//! DTLS.
 
 use std::cell::Cell;
 use std::collections::VecDeque;

@@ -1,5 +1,5 @@
-//! Synthetic frames that say who made them, so that a receiver can tell foreign, damaged and missing
-//! ones apart.
+//! Synthetic frames that say who made them, so that a receiver can tell foreign, damaged and
+//! missing ones apart.
 
 use std::time::Duration;
 

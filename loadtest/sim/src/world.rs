@@ -1,8 +1,8 @@
 //! Shards, clients and the network between them, stepped by hand in virtual time.
 //!
-//! The world plays the part of the actors: it opens transports, passes offers and answers, publishes
-//! what is offered, fills every slot with what others publish, and relays between shards where
-//! clients of one room lie on different ones.
+//! The world plays the part of the actors: it opens transports, passes offers and answers,
+//! publishes what is offered, fills every slot with what others publish, and relays between shards
+//! where clients of one room lie on different ones.
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::{Arc, OnceLock};
@@ -206,7 +206,7 @@ impl World {
         self.now = end;
     }
 
-    /// A number made of every datagram that was sent, when, and by whom: equal for equal runs.
+    /// A number made of when every datagram was sent and how long it was: equal for equal runs.
     #[must_use]
     pub fn trace(&self) -> u64 {
         self.trace
@@ -395,11 +395,13 @@ impl World {
         }
     }
 
-    /// FNV-1a over time, length and bytes.
+    /// FNV-1a over time and length. The bytes are left out: str0m keeps its streams in hash maps,
+    /// so which of its SSRCs signs a feedback packet is not ours to repeat.
     fn note_sent(&mut self, datagram: &[u8]) {
-        let time = self.now.duration_since(self.start).as_nanos().to_le_bytes();
-        for byte in time.iter().chain(datagram) {
-            self.trace = (self.trace ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3);
+        let time = self.now.duration_since(self.start).as_nanos();
+        let length = datagram.len() as u128;
+        for byte in time.to_le_bytes().into_iter().chain(length.to_le_bytes()) {
+            self.trace = (self.trace ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
         }
     }
 }

@@ -25,7 +25,8 @@ impl Certificate {
         Self::generate_by(str0m::crypto::from_feature_flags().dtls_provider)
     }
 
-    /// Has another DTLS implementation make one, as a simulation with [`TransportConfig::dtls`] does.
+    /// Has another DTLS implementation make one, as a simulation with [`TransportConfig::dtls`]
+    /// does.
     ///
     /// # Errors
     /// [`WebRtcError::Certificate`] if it fails.

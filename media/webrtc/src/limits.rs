@@ -29,6 +29,6 @@ pub const DATAGRAM_BYTES_MAX: usize = 1_500;
 
 /// How often transport-wide feedback goes to a publisher.
 pub const FEEDBACK_INTERVAL: Duration = Duration::from_millis(50);
-/// How often sender and receiver reports go out: RFC 3550, section 6.2, allows a second for sessions
-/// of this rate.
+/// How often sender and receiver reports go out: RFC 3550, section 6.2, allows a second for
+/// sessions of this rate.
 pub const REPORT_INTERVAL: Duration = Duration::from_secs(1);

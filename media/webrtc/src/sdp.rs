@@ -224,7 +224,8 @@ impl<'a> Section<'a> {
         map
     }
 
-    /// The simulcast layers that the describing side sends, in its order; the first of alternatives.
+    /// The simulcast layers that the describing side sends, in its order; the first of
+    /// alternatives.
     pub(crate) fn sent_rids(&self) -> Vec<Rid> {
         let value = self.attribute("simulcast").unwrap_or("");
         let mut words = value.split_ascii_whitespace();

@@ -5,7 +5,8 @@ use std::time::{Duration, Instant};
 
 use sim::World;
 
-/// Holds of every run: nobody is shown themselves, nothing damaged, nothing twice, nothing backwards.
+/// Holds of every run: nobody is shown themselves, nothing damaged, nothing twice, nothing
+/// backwards.
 pub(crate) fn nothing_foreign(world: &World) {
     for (viewer, member) in world.members.iter().enumerate() {
         for (mid, shown) in member.client.all_shown() {
@@ -70,8 +71,8 @@ pub(crate) fn all_pairs(world: &World, from: Instant, percent: usize) {
     }
 }
 
-/// Every pair of different members sees each other: 25 pictures a second, less what `percent` allows
-/// to be lost. Pictures are repaired, sound is not asked for again.
+/// Every pair of different members sees each other: 25 pictures a second, less what `percent`
+/// allows to be lost. Pictures are repaired, sound is not asked for again.
 pub(crate) fn all_pictures(world: &World, from: Instant, percent: usize) {
     let seconds = world.now.duration_since(from).as_millis() as usize;
     let expected = seconds * 25 * percent / 100_000;
