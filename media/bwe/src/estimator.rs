@@ -24,6 +24,10 @@ const LOSS_LOW_PERCENT: u64 = 2;
 const GROWTH_PERCENT: u64 = 8;
 /// After a fall, the path gets this long to recover before the next.
 const HOLD: Duration = Duration::from_millis(500);
+/// What is left when the path's queue stands: of what arrives, as libwebrtc has it.
+const OVERUSE_PERCENT: u64 = 85;
+/// Who sends less than this share of the estimate is limited by the application, not by the path.
+const LIMITED_PERCENT: u64 = 70;
 /// A change smaller than this is not told.
 const TELL_PERCENT: u64 = 3;
 /// A REMB older than this no longer binds; senders repeat it each second or so.
@@ -66,6 +70,9 @@ pub struct Estimator {
     told: Option<Bitrate>,
     history: SentHistory,
     acked: AckedRate,
+    /// The same packets on our clock: how fast they were sent, since the first of them.
+    sending: AckedRate,
+    first_sent: Option<Instant>,
     delay: DelayGuard,
     interval: Option<LossInterval>,
     remb: Option<(Instant, Bitrate)>,
@@ -86,6 +93,8 @@ impl Estimator {
             told: None,
             history: SentHistory::new(),
             acked: AckedRate::default(),
+            sending: AckedRate::default(),
+            first_sent: None,
             delay: DelayGuard::default(),
             interval: None,
             remb: None,
@@ -117,8 +126,7 @@ impl Estimator {
         self.judge_loss(now);
         if self.delay.is_overused() {
             self.delay.relieve();
-            let target = self.acked.rate().unwrap_or(self.estimate).percent(85);
-            self.fall(now, target);
+            self.fall(now, self.overused_target());
         }
     }
 
@@ -198,7 +206,20 @@ impl Estimator {
             Some(at) => self.acked.on_arrival(at, result.size),
             None => interval.lost = interval.lost.saturating_add(1),
         }
+        let first = *self.first_sent.get_or_insert(result.sent);
+        let sent = result.sent.saturating_duration_since(first);
+        self.sending.on_arrival(sent, result.size);
         self.delay.on_result(result);
+    }
+
+    /// Where to fall when the delay rises. What arrives tells what the path carries only while about
+    /// as much is sent as the estimate allows: a hiccup of a client that is sent little must not cost
+    /// more than one step. A path that really is narrow is found a step later, half a second.
+    fn overused_target(&self) -> Bitrate {
+        let limited = self.estimate.percent(LIMITED_PERCENT);
+        let sent = self.sending.rate().filter(|sent| *sent >= limited);
+        let basis = sent.and_then(|_| self.acked.rate());
+        basis.unwrap_or(self.estimate).percent(OVERUSE_PERCENT)
     }
 
     fn judge_loss(&mut self, now: Instant) {

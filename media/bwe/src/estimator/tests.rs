@@ -104,3 +104,19 @@ fn reports_and_remb_bind_without_feedback() {
     estimator.on_path_change();
     assert_eq!(estimator.estimate(later), Bitrate::from_kbps(2_500));
 }
+
+#[test]
+fn hiccups_of_a_path_that_is_little_used_cost_little() {
+    let base = Instant::now();
+    let mut estimator = Estimator::new(EstimatorConfig::default());
+    let mut link = link(20_000);
+    let mut least = Bitrate::MAX;
+    for second in 0..20_u64 {
+        // Every third second nothing moves for 290 ms, as on a client whose processor is busy.
+        if second.is_multiple_of(3) {
+            link.free_at = Duration::from_secs(second) + Duration::from_millis(290);
+        }
+        least = least.min(run(&mut estimator, &mut link, base, second, 1, 30));
+    }
+    assert!(least >= Bitrate::from_kbps(1_800), "fell to {least}");
+}
