@@ -1,7 +1,7 @@
 //! Reads the tree as text, so that rules about it are tests and not opinions.
 //!
 //! The rules themselves are in `tests/tidy.rs`; here is what they need: the [`Tree`] of files that
-//! git knows, and the [`Table`] of who may depend on whom.
+//! git knows, and the [`TABLE`] of who may depend on whom.
 #![forbid(unsafe_code)]
 
 mod functions;
