@@ -212,9 +212,10 @@ impl Estimator {
         self.delay.on_result(result);
     }
 
-    /// Where to fall when the delay rises. What arrives tells what the path carries only while about
-    /// as much is sent as the estimate allows: a hiccup of a client that is sent little must not cost
-    /// more than one step. A path that really is narrow is found a step later, half a second.
+    /// Where to fall when the delay rises. What arrives tells what the path carries only while
+    /// about as much is sent as the estimate allows: a hiccup of a client that is sent little must
+    /// not cost more than one step. A path that really is narrow is found a step later, half a
+    /// second.
     fn overused_target(&self) -> Bitrate {
         let limited = self.estimate.percent(LIMITED_PERCENT);
         let sent = self.sending.rate().filter(|sent| *sent >= limited);
