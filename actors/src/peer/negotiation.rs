@@ -97,6 +97,7 @@ impl PeerState {
             publish: self.may_publish() && usage != TransportUse::Viewer,
             subscribe: grants.subscribe && usage != TransportUse::Publisher,
             data: grants.data,
+            codecs: Vec::new(),
         };
         let transport = self.record.transport;
         self.record.media = MediaPhase::Open;

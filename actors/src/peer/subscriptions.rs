@@ -224,13 +224,12 @@ impl PeerState {
     ) -> Option<SlotState> {
         let (state, reason) = match state {
             Flow::Live => (SlotPhase::Live, None),
-            Flow::Paused => (SlotPhase::Paused, Some(SlotReason::Bandwidth)),
+            Flow::Paused => (SlotPhase::Paused, None),
+            Flow::Starved => (SlotPhase::Paused, Some(SlotReason::Bandwidth)),
             Flow::Muted => (SlotPhase::Muted, None),
             Flow::Unsupported => (SlotPhase::Unsupported, Some(SlotReason::Codec)),
             Flow::Waiting => (SlotPhase::Waiting, None),
         };
-        let asked_for = self.wishes.get(&mid).is_some_and(|wish| wish.paused);
-        let reason = reason.filter(|_| !asked_for || state != SlotPhase::Paused);
         let slot = SlotState {
             mid,
             track_id,

@@ -43,6 +43,7 @@ impl Bench {
             publish: true,
             subscribe: true,
             data: true,
+            codecs: Vec::new(),
         };
         self.answer(Action::OpenTransport {
             transport: TRANSPORT,

@@ -57,6 +57,16 @@ after(async () => {
   await server?.stop();
 });
 
+/** What all of the call receive in a while. */
+async function received(ms) {
+  return (await Promise.all(members.map((member) => member.receive(ms)))).flat();
+}
+
+/** The share of what was played that the browser made up. */
+function concealedShare(rows) {
+  return sum(rows, 'concealed') / Math.max(1, sum(rows, 'samples'));
+}
+
 function totals(member) {
   return member.page.evaluate(async () => {
     const rows = Object.values(await probe.inbound(call.room.peerConnection));
@@ -73,10 +83,11 @@ function totals(member) {
 const typeOf = (answer) => answer.error?.data?.type;
 
 test('10,000 garbage datagrams a second for ten seconds', async (t) => {
+  const before = concealedShare(await received(FLOOD.ms / 2));
   const cpu = await server.cpuSeconds();
-  const watching = Promise.all(members.map((member) => member.receive(FLOOD.ms)));
+  const watching = received(FLOOD.ms);
   const sent = await flood(server.ports.media, FLOOD);
-  const rows = (await watching).flat();
+  const rows = await watching;
   await figure(t, 'datagrams sent', sent);
   await figure(t, 'server CPU under it', ((await server.cpuSeconds()) - cpu) * 10, '% of a core');
   assert.ok(sent >= 95_000);
@@ -84,7 +95,15 @@ test('10,000 garbage datagrams a second for ten seconds', async (t) => {
     await figure(t, 'the call decodes', video.fps, 'fps');
     assert.ok(video.fps >= 12, JSON.stringify(video));
   }
-  assert.equal(sum(rows, 'concealed'), 0, JSON.stringify(rows));
+  assert.equal(sum(rows, 'lost'), 0, JSON.stringify(rows));
+  assert.equal(sum(rows, 'dropped'), 0, JSON.stringify(rows));
+  assert.equal(sum(rows, 'freezes'), 0, JSON.stringify(rows));
+  // A busy machine makes the browser's own buffer stretch a few milliseconds though every packet
+  // came; a lost 20 ms frame a second would be 2 %.
+  const after = concealedShare(rows);
+  await figure(t, 'concealed before it', before * 100, '%');
+  await figure(t, 'concealed under it', after * 100, '%');
+  assert.ok(after < before + 0.01, JSON.stringify(rows));
 });
 
 test('wrong tokens', async () => {

@@ -57,6 +57,7 @@ impl Director {
             publish: true,
             subscribe: true,
             data: true,
+            codecs: Vec::new(),
         }
     }
 

@@ -45,6 +45,8 @@ pub struct TransportSettings {
     pub subscribe: bool,
     /// Whether it may send data messages.
     pub data: bool,
+    /// The codecs that its room allows; empty: all that the shard forwards.
+    pub codecs: Vec<Codec>,
 }
 
 /// One subscription's standing wish.

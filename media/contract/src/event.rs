@@ -105,8 +105,10 @@ pub enum RefusedReason {
 pub enum SlotState {
     /// Packets flow.
     Live,
-    /// The allocator or the wish holds it back.
+    /// The wish holds it back.
     Paused,
+    /// The budget of its transport does not do for its least layer.
+    Starved,
     /// Its publisher muted it.
     Muted,
     /// The client did not offer its codec.
@@ -178,6 +180,13 @@ pub enum Fact {
     },
     /// A track that is not muted has been silent for longer than DTX explains.
     TrackStalled,
+    /// Which simulcast layers of a track somebody watches changed; the others may be paused where
+    /// they are made. Told at once when a layer is wanted again, and after a second without
+    /// anybody when it is not; never for a track without simulcast.
+    LayersWanted {
+        /// The layers to send, lowest first; empty while nobody watches.
+        active: Vec<Rid>,
+    },
     /// What a slot shows changed.
     SlotChanged {
         /// The track in it.
@@ -206,6 +215,9 @@ pub enum Fact {
         /// Its bytes.
         payload: Vec<u8>,
     },
+    /// A client does not take its reliable data messages as fast as they come: its queue was full,
+    /// what waited is dropped and its session has to begin anew from a snapshot.
+    SlowClient,
     /// Once a second, about a transport.
     Figures(TransportFigures),
     /// Once a second, about the shard.

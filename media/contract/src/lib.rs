@@ -23,4 +23,4 @@ pub use event::{
 };
 pub use plane::{Plane, PlaneError, ShardLoad};
 pub use snapshot::{SlotSnapshot, Snapshot, TrackSnapshot, TransportSnapshot};
-pub use stats::{ShardFigures, SlotFigures, TrackFigures, TransportFigures};
+pub use stats::{LayerFigures, ShardFigures, SlotFigures, TrackFigures, TransportFigures};

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use media_types::{Bitrate, Codec, Layer, MediaKind, Mid, ShardId, TrackId};
+use media_types::{Bitrate, Codec, Layer, MediaKind, Mid, Rid, ShardId, TrackId};
 
 /// One transport in the last second.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -37,10 +37,21 @@ pub struct SlotFigures {
     pub layer: Option<Layer>,
     /// Its rate.
     pub rate: Bitrate,
+    /// Whether the budget allows less than the wish asks for and the track has.
+    pub limited: bool,
+}
+
+/// One layer of a published track.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LayerFigures {
+    /// Its simulcast layer; `None` without simulcast.
+    pub rid: Option<Rid>,
+    /// Its rate; zero while it is silent.
+    pub rate: Bitrate,
 }
 
 /// One published track.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TrackFigures {
     /// Its id.
     pub track: TrackId,
@@ -50,6 +61,8 @@ pub struct TrackFigures {
     pub rate: Bitrate,
     /// Packets lost on the way here, total.
     pub lost: u64,
+    /// Its layers, lowest first: one a simulcast stream, or one of all.
+    pub layers: Vec<LayerFigures>,
 }
 
 /// One shard: totals since its start, and what exists now.

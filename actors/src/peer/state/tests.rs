@@ -275,6 +275,7 @@ fn slots_show_what_flows_and_are_told_once() {
         (Flow::Live, 1),
         (Flow::Live, 0),
         (Flow::Paused, 1),
+        (Flow::Starved, 1),
         (Flow::Muted, 1),
     ] {
         peer.event(now, subject, changed(state), Purpose::Other);
@@ -328,6 +329,7 @@ fn a_new_life_asks_what_exists_and_makes_good_the_difference() {
             publish: true,
             subscribe: true,
             data: false,
+            codecs: Vec::new(),
         },
         connected: true,
         media,

@@ -361,7 +361,7 @@ fn slots_of(link: &super::link::Link, room: &Room) -> Vec<SlotSnapshot> {
             mid: slot.mid,
             track: filled.track,
             wish: filled.wish,
-            state: state_of(track, filled.position, supported).0,
+            state: state_of(track, filled, supported).0,
         })
     });
     slots.collect()

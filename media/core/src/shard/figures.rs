@@ -2,7 +2,9 @@
 
 use std::time::Instant;
 
-use media_contract::{Fact, ShardFigures, SlotFigures, Subject, TrackFigures, TransportFigures};
+use media_contract::{
+    Fact, LayerFigures, ShardFigures, SlotFigures, Subject, TrackFigures, TransportFigures,
+};
 use media_types::{Bitrate, RoomId};
 use media_webrtc::TransportStats;
 
@@ -97,6 +99,7 @@ fn transport_figures(link: &Link, room: &Room, stats: &TransportStats) -> Transp
             track: filled.track,
             layer: filled.told.and_then(|(_, layer)| layer),
             rate: sent.map_or(Bitrate::ZERO, |sent| sent.rate),
+            limited: false,
         })
     });
     let tracks = link.published.iter().filter_map(|published| {
@@ -111,6 +114,12 @@ fn transport_figures(link: &Link, room: &Room, stats: &TransportStats) -> Transp
             codec: room.tracks.get(published.index)?.codec,
             rate: streams().map(|stream| stream.rate).sum(),
             lost: streams().map(|stream| stream.lost).sum(),
+            layers: streams()
+                .map(|stream| LayerFigures {
+                    rid: stream.rid,
+                    rate: stream.rate,
+                })
+                .collect(),
         })
     });
     TransportFigures {

@@ -20,6 +20,8 @@ enum Kind {
     Slot,
     Speakers,
     Bandwidth,
+    Wanted,
+    SlowClient,
     Figures,
 }
 
@@ -31,6 +33,8 @@ fn kind_of(fact: &Fact) -> Option<Kind> {
         Fact::SlotChanged { .. } => Some(Kind::Slot),
         Fact::SpeakersChanged { .. } => Some(Kind::Speakers),
         Fact::BandwidthChanged { .. } => Some(Kind::Bandwidth),
+        Fact::LayersWanted { .. } => Some(Kind::Wanted),
+        Fact::SlowClient => Some(Kind::SlowClient),
         Fact::Figures(_) | Fact::ShardFigures(_) => Some(Kind::Figures),
         Fact::Done { .. }
         | Fact::Negotiated { .. }

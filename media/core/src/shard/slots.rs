@@ -216,7 +216,7 @@ impl Shard {
             return;
         };
         let is_supported = track.codec.is_none_or(|codec| supported.contains(codec));
-        let state = state_of(track, filled.position, is_supported);
+        let state = state_of(track, filled, is_supported);
         if filled.told != Some(state) {
             filled.told = Some(state);
             let fact = Fact::SlotChanged {
@@ -246,12 +246,12 @@ impl Shard {
 /// What a subscription's slot shows.
 pub(super) fn state_of(
     track: &Track,
-    position: usize,
+    filled: &Filled,
     is_supported: bool,
 ) -> (SlotState, Option<Layer>) {
     let forwarder = track
         .subscriptions
-        .get(position)
+        .get(filled.position)
         .map(|found| &found.forwarder);
     let current = forwarder.and_then(Forwarder::current);
     let target = forwarder.and_then(Forwarder::target);
@@ -259,8 +259,10 @@ pub(super) fn state_of(
         (SlotState::Unsupported, None)
     } else if track.muted {
         (SlotState::Muted, None)
-    } else if target.is_none() {
+    } else if filled.wish.paused {
         (SlotState::Paused, None)
+    } else if target.is_none() {
+        (SlotState::Starved, None)
     } else if current.is_none() {
         (SlotState::Waiting, None)
     } else {

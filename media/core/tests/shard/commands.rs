@@ -149,6 +149,7 @@ fn what_a_transport_may_not_do_is_refused() {
         publish: false,
         subscribe: false,
         data: false,
+        codecs: Vec::new(),
     };
     let transport = world.transport(camera.client);
     let open = Action::OpenTransport {

@@ -137,6 +137,7 @@ fn bad_and_forbidden_messages_go_nowhere() {
         publish: true,
         subscribe: true,
         data: false,
+        codecs: Vec::new(),
     };
     let transport = world.transport(a.client);
     let again = Action::OpenTransport {

@@ -163,6 +163,7 @@ impl World {
             publish: true,
             subscribe: true,
             data: true,
+            codecs: Vec::new(),
         };
         let transport = client.transport;
         self.clients.push(Client { shard, ..client });
