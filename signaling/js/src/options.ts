@@ -19,7 +19,10 @@ export interface ConnectOptions {
   videoSlots?: number;
   /** Audio slots beyond those paired with a video: 3. */
   extraAudioSlots?: number;
-  /** Ask for each video as large as the elements that show it. */
+  /**
+   * Ask for each video as large as the elements that show it, and for none while they are hidden.
+   * On unless said otherwise.
+   */
   adaptive?: boolean;
   /** Play remote audio through hidden elements. Turn off to mix it yourself. */
   playAudio?: boolean;
@@ -56,7 +59,7 @@ export function settingsOf(options: ConnectOptions): Settings {
   return {
     videoSlots: 9,
     extraAudioSlots: 3,
-    adaptive: false,
+    adaptive: true,
     playAudio: true,
     leaveOnUnload: true,
     giveUpAfterMs: 300_000,

@@ -10,6 +10,8 @@ export interface RemoteTrackEvents {
   replaced: MediaStreamTrack | null;
   /** `muted`, `live`, `codec` or `slot` changed. */
   changed: undefined;
+  /** It was attached to an element or taken off one. */
+  elements: undefined;
   /** It was unpublished, or its peer left. */
   ended: undefined;
 }
@@ -98,6 +100,7 @@ export class RemoteTrack extends Emitter<RemoteTrackEvents> {
       const attachment = new Attachment(element);
       this.#attachments.set(element, attachment);
       attachment.show(this.#media);
+      this.emit('elements', undefined);
       this.emit('changed', undefined);
     }
     return element;
@@ -110,6 +113,7 @@ export class RemoteTrack extends Emitter<RemoteTrackEvents> {
       this.#attachments.get(target)?.release();
       this.#attachments.delete(target);
     }
+    if (targets.length > 0) this.emit('elements', undefined);
   }
 
   /** @internal */

@@ -119,7 +119,6 @@ export class Room extends Emitter<RoomEvents> {
         if (!persisted) void this.leave();
       });
     }
-    this.#subscriptions.start();
     this.#measuring = setInterval(() => void this.#measure(), MEASURE_INTERVAL_MS);
     void this.#media.open(session, result.iceServers);
     return this;
@@ -418,11 +417,12 @@ export class Room extends Emitter<RoomEvents> {
   #trackPublished(track: RemoteTrack): void {
     // A slot may have been filled before the track was announced.
     this.#media.place(track);
+    this.#subscriptions.follow(track);
     this.emit('trackPublished', track);
   }
 
   #trackUnpublished(track: RemoteTrack): void {
-    if (this.#media.link) this.#subscriptions.forget(track.id);
+    this.#subscriptions.forget(track.id);
     this.emit('trackUnpublished', track);
   }
 

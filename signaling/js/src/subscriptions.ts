@@ -1,5 +1,6 @@
 /** Which tracks are pinned to slots, and how much of each is wanted. */
 
+import { AdaptiveStream, wishOf } from './adaptive.js';
 import type { SlotState, SlotWish, SubscribeParams, SubscribeResult } from './protocol/index.js';
 import type { RemoteTrack, TrackWish } from './remote-track.js';
 import type { Slot, SlotTable } from './slots.js';
@@ -12,36 +13,43 @@ export interface SubscriptionHost {
   applySlots(states: SlotState[]): void;
 }
 
-/** Heights that encoders like; wishes are rounded up to them so that they seldom change. */
-const HEIGHTS = [90, 180, 270, 360, 540, 720, 1080, 1440, 2160];
-const ADAPT_INTERVAL_MS = 1_000;
+/**
+ * Of a video that is named for its size alone, so that it does not outrank one that was pinned: the
+ * server puts its speakers first by itself.
+ */
+const PRIORITY_SHOWN = 0;
+/** Of a screen that is named for its size alone. */
+const PRIORITY_SCREEN = 50;
+/** How long after a refusal wishes are said again, in milliseconds. */
+const RETRY_MS = 2_000;
 
 /** Keeps wishes, and says them again on every new connection. */
 export class Subscriptions {
   readonly #host: SubscriptionHost;
-  readonly #adaptive: boolean;
+  /** What elements need, where that is followed. */
+  readonly #adaptive: AdaptiveStream | null;
   /** By hand. */
   readonly #pins = new Map<string, TrackWish>();
-  /** By the size of the elements that show a track. */
-  readonly #sizes = new Map<string, TrackWish>();
   /** What was said last, by mid, so that nothing is said twice. */
   #said = new Map<string, string>();
-  #timer: ReturnType<typeof setInterval> | undefined;
+  #retry: ReturnType<typeof setTimeout> | undefined;
   #flushing: Promise<void> | null = null;
+  #stopped = false;
 
   constructor(host: SubscriptionHost, adaptive: boolean) {
     this.#host = host;
-    this.#adaptive = adaptive;
+    this.#adaptive = adaptive ? new AdaptiveStream(() => this.#flushSoon()) : null;
   }
 
-  /** Starts to follow the sizes of elements, where that is wanted. */
-  start(): void {
-    if (!this.#adaptive) return;
-    this.#timer = setInterval(() => this.#adapt(), ADAPT_INTERVAL_MS);
+  /** A track was published: the elements that will show it are followed. */
+  follow(track: RemoteTrack): void {
+    this.#adaptive?.add(track);
   }
 
   stop(): void {
-    clearInterval(this.#timer);
+    this.#stopped = true;
+    clearTimeout(this.#retry);
+    this.#adaptive?.close();
   }
 
   /** Whether a track was pinned by hand. */
@@ -63,17 +71,24 @@ export class Subscriptions {
 
   /** A track is over. */
   forget(trackId: string): void {
-    this.#sizes.delete(trackId);
-    if (this.#pins.delete(trackId) || this.#host.slots().byTrack(trackId)?.pinned) {
-      this.flush().catch(() => undefined);
-    }
+    const followed = this.#adaptive?.need(trackId) ?? null;
+    this.#adaptive?.remove(trackId);
+    if (this.#pins.delete(trackId) || followed) this.#flushSoon();
   }
 
   /** Nothing that was said holds any more: a new connection has new slots. */
   restart(): void {
     this.#said = new Map();
     for (const slot of this.#host.slots().all) slot.pinned = false;
-    this.flush().catch(() => undefined);
+    this.#flushSoon();
+  }
+
+  /** Says what changed, and again later where that fails. */
+  #flushSoon(): void {
+    clearTimeout(this.#retry);
+    this.flush().catch(() => {
+      if (!this.#stopped) this.#retry = setTimeout(() => this.#flushSoon(), RETRY_MS);
+    });
   }
 
   /** Says what changed. Changes that come together are said together. */
@@ -95,26 +110,26 @@ export class Subscriptions {
 
   #changes(): SlotWish[] {
     const table = this.#host.slots();
+    const wishes = this.#wishes(table);
+    const released = this.#release(table, wishes);
     const wanted = new Map<Slot, SlotWish>();
-    const wishes = [...new Map([...this.#sizes, ...this.#pins])];
     // Who has a slot keeps it; the others choose among the rest.
     const settled = ([trackId]: [string, TrackWish]): boolean =>
       this.#saidSlot(table, trackId) !== undefined || table.byTrack(trackId) !== undefined;
-    wishes.sort((a, b) => Number(settled(b)) - Number(settled(a)));
-    for (const [trackId, wish] of wishes) {
+    const order = [...wishes].sort((a, b) => Number(settled(b)) - Number(settled(a)));
+    for (const [trackId, wish] of order) {
       const kind = this.#host.tracks().find(({ id }) => id === trackId)?.kind;
       if (!kind) continue;
       const taken = new Set(wanted.keys());
       const slot = this.#saidSlot(table, trackId) ?? table.placeFor(trackId, kind, taken);
       const mid = slot?.transceiver.mid;
-      // The size of its elements still counts for a pinned track that names none.
-      if (slot && mid) wanted.set(slot, { mid, trackId, ...this.#sizes.get(trackId), ...wish });
+      if (slot && mid) wanted.set(slot, { mid, trackId, ...wish });
     }
     const changes: SlotWish[] = [];
     for (const slot of table.all) {
       const mid = slot.transceiver.mid;
       const wish = wanted.get(slot);
-      if (mid === null || (!wish && !slot.pinned)) continue;
+      if (mid === null || (!wish && !released.has(slot))) continue;
       const change = wish ?? { mid, trackId: null };
       slot.pinned = wish !== undefined;
       if (this.#said.get(mid) === JSON.stringify(change)) continue;
@@ -122,6 +137,14 @@ export class Subscriptions {
       changes.push(change);
     }
     return changes;
+  }
+
+  /** Gives up the slots of tracks that are not asked for any more, so that others can have them. */
+  #release(table: SlotTable, wishes: Map<string, TrackWish>): Set<Slot> {
+    const kept = new Set([...wishes.keys()].map((trackId) => this.#saidSlot(table, trackId)));
+    const released = table.all.filter((slot) => slot.pinned && !kept.has(slot));
+    for (const slot of released) slot.pinned = false;
+    return new Set(released);
   }
 
   /** The slot that a track was given, though the server may not have filled it yet. */
@@ -132,29 +155,48 @@ export class Subscriptions {
     });
   }
 
-  /**
-   * Asks for each video as large as it is shown. Doing so names its slot and thus pins it; where
-   * there are more videos than slots that would keep the next speaker out, so it is not done.
-   */
-  #adapt(): void {
-    const videos = this.#host.tracks().filter(({ kind }) => kind === 'video');
-    const slots = this.#host.slots().all.filter(({ kind }) => kind === 'video').length;
-    this.#sizes.clear();
-    for (const track of videos) {
-      const shown = videos.length <= slots || this.#pins.has(track.id);
-      if (shown && track.elements.length > 0) this.#sizes.set(track.id, sizeOf(track.elements));
+  /** What is wanted of whom. The size of its elements counts for a pinned track that names none. */
+  #wishes(table: SlotTable): Map<string, TrackWish> {
+    const wishes = this.#shown(table);
+    for (const [trackId, wish] of this.#pins) {
+      const size = { ...wishes.get(trackId) };
+      delete size.priority;
+      const own = [wish.maxWidth, wish.maxHeight, wish.maxFps].some((max) => max !== undefined);
+      wishes.set(trackId, own ? wish : { ...size, ...wish });
     }
-    this.flush().catch(() => undefined);
+    return wishes;
   }
-}
 
-/** The largest of the elements, in device pixels, rounded up. */
-function sizeOf(elements: HTMLElement[]): TrackWish {
-  const scale = (globalThis as { devicePixelRatio?: number }).devicePixelRatio ?? 1;
-  const tallest = Math.max(...elements.map(({ clientHeight }) => clientHeight)) * scale;
-  const widest = Math.max(...elements.map(({ clientWidth }) => clientWidth)) * scale;
-  // A tile may crop: what counts is the side that a 16:9 picture has to fill.
-  const needed = Math.max(tallest, (widest * 9) / 16);
-  const maxHeight = HEIGHTS.find((height) => height >= needed) ?? HEIGHTS.at(-1) ?? 2160;
-  return { maxHeight };
+  /**
+   * What elements ask for. Asking for a size names a slot and thus pins it. Where everybody has a
+   * slot that costs nothing. Where there are more videos than slots, those that are seen are asked
+   * for if all of them find room, and those that are not seen are kept paused only where every
+   * video is shown somewhere: else they would keep the next speaker out.
+   */
+  #shown(table: SlotTable): Map<string, TrackWish> {
+    const wishes = new Map<string, TrackWish>();
+    const adaptive = this.#adaptive;
+    if (!adaptive) return wishes;
+    const videos = this.#host.tracks().filter(({ kind }) => kind === 'video');
+    const needed = videos.flatMap((track) => {
+      const need = adaptive.need(track.id);
+      return need ? [{ track, need, pinned: this.#pins.has(track.id) }] : [];
+    });
+    const pinned = videos.filter(({ id }) => this.#pins.has(id)).length;
+    const seen = needed.filter(({ need, pinned }) => need.side > 0 && !pinned).length;
+    let spare = table.all.filter(({ kind }) => kind === 'video').length - pinned - seen;
+    const roomForAll = spare >= 0;
+    const mayPark = spare + pinned + seen >= videos.length || needed.length === videos.length;
+    // Who has a slot already is paused there rather than given up.
+    needed.sort((a, b) => Number(!table.byTrack(a.track.id)) - Number(!table.byTrack(b.track.id)));
+    for (const { track, need, pinned } of needed) {
+      const parks = need.side === 0 && !pinned;
+      if (parks && (!mayPark || spare <= 0)) continue;
+      if (!pinned && !roomForAll) continue;
+      if (parks) spare -= 1;
+      const priority = track.source === 'screen' ? PRIORITY_SCREEN : PRIORITY_SHOWN;
+      wishes.set(track.id, { ...wishOf(need), priority });
+    }
+    return wishes;
+  }
 }

@@ -170,7 +170,7 @@ function usePinned(room: Room, video: ReturnType<typeof allTiles>[number]['video
   const id = video && 'peerId' in video ? video.id : null;
   useEffect(() => {
     if (id === null) return undefined;
-    room.pin(id, { priority: 10 }).catch(() => undefined);
+    room.pin(id).catch(() => undefined);
     return () => {
       if (room.state !== 'closed') room.unpin(id).catch(() => undefined);
     };

@@ -35,7 +35,10 @@ function obstacle(tile: Tile): string | null {
 
 function hasPicture({ video }: Tile): boolean {
   if (!video || video.muted || !video.mediaStreamTrack) return false;
-  return isLocal(video) || video.slot?.state === 'live';
+  if (isLocal(video)) return true;
+  const { slot } = video;
+  // What paused because nobody looked shows its last picture until the next one comes.
+  return slot?.state === 'live' || (slot?.state === 'paused' && slot.reason !== 'bandwidth');
 }
 
 export function TileView(props: TileViewProps): VNode {

@@ -30,7 +30,7 @@ export function useJoin(
     let joined: Room | null = null;
     const { room: name } = entry;
     const token = tokenSource(route, name, identityFor(entry.name), entry.name);
-    const options = { token, room: name, name: entry.name, adaptive: true };
+    const options = { token, room: name, name: entry.name };
     connect(location.origin, options).then(
       (entered) => {
         if (over) {
