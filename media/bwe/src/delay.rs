@@ -78,6 +78,8 @@ mod tests {
             sent,
             arrived: Some(Duration::from_millis(40_000 + at_ms + delay_ms)),
             size: DataSize::from_bytes(1_000),
+            probe: None,
+            was_missing: false,
         });
     }
 

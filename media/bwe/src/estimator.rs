@@ -11,7 +11,9 @@ use media_types::{Bitrate, DataSize};
 use crate::acked::AckedRate;
 use crate::delay::DelayGuard;
 use crate::feedback::{PacketReport, PacketResult};
+use crate::figures::{EstimatorFigures, ProbeFigures};
 use crate::history::SentHistory;
+use crate::probe::{ProbeCluster, ProbeContext, ProbeId, Prober};
 
 /// Loss is judged over at least this long …
 const LOSS_INTERVAL: Duration = Duration::from_millis(250);
@@ -30,6 +32,8 @@ const OVERUSE_PERCENT: u64 = 85;
 const LIMITED_PERCENT: u64 = 70;
 /// A change smaller than this is not told.
 const TELL_PERCENT: u64 = 3;
+/// A fall to less than this share of what was is deep: a probe asks soon whether it lasts.
+const DEEP_PERCENT: u64 = 67;
 /// A REMB older than this no longer binds; senders repeat it each second or so.
 const REMB_AGE_MAX: Duration = Duration::from_secs(10);
 
@@ -64,7 +68,7 @@ struct LossInterval {
 
 /// Estimates one path from what its far end reports.
 #[derive(Debug)]
-pub struct Estimator {
+pub struct GccEstimator {
     config: EstimatorConfig,
     estimate: Bitrate,
     told: Option<Bitrate>,
@@ -81,9 +85,15 @@ pub struct Estimator {
     grew_at: Option<Instant>,
     /// Share lost in the last interval, in 256ths.
     loss: u8,
+    /// The most that the application could use.
+    wanted: Option<Bitrate>,
+    prober: Prober,
+    /// Whether the far end sends transport-wide feedback, without which a probe has no answer.
+    has_feedback: bool,
+    reported_rtt: Option<Duration>,
 }
 
-impl Estimator {
+impl GccEstimator {
     /// An estimator of a path of which nothing is known.
     #[must_use]
     pub fn new(config: EstimatorConfig) -> Self {
@@ -102,12 +112,72 @@ impl Estimator {
             fell_at: None,
             grew_at: None,
             loss: 0,
+            wanted: None,
+            prober: Prober::default(),
+            has_feedback: false,
+            reported_rtt: None,
         }
     }
 
     /// Takes note of a packet that leaves now and gives it its transport-wide number.
     pub fn on_sent(&mut self, now: Instant, size: DataSize) -> u16 {
-        self.history.on_sent(now, size)
+        self.history.on_sent(now, size, None)
+    }
+
+    /// The same for a packet, of media or padding, that leaves as part of a probe cluster.
+    pub fn on_probe_sent(&mut self, now: Instant, size: DataSize, probe: ProbeId) -> u16 {
+        self.history.on_sent(now, size, Some(probe))
+    }
+
+    /// The most that the application could use, audio included. The estimate probes towards it and
+    /// not beyond; before this is told it sends no probes.
+    pub const fn set_wanted(&mut self, _now: Instant, wanted: Bitrate) {
+        self.wanted = Some(wanted);
+    }
+
+    /// Other bounds for the estimate.
+    pub fn set_bounds(&mut self, _now: Instant, least: Bitrate, most: Bitrate) {
+        self.config.least = least;
+        self.config.most = most.max(least);
+    }
+
+    /// Takes a round-trip time that reports have shown. Without it that of feedback is used, which
+    /// is longer by how long the far end collects.
+    pub const fn on_rtt(&mut self, _now: Instant, rtt: Duration) {
+        self.reported_rtt = Some(rtt);
+    }
+
+    /// A cluster of packets to send now, if it is time to ask the path for more.
+    pub fn poll_probe(&mut self, now: Instant) -> Option<ProbeCluster> {
+        let context = self.probe_context(now)?;
+        self.prober.poll(now, &context)
+    }
+
+    /// When [`poll_probe`](Self::poll_probe) may have something without further input.
+    #[must_use]
+    pub fn poll_timeout(&self, now: Instant) -> Option<Instant> {
+        let due = self.prober.due(&self.probe_context(now)?)?;
+        (due > now).then_some(due)
+    }
+
+    /// What the pacer should let out.
+    #[must_use]
+    pub fn pacing_rate(&self, now: Instant) -> Bitrate {
+        self.estimate(now)
+    }
+
+    /// What the estimate is made of.
+    #[must_use]
+    pub fn figures(&self, now: Instant) -> EstimatorFigures {
+        EstimatorFigures {
+            estimate: self.estimate(now),
+            acknowledged: self.acked.rate(),
+            probes: ProbeFigures {
+                sent: self.prober.sent(),
+                answered: self.prober.answered(),
+                last: self.prober.last_result(),
+            },
+        }
     }
 
     /// Takes transport-wide feedback (transport-wide-cc-extensions-01), in order of the numbers.
@@ -123,6 +193,10 @@ impl Estimator {
         self.rtt = newest
             .map(|sent| now.saturating_duration_since(sent))
             .or(self.rtt);
+        self.has_feedback = true;
+        if let Some(carried) = self.prober.poll_result(now) {
+            self.estimate = self.estimate.max(carried).min(self.config.most);
+        }
         self.judge_loss(now);
         if self.delay.is_overused() {
             self.delay.relieve();
@@ -147,7 +221,14 @@ impl Estimator {
     pub fn on_path_change(&mut self) {
         let told = self.told;
         let history = std::mem::take(&mut self.history);
-        *self = Self::new(self.config);
+        let mut prober = std::mem::take(&mut self.prober);
+        prober.reset();
+        *self = Self {
+            wanted: self.wanted,
+            has_feedback: self.has_feedback,
+            prober,
+            ..Self::new(self.config)
+        };
         // Numbers go on, since the far end counts them; feedback about the old path does no harm.
         self.history = history;
         self.told = told;
@@ -195,7 +276,19 @@ impl Estimator {
         self.history.in_flight()
     }
 
+    fn probe_context(&self, now: Instant) -> Option<ProbeContext> {
+        let wanted = self.wanted.filter(|_| self.has_feedback)?;
+        Some(ProbeContext {
+            estimate: self.estimate(now),
+            wanted,
+            most: self.config.most,
+            rtt: self.reported_rtt.or(self.rtt).unwrap_or(Duration::ZERO),
+            congested_at: self.fell_at,
+        })
+    }
+
     fn on_result(&mut self, now: Instant, result: &PacketResult) {
+        self.prober.on_result(result);
         let interval = self.interval.get_or_insert(LossInterval {
             since: now,
             sent: 0,
@@ -252,6 +345,11 @@ impl Estimator {
             .fell_at
             .is_some_and(|at| now.saturating_duration_since(at) < HOLD);
         if !held && target < self.estimate {
+            if target < self.estimate.percent(DEEP_PERCENT) {
+                self.prober.on_deep_fall(now, self.estimate);
+            } else {
+                self.prober.on_congestion(now);
+            }
             self.estimate = target.max(self.config.least);
             self.fell_at = Some(now);
         }

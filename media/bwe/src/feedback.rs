@@ -4,6 +4,8 @@ use std::time::{Duration, Instant};
 
 use media_types::DataSize;
 
+use crate::probe::ProbeId;
+
 /// What transport-wide feedback says about one packet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct PacketReport {
@@ -24,4 +26,8 @@ pub struct PacketResult {
     pub arrived: Option<Duration>,
     /// Its size on the wire.
     pub size: DataSize,
+    /// The probe cluster that it was sent in.
+    pub probe: Option<ProbeId>,
+    /// A report before this one had it as lost: it came late.
+    pub was_missing: bool,
 }

@@ -1,22 +1,29 @@
 //! What was sent when, until feedback arrives.
 
 use std::collections::VecDeque;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use media_types::DataSize;
 
 use crate::feedback::{PacketReport, PacketResult};
+use crate::limits::{HISTORY_AGE_MAX, HISTORY_PACKETS_MAX};
+use crate::probe::ProbeId;
 
-/// Feedback that takes longer than this says nothing about the path as it is now.
-const AGE_MAX: Duration = Duration::from_secs(4);
-/// Four seconds at 8,000 packets a second; half the circle of the wire's 16 bits.
-const PACKETS_MAX: usize = 32_768;
+/// What is known of a packet's fate.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Fate {
+    Unknown,
+    /// Reported lost; it may still come late.
+    Missing,
+    Arrived,
+}
 
 #[derive(Debug, Clone, Copy)]
 struct Sent {
     at: Instant,
-    /// Bytes; `None` once its fate is known.
-    size: Option<DataSize>,
+    size: DataSize,
+    fate: Fate,
+    probe: Option<ProbeId>,
 }
 
 /// Numbers packets transport-wide, and remembers them.
@@ -36,12 +43,14 @@ impl SentHistory {
     }
 
     /// Takes note of a packet and gives it its transport-wide number.
-    pub fn on_sent(&mut self, now: Instant, size: DataSize) -> u16 {
+    pub fn on_sent(&mut self, now: Instant, size: DataSize, probe: Option<ProbeId>) -> u16 {
         self.forget(now);
         let number = self.next_number();
         self.packets.push_back(Sent {
             at: now,
-            size: Some(size),
+            size,
+            fate: Fate::Unknown,
+            probe,
         });
         self.in_flight = self.in_flight.saturating_add(size);
         number
@@ -58,16 +67,25 @@ impl SentHistory {
     pub fn on_report(&mut self, report: PacketReport) -> Option<PacketResult> {
         let ahead = report.sequence.wrapping_sub(wire(self.first));
         let packet = self.packets.get_mut(usize::from(ahead))?;
-        let size = packet.size?;
-        if report.arrived.is_some() {
-            packet.size = None;
-            self.in_flight = self.in_flight.saturating_sub(size);
+        let fate = match report.arrived {
+            Some(_) => Fate::Arrived,
+            None => Fate::Missing,
+        };
+        let before = packet.fate;
+        if before == fate || before == Fate::Arrived {
+            return None;
+        }
+        packet.fate = fate;
+        if before == Fate::Unknown {
+            self.in_flight = self.in_flight.saturating_sub(packet.size);
         }
         Some(PacketResult {
             sequence: self.first + u64::from(ahead),
             sent: packet.at,
             arrived: report.arrived,
-            size,
+            size: packet.size,
+            probe: packet.probe,
+            was_missing: before == Fate::Missing,
         })
     }
 
@@ -79,12 +97,13 @@ impl SentHistory {
 
     fn forget(&mut self, now: Instant) {
         while let Some(front) = self.packets.front() {
-            let old = now.saturating_duration_since(front.at) > AGE_MAX;
-            if !old && self.packets.len() < PACKETS_MAX {
+            let old = now.saturating_duration_since(front.at) > HISTORY_AGE_MAX;
+            if !old && self.packets.len() < HISTORY_PACKETS_MAX {
                 break;
             }
-            let size = front.size.unwrap_or(DataSize::ZERO);
-            self.in_flight = self.in_flight.saturating_sub(size);
+            if front.fate == Fate::Unknown {
+                self.in_flight = self.in_flight.saturating_sub(front.size);
+            }
             self.packets.pop_front();
             self.first += 1;
         }
@@ -103,6 +122,8 @@ const fn wire(number: u64) -> u16 {
     reason = "tests take one instant as their base"
 )]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
 
     const SIZE: DataSize = DataSize::from_bytes(1_000);
@@ -118,15 +139,18 @@ mod tests {
     fn a_packet_is_reported_once() {
         let now = Instant::now();
         let mut history = SentHistory::new();
-        assert_eq!(history.on_sent(now, SIZE), 0);
-        assert_eq!(history.on_sent(now, SIZE), 1);
+        assert_eq!(history.on_sent(now, SIZE, None), 0);
+        assert_eq!(history.on_sent(now, SIZE, None), 1);
         assert_eq!(history.in_flight().bytes(), 2_000);
         let lost = PacketReport {
             sequence: 0,
             arrived: None,
         };
         assert_eq!(history.on_report(lost).unwrap().arrived, None);
+        assert_eq!(history.in_flight(), SIZE);
+        assert_eq!(history.on_report(lost), None);
         let late = history.on_report(arrived(0)).unwrap();
+        assert!(late.was_missing);
         assert_eq!((late.sequence, late.sent, late.size), (0, now, SIZE));
         assert_eq!(history.on_report(arrived(0)), None);
         assert_eq!(history.on_report(arrived(2)), None);
@@ -138,7 +162,7 @@ mod tests {
         let mut now = Instant::now();
         let mut history = SentHistory::new();
         for count in 0..70_000_u64 {
-            assert_eq!(u64::from(history.on_sent(now, SIZE)), count % 65_536);
+            assert_eq!(u64::from(history.on_sent(now, SIZE, None)), count % 65_536);
             now += Duration::from_millis(1);
         }
         let result = history.on_report(arrived(wire(69_990))).unwrap();

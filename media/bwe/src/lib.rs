@@ -1,6 +1,6 @@
 //! Send-side bandwidth: what was sent when, what the path can carry, and when to send.
 //!
-//! [`Estimator`] turns transport-wide feedback, receiver reports and REMB into one [`Bitrate`];
+//! [`GccEstimator`] turns transport-wide feedback, receiver reports and REMB into one [`Bitrate`];
 //! [`SentHistory`] remembers what feedback will speak about; [`Pacer`] lets packets out at a rate
 //! and in order of urgency. All three are driven by their owner's clock and do no I/O. They know
 //! nothing of RTP: packets are sizes and numbers here.
@@ -36,10 +36,18 @@ mod acked;
 mod delay;
 mod estimator;
 mod feedback;
+mod figures;
 mod history;
+mod limits;
 mod pacer;
+mod probe;
 
-pub use estimator::{Estimator, EstimatorConfig};
+pub use estimator::{EstimatorConfig, GccEstimator};
 pub use feedback::{PacketReport, PacketResult};
+pub use figures::{EstimatorFigures, ProbeFigures};
 pub use history::SentHistory;
-pub use pacer::{PACING_TICK, Pacer, Priority};
+pub use pacer::{Departure, PACING_TICK, Pacer, Priority};
+pub use probe::{ProbeCluster, ProbeId};
+
+/// The former name of [`GccEstimator`].
+pub type Estimator = GccEstimator;

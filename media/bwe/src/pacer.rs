@@ -1,20 +1,41 @@
 //! A leaky bucket with priorities: how urgent a packet is decides when it leaves.
+//!
+//! Media comes in pictures, and a keyframe is many times the size of what a path carries between
+//! two pictures. Sent in one go it overflows a small queue at the bottleneck; sent at the mean rate
+//! it comes late even where the path has room. So two buckets are filled by the estimate: a quick
+//! one, at 2.5 times the rate (as libwebrtc paces), which smooths what leaves within a few ticks;
+//! and a slow one that holds what the bottleneck's queue may take. A packet leaves while both have
+//! credit. Audio never waits, and counts in both.
+//!
+//! A probe cluster (see [`ProbeCluster`]) overrides both: until its bytes have left, packets leave
+//! at its rate, and where there are none the owner is asked for padding.
+
+mod probing;
 
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
 use media_types::{Bitrate, DataSize};
 
+use crate::limits::{PACER_BURST_MIN, PACER_QUEUE, PACER_QUEUE_MIN, PACER_WAIT_MAX};
+use crate::probe::{ProbeCluster, ProbeId};
+use probing::Probing;
+
 /// How often what had to wait is served.
 pub const PACING_TICK: Duration = Duration::from_millis(5);
-/// The bucket holds this much time of the pacing rate …
+/// How often a probe cluster goes on: in steps of a tick it would be five bursts.
+const PROBE_TICK: Duration = Duration::from_millis(1);
+/// The quick bucket holds this much time of the pace.
 const BURST: Duration = Duration::from_millis(40);
-/// … and at least a small keyframe, so that a first picture leaves in one go.
-const BURST_MIN: i64 = 24_000;
 /// Pictures come in bursts: they leave this much faster than the path's mean rate.
 const PACING_PERCENT: u64 = 250;
-/// Nothing waits longer than this: the pace rises with the queue.
-const WAIT_MAX: Duration = Duration::from_millis(250);
+/// The slow bucket is filled a little quicker than the path drains, or retransmissions and headers
+/// would make what waits grow for ever.
+const SUSTAINED_PERCENT: u64 = 110;
+/// What waits too long leaves within this.
+const OVERDUE: Duration = Duration::from_millis(100);
+/// A probe or a run of audio may not silence the rest for longer than this.
+const DEBT: Duration = Duration::from_millis(50);
 const CLASSES: usize = 4;
 
 /// How urgent a packet is; smaller is more urgent.
@@ -30,11 +51,39 @@ pub enum Priority {
     Padding,
 }
 
+/// An item that leaves now.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Departure<T> {
+    /// What was pushed.
+    pub item: T,
+    /// The probe cluster that it leaves in.
+    pub probe: Option<ProbeId>,
+}
+
 #[derive(Debug)]
 struct Waiting<T> {
     since: Instant,
     size: DataSize,
     item: T,
+}
+
+/// Bytes that may leave; below zero after more has left than was due.
+#[derive(Debug, Clone, Copy)]
+struct Bucket(i64);
+
+impl Bucket {
+    fn fill(&mut self, bytes: u64, most: u64) {
+        self.0 = self.0.saturating_add(signed(bytes)).min(signed(most));
+    }
+
+    fn take(&mut self, size: DataSize, debt_max: u64) {
+        let left = self.0.saturating_sub(signed(size.bytes()));
+        self.0 = left.max(self.0.min(-signed(debt_max)));
+    }
+}
+
+fn signed(bytes: u64) -> i64 {
+    i64::try_from(bytes).unwrap_or(i64::MAX)
 }
 
 /// Lets items out at a rate. Audio leaves at once, and counts; the rest waits for credit, the more
@@ -43,12 +92,13 @@ struct Waiting<T> {
 pub struct Pacer<T> {
     classes: [VecDeque<Waiting<T>>; CLASSES],
     rate: Bitrate,
-    /// Bytes that may leave; below zero after more has left than was due.
-    credit: i64,
+    quick: Bucket,
+    slow: Bucket,
     filled_at: Instant,
     waiting: DataSize,
     items: usize,
     items_max: usize,
+    probing: Option<Probing>,
 }
 
 impl<T> Pacer<T> {
@@ -58,13 +108,16 @@ impl<T> Pacer<T> {
         let mut pacer = Self {
             classes: [const { VecDeque::new() }; CLASSES],
             rate,
-            credit: 0,
+            quick: Bucket(0),
+            slow: Bucket(0),
             filled_at: now,
             waiting: DataSize::ZERO,
             items: 0,
             items_max,
+            probing: None,
         };
-        pacer.credit = pacer.burst();
+        pacer.quick.fill(u64::MAX, pacer.burst());
+        pacer.slow.fill(u64::MAX, pacer.queue());
         pacer
     }
 
@@ -97,24 +150,42 @@ impl<T> Pacer<T> {
 
     /// The next item that may leave now.
     pub fn pop(&mut self, now: Instant) -> Option<T> {
+        self.pop_next(now).map(|departure| departure.item)
+    }
+
+    /// The next item that may leave now, and the probe that it is part of.
+    pub fn pop_next(&mut self, now: Instant) -> Option<Departure<T>> {
+        self.expire_probe(now);
         if self.items == 0 {
             return None;
         }
         self.fill(now);
         let class = self.classes.iter().position(|class| !class.is_empty())?;
-        if class != class_of(Priority::Audio) && self.credit <= 0 {
+        let due = self.probing.as_ref().map_or_else(
+            || self.quick.0 > 0 && self.slow.0 > 0,
+            |probing| probing.may_send(now),
+        );
+        if class != class_of(Priority::Audio) && !due {
             return None;
         }
         let waiting = self.take(class)?;
-        self.credit -= i64::try_from(waiting.size.bytes()).unwrap_or(i64::MAX);
-        Some(waiting.item)
+        let probe = self.count(now, waiting.size);
+        Some(Departure {
+            item: waiting.item,
+            probe,
+        })
     }
 
-    /// When [`pop`](Self::pop) may have something next; `None` while nothing waits.
+    /// When [`pop_next`](Self::pop_next) or [`poll_padding`](Self::poll_padding) may have something
+    /// next; `None` while nothing waits.
     #[must_use]
     pub fn poll_timeout(&self) -> Option<Instant> {
+        if let Some(probing) = &self.probing {
+            return Some(probing.resumes_at().unwrap_or(self.filled_at));
+        }
         (self.items > 0).then(|| {
-            if self.credit > 0 || !self.class_is_empty(Priority::Audio) {
+            let free = self.quick.0 > 0 && self.slow.0 > 0;
+            if free || !self.class_is_empty(Priority::Audio) {
                 self.filled_at
             } else {
                 self.filled_at + PACING_TICK
@@ -180,25 +251,41 @@ impl<T> Pacer<T> {
         self.take(least).map(|waiting| waiting.item)
     }
 
-    fn pace(&self) -> Bitrate {
-        let drain = Bitrate::of(self.waiting, WAIT_MAX);
-        self.rate.percent(PACING_PERCENT).max(drain)
+    /// The least rate at which what waits must leave so that nothing waits too long.
+    fn drain(&self, now: Instant) -> Bitrate {
+        let left = PACER_WAIT_MAX.saturating_sub(self.queue_delay(now));
+        Bitrate::of(self.waiting, left.max(OVERDUE))
     }
 
-    fn burst(&self) -> i64 {
+    fn burst(&self) -> u64 {
         let bytes = self.rate.percent(PACING_PERCENT).bytes_in(BURST);
-        i64::try_from(bytes).unwrap_or(i64::MAX).max(BURST_MIN)
+        bytes.max(PACER_BURST_MIN)
+    }
+
+    fn queue(&self) -> u64 {
+        self.rate.bytes_in(PACER_QUEUE).max(PACER_QUEUE_MIN)
     }
 
     fn fill(&mut self, now: Instant) {
         let since = now.saturating_duration_since(self.filled_at);
-        let bytes = self.pace().bytes_in(since);
-        let bytes = i64::try_from(bytes).unwrap_or(i64::MAX);
+        let drain = self.drain(now);
+        let quick = self.rate.percent(PACING_PERCENT).max(drain).bytes_in(since);
+        let slow = self.rate.percent(SUSTAINED_PERCENT).max(drain);
+        let slow = slow.bytes_in(since);
         // Less than a byte: wait for more time to pass, so that none is lost to rounding.
-        if bytes > 0 {
-            self.credit = self.credit.saturating_add(bytes).min(self.burst());
+        if slow > 0 {
+            self.quick.fill(quick, self.burst());
+            self.slow.fill(slow, self.queue());
             self.filled_at = now;
         }
+    }
+
+    /// Takes what leaves from the buckets, and says which probe it belongs to.
+    fn count(&mut self, now: Instant, size: DataSize) -> Option<ProbeId> {
+        let debt = self.rate.bytes_in(DEBT).max(PACER_BURST_MIN);
+        self.quick.take(size, debt);
+        self.slow.take(size, debt);
+        self.count_probe(now, size)
     }
 }
 

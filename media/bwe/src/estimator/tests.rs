@@ -27,7 +27,7 @@ impl Link {
 /// Sends at `share` percent of the estimate for `seconds`, with feedback every 50 ms; returns the
 /// estimate at the end.
 fn run(
-    estimator: &mut Estimator,
+    estimator: &mut GccEstimator,
     link: &mut Link,
     base: Instant,
     from: u64,
@@ -66,7 +66,7 @@ fn link(kbps: u64) -> Link {
 #[test]
 fn a_narrow_path_is_found() {
     let base = Instant::now();
-    let mut estimator = Estimator::new(EstimatorConfig::default());
+    let mut estimator = GccEstimator::new(EstimatorConfig::default());
     let estimate = run(&mut estimator, &mut link(800), base, 0, 20, 100);
     assert!(estimate >= Bitrate::from_kbps(500), "{estimate}");
     assert!(estimate <= Bitrate::from_kbps(1_100), "{estimate}");
@@ -75,7 +75,7 @@ fn a_narrow_path_is_found() {
 #[test]
 fn a_wide_path_is_used_when_there_is_something_to_send() {
     let base = Instant::now();
-    let mut estimator = Estimator::new(EstimatorConfig::default());
+    let mut estimator = GccEstimator::new(EstimatorConfig::default());
     let mut wide = link(20_000);
     let idle = run(&mut estimator, &mut wide, base, 0, 10, 20);
     assert_eq!(idle, EstimatorConfig::default().start);
@@ -86,7 +86,7 @@ fn a_wide_path_is_used_when_there_is_something_to_send() {
 #[test]
 fn reports_and_remb_bind_without_feedback() {
     let base = Instant::now();
-    let mut estimator = Estimator::new(EstimatorConfig::default());
+    let mut estimator = GccEstimator::new(EstimatorConfig::default());
     assert_eq!(
         estimator.poll_estimate(base),
         Some(Bitrate::from_kbps(2_500))
@@ -108,7 +108,7 @@ fn reports_and_remb_bind_without_feedback() {
 #[test]
 fn hiccups_of_a_path_that_is_little_used_cost_little() {
     let base = Instant::now();
-    let mut estimator = Estimator::new(EstimatorConfig::default());
+    let mut estimator = GccEstimator::new(EstimatorConfig::default());
     let mut link = link(20_000);
     let mut least = Bitrate::MAX;
     for second in 0..20_u64 {

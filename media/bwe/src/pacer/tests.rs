@@ -20,8 +20,9 @@ fn the_urgent_leave_first_and_audio_never_waits() {
     for count in 0..100 {
         pacer.push(now, Priority::Video, PACKET, count);
     }
+    // A slow path's queue takes no burst.
     let burst = drain(&mut pacer, now);
-    assert_eq!(burst, (0..20).collect::<Vec<_>>());
+    assert_eq!(burst, [0, 1]);
     pacer.push(now, Priority::Retransmission, PACKET, 1_000);
     pacer.push(now, Priority::Audio, DataSize::from_bytes(100), 2_000);
     assert_eq!(pacer.pop(now), Some(2_000));
@@ -45,8 +46,109 @@ fn the_rate_holds_over_time() {
         }
         sent += drain(&mut pacer, now).len();
     }
-    // 2.5 Mb/s for two seconds are 520 packets, and 20 of the first burst.
-    assert!((500..=560).contains(&sent), "{sent}");
+    // 1.1 Mb/s for two seconds are 229 packets, and 150 ms of the rate go into the path's queue.
+    assert!((242..=248).contains(&sent), "{sent}");
+}
+
+#[test]
+fn a_first_picture_on_an_unknown_path_leaves_at_once() {
+    let now = Instant::now();
+    let mut pacer = Pacer::new(now, Bitrate::from_kbps(2_500), 100);
+    for count in 0..24 {
+        pacer.push(now, Priority::Video, PACKET, count);
+    }
+    assert_eq!(drain(&mut pacer, now).len(), 24);
+}
+
+/// How much of a picture of `bytes` stands in the queue of a path of `kbps` at worst, and when the
+/// last of it has left.
+fn send_picture(kbps: u64, bytes: u64) -> (Duration, Duration) {
+    let base = Instant::now();
+    let rate = Bitrate::from_kbps(kbps);
+    let mut pacer = Pacer::new(base, rate, 1_000);
+    for _ in 0..bytes.div_ceil(1_200) {
+        pacer.push(base, Priority::Video, PACKET, ());
+    }
+    let (mut now, mut free, mut worst) = (base, base, Duration::ZERO);
+    loop {
+        for () in drain(&mut pacer, now) {
+            free = free.max(now) + rate.time_for(PACKET);
+            worst = worst.max(free - now);
+        }
+        if pacer.is_empty() {
+            return (worst, now - base);
+        }
+        now += PACING_TICK;
+    }
+}
+
+#[test]
+fn a_keyframe_leaves_room_in_a_queue_of_300_ms() {
+    for (kbps, bytes) in [
+        (300, 15_000),
+        (1_000, 40_000),
+        (1_000, 80_000),
+        (3_000, 150_000),
+    ] {
+        let (queue, last) = send_picture(kbps, bytes);
+        assert!(queue < Duration::from_millis(280), "{kbps} kb/s: {queue:?}");
+        let path = Bitrate::from_kbps(kbps).time_for(DataSize::from_bytes(bytes));
+        assert!(last < path, "{kbps} kb/s: {last:?} of {path:?}");
+    }
+}
+
+#[test]
+fn a_probe_leaves_at_its_rate_and_asks_for_padding() {
+    let base = Instant::now();
+    let mut pacer = Pacer::new(base, Bitrate::from_kbps(1_000), 100);
+    let id = ProbeId::new(7);
+    let cluster = ProbeCluster {
+        id,
+        rate: Bitrate::from_kbps(4_000),
+        bytes: DataSize::from_bytes(12_500),
+        packets: 5,
+        until: base + Duration::from_millis(100),
+    };
+    pacer.start_probe(base, cluster);
+    for count in 0..4 {
+        pacer.push(base, Priority::Video, PACKET, count);
+    }
+    let (mut now, mut media, mut padding) = (base, 0, 0);
+    while let Some(at) = pacer.poll_timeout() {
+        now = now.max(at);
+        while let Some(departure) = pacer.pop_next(now) {
+            assert_eq!(departure.probe, Some(id));
+            media += 1;
+        }
+        while let Some((size, probe)) = pacer.poll_padding(now) {
+            assert_eq!((size.bytes(), probe), (1_200, id));
+            pacer.on_padding(now, size);
+            padding += 1;
+        }
+    }
+    assert_eq!((media, padding), (4, 7));
+    // Ten packets of 2.4 ms each lie between the first and the last, less a tick.
+    assert_eq!(now - base, Duration::from_millis(23));
+}
+
+#[test]
+fn a_probe_that_nothing_fills_ends() {
+    let base = Instant::now();
+    let mut pacer: Pacer<()> = Pacer::new(base, Bitrate::from_kbps(1_000), 100);
+    let cluster = ProbeCluster {
+        id: ProbeId::new(0),
+        rate: Bitrate::from_kbps(4_000),
+        bytes: DataSize::from_bytes(12_500),
+        packets: 5,
+        until: base + Duration::from_millis(100),
+    };
+    pacer.start_probe(base, cluster);
+    assert!(pacer.poll_padding(base).is_some());
+    pacer.cancel_probe();
+    assert_eq!(pacer.poll_timeout(), None);
+    pacer.start_probe(base, cluster);
+    assert_eq!(pacer.poll_padding(cluster.until), None);
+    assert_eq!(pacer.poll_timeout(), None);
 }
 
 #[test]

@@ -1,0 +1,35 @@
+//! What bounds the crate's memory, its bursts and its patience.
+
+use std::time::Duration;
+
+/// Feedback that takes longer than this says nothing about the path as it is now.
+pub(crate) const HISTORY_AGE_MAX: Duration = Duration::from_secs(4);
+/// Four seconds at 8,000 packets a second; half the circle of the wire's 16 bits.
+pub(crate) const HISTORY_PACKETS_MAX: usize = 32_768;
+const _: () = assert!(HISTORY_PACKETS_MAX <= 1 << 15);
+
+/// Packets of a probe cluster at least: fewer leave the measured rate to chance (libwebrtc: 5).
+pub(crate) const PROBE_PACKETS: u32 = 5;
+/// How long a cluster lasts: a quarter of a 100 ms queue even at four times what the path carries.
+pub(crate) const PROBE_PERIOD: Duration = Duration::from_millis(25);
+/// A cluster that could not leave this much later than meant is no longer one.
+pub(crate) const PROBE_SEND_SLACK: Duration = Duration::from_millis(50);
+/// Rest after a probe that found no room.
+pub(crate) const PROBE_INTERVAL: Duration = Duration::from_secs(3);
+/// A path that has just been full has no room.
+pub(crate) const PROBE_QUIET: Duration = Duration::from_millis(2_500);
+/// After a deep fall the question is sooner: was it a moment or is it the path?
+pub(crate) const PROBE_RECOVERY_QUIET: Duration = Duration::from_millis(1_500);
+const _: () = assert!(PROBE_RECOVERY_QUIET.as_millis() < PROBE_QUIET.as_millis());
+
+/// The quick bucket lets two full packets go even on the slowest path, or nothing ever would.
+pub(crate) const PACER_BURST_MIN: u64 = 2_400;
+/// What may be sent above the path's rate before it must be drained again: half of a 300 ms queue,
+/// so that a keyframe leaves room for the estimate's own error.
+pub(crate) const PACER_QUEUE: Duration = Duration::from_millis(150);
+/// A picture of the smallest layer.
+pub(crate) const PACER_QUEUE_MIN: u64 = 3_600;
+/// Later than this a picture is of no use: the pace rises with what waits.
+pub(crate) const PACER_WAIT_MAX: Duration = Duration::from_millis(500);
+/// Padding packets are no larger than a path of any kind takes.
+pub(crate) const PADDING_BYTES_MAX: u64 = 1_200;

@@ -1,0 +1,264 @@
+//! Probing: short bursts above the estimate that show whether the path carries more.
+//!
+//! A sender that only grows by what it sends needs tens of seconds to find a path that became wide,
+//! and one that is limited by its layers never finds it. So while the allocation could use more than
+//! the estimate, a *cluster* of packets leaves at a multiple of it, filled up with padding; how
+//! quickly the cluster arrives bounds what the path carries from below. The multiples and the share
+//! that counts as success are those of libwebrtc's `ProbeController` (3 and then 6 times the start,
+//! twice the last result after that, 0.7); the clusters are longer than its 15 ms, since a rate
+//! taken over a few milliseconds of a radio link is mostly noise.
+//!
+//! One cluster is under way at a time. Success asks for the next at once, failure waits: a probe
+//! of a full path costs its users a few tens of milliseconds of queue.
+
+mod measure;
+
+use std::time::{Duration, Instant};
+
+use media_types::{Bitrate, DataSize};
+
+use crate::feedback::PacketResult;
+use crate::limits::{
+    PROBE_INTERVAL, PROBE_PACKETS, PROBE_PERIOD, PROBE_QUIET, PROBE_RECOVERY_QUIET,
+    PROBE_SEND_SLACK,
+};
+use measure::Measure;
+
+/// The first cluster leaves at this multiple of the start; the next doubles it.
+const START_PERCENT: u64 = 300;
+/// Later ones at twice the estimate or the last result.
+const GROWTH_PERCENT: u64 = 200;
+/// A cluster of which this share of its rate arrives has shown that there is room.
+const SUCCESS_PERCENT: u64 = 70;
+/// No probe goes beyond what could be used, and a little, so that what is used has some room.
+const WANTED_PERCENT: u64 = 115;
+/// Less of a gain than this is not worth a probe.
+const GAIN_PERCENT: u64 = 105;
+/// A path that fell from some rate is asked first for this much of it, as libwebrtc does.
+const RECOVERY_PERCENT: u64 = 85;
+/// The least that a cluster carries: below it one packet more or less changes the result.
+const BYTES_MIN: u64 = 2_500;
+/// Feedback about a cluster comes within this and the round trip, or not at all.
+const ANSWER_MAX: Duration = Duration::from_secs(1);
+
+/// Names one probe cluster of one estimator.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct ProbeId(u32);
+
+impl ProbeId {
+    /// The `number`-th cluster.
+    #[must_use]
+    pub const fn new(number: u32) -> Self {
+        Self(number)
+    }
+
+    /// Which cluster it is, from 0.
+    #[must_use]
+    pub const fn number(self) -> u32 {
+        self.0
+    }
+}
+
+/// A burst to send: at least `bytes` in at least `packets`, at `rate`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ProbeCluster {
+    /// What its packets are reported sent under.
+    pub id: ProbeId,
+    /// The rate at which its packets leave.
+    pub rate: Bitrate,
+    /// What it carries, media and padding together.
+    pub bytes: DataSize,
+    /// The packets it has at least.
+    pub packets: u32,
+    /// What has not left by then need not leave.
+    pub until: Instant,
+}
+
+/// What the estimator tells the prober when it asks for a cluster.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct ProbeContext {
+    pub(crate) estimate: Bitrate,
+    pub(crate) wanted: Bitrate,
+    /// No rate beyond this is any use.
+    pub(crate) most: Bitrate,
+    pub(crate) rtt: Duration,
+    /// When the path last showed that it is full.
+    pub(crate) congested_at: Option<Instant>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum ProbePhase {
+    /// Nothing has been probed on this path.
+    Fresh,
+    /// A cluster is out.
+    Waiting { until: Instant },
+    /// The last one showed room: the next follows at this rate.
+    Further(Bitrate),
+    /// Nothing before this instant.
+    Resting { until: Instant },
+}
+
+/// Decides when to probe and at which rate, and reads the answers.
+#[derive(Debug)]
+pub(crate) struct Prober {
+    next_id: u32,
+    phase: ProbePhase,
+    active: Option<Measure>,
+    /// What the path carried before it last fell deeply.
+    recover: Option<Bitrate>,
+    answered: u32,
+    last_result: Option<Bitrate>,
+}
+
+impl Default for Prober {
+    fn default() -> Self {
+        Self {
+            next_id: 0,
+            phase: ProbePhase::Fresh,
+            active: None,
+            recover: None,
+            answered: 0,
+            last_result: None,
+        }
+    }
+}
+
+impl Prober {
+    /// The next cluster, if one is due.
+    pub(crate) fn poll(&mut self, now: Instant, context: &ProbeContext) -> Option<ProbeCluster> {
+        self.expire(now);
+        if !is_useful(context) || self.due(context).is_some_and(|due| now < due) {
+            return None;
+        }
+        let estimate = context.estimate;
+        let rate = match self.phase {
+            ProbePhase::Fresh => estimate.percent(START_PERCENT),
+            ProbePhase::Further(rate) => rate,
+            ProbePhase::Waiting { .. } => return None,
+            ProbePhase::Resting { .. } => {
+                let before = self.recover.take();
+                let before = before.map(|rate| rate.percent(RECOVERY_PERCENT));
+                let before = before.filter(|rate| *rate > estimate.percent(GAIN_PERCENT));
+                before.unwrap_or(estimate.percent(GROWTH_PERCENT))
+            }
+        };
+        Some(self.launch(now, rate.min(ceiling(context)), context.rtt))
+    }
+
+    /// The instant before which [`poll`](Self::poll) has nothing; `None` if that is over, or if no
+    /// probe is of use.
+    pub(crate) fn due(&self, context: &ProbeContext) -> Option<Instant> {
+        if !is_useful(context) {
+            return None;
+        }
+        let quiet = if self.recover.is_some() {
+            PROBE_RECOVERY_QUIET
+        } else {
+            PROBE_QUIET
+        };
+        let calm = context.congested_at.map(|at| at + quiet);
+        match self.phase {
+            ProbePhase::Fresh | ProbePhase::Further(_) => calm,
+            ProbePhase::Waiting { until } => Some(until),
+            ProbePhase::Resting { until } => Some(calm.map_or(until, |calm| calm.max(until))),
+        }
+    }
+
+    /// Takes what became of a packet of a cluster.
+    pub(crate) fn on_result(&mut self, result: &PacketResult) {
+        if let Some(measure) = &mut self.active {
+            measure.on_result(result);
+        }
+    }
+
+    /// The rate at which the cluster that is out arrived, once that is known.
+    pub(crate) fn poll_result(&mut self, now: Instant) -> Option<Bitrate> {
+        let measure = self.active.as_ref()?;
+        let (rate, result) = (measure.rate(), measure.result()?);
+        self.active = None;
+        self.answered = self.answered.saturating_add(1);
+        self.last_result = Some(result);
+        self.phase = if result >= rate.percent(SUCCESS_PERCENT) {
+            ProbePhase::Further(result.percent(GROWTH_PERCENT))
+        } else {
+            let until = now + PROBE_INTERVAL;
+            ProbePhase::Resting { until }
+        };
+        Some(result)
+    }
+
+    /// The estimate fell from `before` to much less.
+    pub(crate) fn on_deep_fall(&mut self, now: Instant, before: Bitrate) {
+        self.recover = Some(self.recover.map_or(before, |rate| rate.max(before)));
+        self.on_congestion(now);
+    }
+
+    /// The path is full: a chain of probes ends.
+    pub(crate) fn on_congestion(&mut self, now: Instant) {
+        let further = matches!(self.phase, ProbePhase::Further(_) | ProbePhase::Fresh);
+        if further {
+            self.phase = ProbePhase::Resting { until: now };
+        }
+    }
+
+    /// Another path: nothing is known. Numbers go on, so that late answers are not mixed up.
+    pub(crate) fn reset(&mut self) {
+        *self = Self {
+            next_id: self.next_id,
+            answered: self.answered,
+            ..Self::default()
+        };
+    }
+
+    pub(crate) const fn sent(&self) -> u32 {
+        self.next_id
+    }
+
+    pub(crate) const fn answered(&self) -> u32 {
+        self.answered
+    }
+
+    pub(crate) const fn last_result(&self) -> Option<Bitrate> {
+        self.last_result
+    }
+
+    fn launch(&mut self, now: Instant, rate: Bitrate, rtt: Duration) -> ProbeCluster {
+        let bytes = rate.bytes_in(PROBE_PERIOD).max(BYTES_MIN);
+        let cluster = ProbeCluster {
+            id: ProbeId(self.next_id),
+            rate,
+            bytes: DataSize::from_bytes(bytes),
+            packets: PROBE_PACKETS,
+            until: now + rate.time_for(DataSize::from_bytes(bytes)) + PROBE_SEND_SLACK,
+        };
+        self.next_id = self.next_id.wrapping_add(1);
+        self.active = Some(Measure::new(&cluster));
+        let until = cluster.until + rtt + ANSWER_MAX;
+        self.phase = ProbePhase::Waiting { until };
+        cluster
+    }
+
+    /// Gives up a cluster that nobody answered.
+    fn expire(&mut self, now: Instant) {
+        if let ProbePhase::Waiting { until } = self.phase
+            && now >= until
+        {
+            self.active = None;
+            let until = now + PROBE_INTERVAL;
+            self.phase = ProbePhase::Resting { until };
+        }
+    }
+}
+
+/// The most that a probe may try.
+fn ceiling(context: &ProbeContext) -> Bitrate {
+    context.wanted.percent(WANTED_PERCENT).min(context.most)
+}
+
+fn is_useful(context: &ProbeContext) -> bool {
+    let gain = context.estimate.percent(GAIN_PERCENT);
+    context.wanted > context.estimate && ceiling(context) >= gain
+}
+
+#[cfg(test)]
+mod tests;
