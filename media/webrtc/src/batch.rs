@@ -71,6 +71,13 @@ impl TransmitBatch {
         self.entries.len()
     }
 
+    /// Bytes of all datagrams since the last [`TransmitBatch::clear`]. What one transport added is
+    /// the difference before and after its turn: nobody has to add up [`TransmitBatch::datagrams`].
+    #[must_use]
+    pub const fn bytes(&self) -> usize {
+        self.used
+    }
+
     /// Whether a datagram of `size` bytes fits.
     #[must_use]
     pub fn fits(&self, size: usize) -> bool {
@@ -215,7 +222,9 @@ mod tests {
         ];
         assert_eq!(sends(&batch), expected);
         assert_eq!(batch.datagrams().count(), 6);
+        assert_eq!(batch.bytes(), 561);
         batch.clear();
+        assert_eq!(batch.bytes(), 0);
         assert!(batch.is_empty() && sends(&batch).is_empty());
     }
 

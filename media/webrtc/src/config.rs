@@ -97,6 +97,17 @@ impl TransportConfig {
         }
     }
 
+    /// The same for one transport whose room allows only `codecs`; none named: no narrower than
+    /// before. An m-line for which no codec is left is refused in the answer (RFC 9429, section
+    /// 5.3.1) and described as [`crate::MediaLineUse::Idle`].
+    #[must_use]
+    pub fn allowing(&self, codecs: &[Codec]) -> Self {
+        let mut narrowed = self.clone();
+        let allowed = |codec: &Codec| codecs.is_empty() || codecs.contains(codec);
+        narrowed.codecs.retain(allowed);
+        narrowed
+    }
+
     /// The wall clock at `now`.
     #[must_use]
     pub fn ntp(&self, now: Instant) -> NtpTime {

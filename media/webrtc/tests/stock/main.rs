@@ -4,6 +4,7 @@
     reason = "tests look for one event among many"
 )]
 
+mod codecs;
 mod connect;
 mod media;
 mod publish;
