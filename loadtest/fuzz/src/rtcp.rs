@@ -23,6 +23,11 @@ fn visit(packet: &RtcpPacket<'_>) {
         }
         RtcpPacket::Sdes(sdes) => assert!(sdes.cnames().count() <= 31),
         RtcpPacket::Bye(bye) => assert!(bye.ssrcs().count() <= 31),
+        RtcpPacket::ExtendedReport(report) => {
+            let _ = report.reference_time();
+            // A packet has at most 65,535 words, a delay three.
+            assert!(report.delays().count() <= 21_845);
+        }
         RtcpPacket::Pli(_) | RtcpPacket::Unknown { .. } => {}
     }
 }

@@ -11,4 +11,4 @@ mod track;
 mod tests;
 
 pub use sent::{Resend, SentMap, SentPacket};
-pub use track::{PassThrough, StoredPacket, TrackHistory};
+pub use track::{HistoryLimits, PassThrough, StoredPacket, TrackHistory};

@@ -50,6 +50,7 @@ pub mod extension;
 pub mod header;
 pub mod history;
 pub mod level;
+pub mod limits;
 pub mod receive;
 pub mod rewrite;
 pub mod rtcp;

@@ -13,9 +13,9 @@ use std::time::{Duration, Instant};
 use arrayvec::ArrayVec;
 use media_types::NtpTime;
 
+pub use crate::limits::MISSING_MAX;
 use crate::sequence::{SequenceNumber, SequenceUnwrapper};
 use crate::timestamp::{RtpTimestamp, SenderClock, ticks_in};
-pub use missing::MISSING_MAX;
 use missing::Missing;
 use window::Window;
 
@@ -99,7 +99,11 @@ impl ReceiveStream {
 
     /// Takes note of a packet of `size` bytes with the sequence number and timestamp of its header.
     pub fn on_packet(&mut self, now: Instant, seq: u16, ts: u32, size: usize) -> Arrival {
-        let arrival = self.arrive(now, seq);
+        let arrival = self.place(now, seq);
+        if let Some(missing) = self.missing.as_mut().filter(|_| !arrival.newest) {
+            let highest = self.numbers.highest().unwrap_or(0);
+            missing.on_late(now, arrival.sequence, highest);
+        }
         // Duplicates count as received (RFC 3550, appendix A.3).
         self.received += 1;
         self.bytes += u64::try_from(size).unwrap_or(0);
@@ -117,7 +121,11 @@ impl ReceiveStream {
     /// It counts as lost all the same, since reports speak of the path, and its delay says nothing
     /// about jitter.
     pub fn on_repaired(&mut self, now: Instant, seq: u16) -> Arrival {
-        self.arrive(now, seq)
+        let arrival = self.place(now, seq);
+        if let Some(missing) = &mut self.missing {
+            missing.on_repaired(now, arrival.sequence);
+        }
+        arrival
     }
 
     /// Takes note of a sender report.
@@ -135,13 +143,19 @@ impl ReceiveStream {
         self.sender_report.map(|(_, clock)| clock)
     }
 
-    /// The sequence numbers to ask for now. Each is asked for again after `rtt` (at least 20 ms)
-    /// until it comes, ten times or for a second. To be called at
-    /// [`poll_timeout`](Self::poll_timeout) and after packets.
+    /// The sequence numbers to ask for now. A skipped packet is first taken for late: for an eighth
+    /// of a round trip (5 to 25 ms), or until two newer packets have come, more where the path is
+    /// seen to swap them. Then it is asked for each `rtt` (20 to 500 ms) until it comes, ten times
+    /// or for four round trips (1 to 2 s). To be called at [`poll_timeout`](Self::poll_timeout).
     pub fn poll_nacks(&mut self, now: Instant, rtt: Duration) -> ArrayVec<u16, MISSING_MAX> {
-        let highest = self.numbers.highest().unwrap_or(0);
         let missing = self.missing.as_mut();
-        missing.map_or_else(ArrayVec::new, |missing| missing.poll(now, rtt, highest))
+        missing.map_or_else(ArrayVec::new, |missing| missing.poll(now, rtt))
+    }
+
+    /// From a first request to the retransmission that answered it, smoothed; `None` before one.
+    #[must_use]
+    pub fn repair_rtt(&self) -> Option<Duration> {
+        self.missing.as_ref().and_then(Missing::repair_rtt)
     }
 
     /// When [`poll_nacks`](Self::poll_nacks) has something to do next.
@@ -201,7 +215,7 @@ impl ReceiveStream {
         self.bytes
     }
 
-    fn arrive(&mut self, now: Instant, seq: u16) -> Arrival {
+    fn place(&mut self, now: Instant, seq: u16) -> Arrival {
         let before = self.numbers.highest();
         let sequence = self.numbers.unwrap(SequenceNumber(seq));
         let Some(before) = before else {
@@ -222,12 +236,8 @@ impl ReceiveStream {
         }
         if restarted {
             self.restart(before, sequence);
-        } else if let Some(missing) = &mut self.missing {
-            if newest {
-                missing.extend(before + 1..sequence, now);
-            } else {
-                missing.remove(sequence);
-            }
+        } else if let Some(missing) = self.missing.as_mut().filter(|_| newest) {
+            missing.extend(before + 1..sequence, now);
         }
         Arrival {
             sequence,

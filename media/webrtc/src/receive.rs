@@ -43,6 +43,8 @@ pub(crate) struct Receiver {
     pub(crate) transport_feedback: bool,
     pub(crate) remb: bool,
     pub(crate) meter: Meter,
+    /// From our clock to the publisher's answer to it.
+    pub(crate) rtt: Option<Duration>,
     pub(crate) repaired: u64,
     pub(crate) keyframe_requests: u64,
 }
@@ -200,6 +202,17 @@ impl Receiver {
         );
         packet.repaired = true;
         Some(packet)
+    }
+
+    /// Round-trip time to the publisher: by its answers to our clock, else by the quickest stream's
+    /// answers to our requests for packets.
+    pub(crate) fn rtt(&self) -> Option<Duration> {
+        let records = self
+            .streams
+            .iter()
+            .filter_map(|state| state.record.as_ref());
+        self.rtt
+            .or_else(|| records.filter_map(ReceiveStream::repair_rtt).min())
     }
 
     /// The stream whose media come from this source.

@@ -292,10 +292,22 @@ impl Transport {
         self.sender.pacer.queue_delay(now)
     }
 
-    /// Round-trip time to the client, once known.
+    /// A keyframe of a stream began with this number: what was lost before it is not asked for any
+    /// more, and does not end in [`TransportEvent::NeedKeyframe`].
+    pub fn on_keyframe(&mut self, stream: StreamIndex, sequence: u64) {
+        let state = self.receiver.streams.get_mut(usize::from(stream.0));
+        if let Some(record) = state.and_then(|state| state.record.as_mut()) {
+            record.forget_before(sequence);
+        }
+    }
+
+    /// Round-trip time to the client, once known: by its answers to our reports, to our clock or
+    /// to our requests, else by transport-wide feedback.
     #[must_use]
     pub fn rtt(&self) -> Option<Duration> {
-        self.sender.rtt.or(self.sender.estimator.feedback_rtt())
+        let sender = &self.sender;
+        let reported = sender.rtt.or_else(|| self.receiver.rtt());
+        reported.or(sender.estimator.feedback_rtt())
     }
 
     /// Sends a data message over the reliable or the lossy channel. `false` if that channel is not
@@ -434,6 +446,7 @@ impl Transport {
         if let Some(path) = self.paths.current() {
             self.sender.estimator.on_path_change();
             self.sender.rtt = None;
+            self.receiver.rtt = None;
             self.tell(TransportEvent::PathChanged(path));
         }
     }

@@ -3,19 +3,12 @@
 use std::time::{Duration, Instant};
 
 use crate::descriptor::PicturePatch;
+use crate::limits::{
+    RESEND_BUDGET_BYTES, RESEND_BUDGET_SHARE, RESEND_GAP_MIN, RESENDS_MAX, SENT_PACKETS_MAX,
+    SENT_PACKETS_MIN, SENT_TICKS,
+};
 use crate::sequence::SequenceNumber;
-
-/// Packets remembered: two seconds at 250 packets a second, and what a burst of loss needs.
-const ENTRIES: usize = 512;
-/// Resends of one packet after which its receiver is better served by a keyframe.
-const RESENDS_MAX: u8 = 8;
-/// A resend is not repeated within this time even if the path is faster: NACKs come in bursts.
-const RESEND_GAP_MIN: Duration = Duration::from_millis(10);
-/// Bytes that may be resent in a burst.
-const BUDGET_MAX: u64 = 64 * 1_024;
-/// The share of what is sent that may be sent again, as a divisor. It bounds what a subscriber can
-/// make us send by asking, and is enough for a path that loses a third of all packets.
-const BUDGET_SHARE: u64 = 2;
+use crate::timestamp::RtpTimestamp;
 
 /// What is needed to send a packet of a history once more, exactly as it was.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -64,7 +57,6 @@ const RESENDS_SHIFT: u8 = 2;
 const ONE_RESEND: u8 = 1 << RESENDS_SHIFT;
 
 const _: () = assert!(size_of::<Entry>() <= 24);
-const _: () = assert!(ENTRIES.is_power_of_two());
 const _: () = assert!(RESENDS_MAX < u8::MAX >> RESENDS_SHIFT);
 
 const VACANT: Entry = Entry {
@@ -81,7 +73,10 @@ const VACANT: Entry = Entry {
     state: 0,
 };
 
-/// The last packets sent to one subscriber, by outgoing sequence number; 12 KB, taken once.
+/// The last packets sent to one subscriber, by outgoing sequence number.
+///
+/// It reaches back a second: it starts with 3 KB and doubles, up to 96 KB, while a packet that it
+/// would forget is younger than that.
 #[derive(Debug)]
 pub struct SentMap {
     entries: Box<[Entry]>,
@@ -94,17 +89,18 @@ impl SentMap {
     #[must_use]
     pub fn new(now: Instant) -> Self {
         Self {
-            entries: vec![VACANT; ENTRIES].into_boxed_slice(),
+            entries: vec![VACANT; SENT_PACKETS_MIN].into_boxed_slice(),
             start: now,
-            budget: BUDGET_MAX,
+            budget: RESEND_BUDGET_BYTES,
         }
     }
 
     /// Remembers a packet of `size` bytes as sent with the number `out_seq`.
     pub fn on_sent(&mut self, out_seq: u64, packet: SentPacket, size: usize) {
         let size = u64::try_from(size).unwrap_or(0);
-        self.budget = (self.budget + size / BUDGET_SHARE).min(BUDGET_MAX);
+        self.budget = (self.budget + size / RESEND_BUDGET_SHARE).min(RESEND_BUDGET_BYTES);
         let out_seq = SequenceNumber::of(out_seq).0;
+        self.grow_for(out_seq, packet.out_ts);
         if let Some(entry) = self.entry_mut(out_seq) {
             *entry = Entry {
                 in_seq: packet.in_seq,
@@ -160,7 +156,33 @@ impl SentMap {
         u32::try_from(elapsed).unwrap_or(u32::MAX)
     }
 
+    /// Makes room, if the entry whose place `out_seq` takes is too young to be forgotten.
+    fn grow_for(&mut self, out_seq: u16, out_ts: u32) {
+        let young = |entry: &Entry| {
+            let age = RtpTimestamp(out_ts).distance(RtpTimestamp(entry.out_ts));
+            let other = entry.state & IN_USE != 0 && entry.out_seq != out_seq;
+            other && age.unsigned_abs() < SENT_TICKS
+        };
+        while self.entries.len() < SENT_PACKETS_MAX {
+            if !self.entry_mut(out_seq).is_some_and(|entry| young(entry)) {
+                return;
+            }
+            let larger = vec![VACANT; self.entries.len() * 2].into_boxed_slice();
+            let smaller = std::mem::replace(&mut self.entries, larger);
+            for entry in smaller
+                .into_iter()
+                .filter(|entry| entry.state & IN_USE != 0)
+            {
+                if let Some(place) = self.entry_mut(entry.out_seq) {
+                    *place = entry;
+                }
+            }
+        }
+    }
+
     fn entry_mut(&mut self, out_seq: u16) -> Option<&mut Entry> {
-        self.entries.get_mut(usize::from(out_seq) & (ENTRIES - 1))
+        // The size is a power of two.
+        let mask = self.entries.len() - 1;
+        self.entries.get_mut(usize::from(out_seq) & mask)
     }
 }

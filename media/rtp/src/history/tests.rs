@@ -79,6 +79,42 @@ fn old_packets_free_their_buffers() {
 }
 
 #[test]
+fn a_fast_stream_is_given_room_up_to_its_bounds() {
+    let now = start();
+    let limits = HistoryLimits {
+        packets_min: 8,
+        packets_max: 64,
+        bytes_max: 8 * 50,
+        age_max: AGE_MAX,
+    };
+    let mut history = TrackHistory::with_limits(limits);
+    for sequence in 100..140 {
+        history.insert(packet(sequence, now));
+    }
+    assert_eq!(held(&history), (100..140).collect::<Vec<_>>());
+    assert_eq!(history.bytes(), 40 * 8);
+    // Eight bytes each: the fifty-first pushes out the first.
+    for sequence in 140..160 {
+        history.insert(packet(sequence, now));
+    }
+    assert_eq!(held(&history), (110..160).collect::<Vec<_>>());
+    assert_eq!(history.bytes(), 8 * 50);
+    // A slow one keeps what is young, and needs no more room.
+    let mut slow = TrackHistory::with_limits(limits);
+    for sequence in 0..100 {
+        let at = now + AGE_MAX * u32::try_from(sequence).unwrap() / 6;
+        slow.insert(packet(sequence, at));
+    }
+    assert_eq!(held(&slow), (93..100).collect::<Vec<_>>());
+    assert_eq!(slow.ring_size(), 8);
+    // A jump is no reason to grow, and a late one still finds its place.
+    slow.insert(packet(1_000, now + AGE_MAX * 17));
+    slow.insert(packet(990, now + AGE_MAX * 17));
+    assert_eq!(held(&slow), [1_000].into_iter().collect::<Vec<_>>());
+    assert_eq!((slow.ring_size(), slow.bytes()), (8, 8));
+}
+
+#[test]
 fn the_newest_keyframe_is_at_hand() {
     let now = start();
     let mut history = TrackHistory::new(8, AGE_MAX);
@@ -114,10 +150,14 @@ fn extensions_are_taken_over() {
 }
 
 fn sent(in_seq: u64) -> SentPacket {
+    sent_at(in_seq, 77)
+}
+
+fn sent_at(in_seq: u64, out_ts: u32) -> SentPacket {
     SentPacket {
         in_seq,
         stream: 2,
-        out_ts: 77,
+        out_ts,
         marker: in_seq % 2 == 1,
         patch: PicturePatch {
             picture_id: 5,
@@ -132,17 +172,38 @@ fn a_nack_finds_what_was_sent() {
     let now = start();
     let mut map = SentMap::new(now);
     assert_eq!(map.resend(now, 0, RTT), Resend::Unknown);
+    // 256 packets a second, so that the map has that many entries.
+    let at = |out: u64| u32::try_from(out).unwrap() * 352;
     for out in 65_000..65_600_u64 {
-        map.on_sent(out, sent(out + 1_000_000), 100);
+        map.on_sent(out, sent_at(out + 1_000_000, at(out)), 100);
     }
     // The number on the wire wrapped at 65,536.
-    assert_eq!(map.resend(now, 63, RTT), Resend::Packet(sent(1_065_599)));
-    assert_eq!(
-        map.resend(now, 65_535, RTT),
-        Resend::Packet(sent(1_065_535))
-    );
-    assert_eq!(map.resend(now, 65_000, RTT), Resend::Unknown);
-    assert_eq!(map.resend(now, 64, RTT), Resend::Unknown);
+    for out in [65_344, 65_535, 65_599_u64] {
+        let expected = Resend::Packet(sent_at(out + 1_000_000, at(out)));
+        let wire = u16::try_from(out & 0xffff).unwrap();
+        assert_eq!(map.resend(now, wire, RTT), expected);
+    }
+    for unknown in [65_000, 65_343, 64] {
+        assert_eq!(map.resend(now, unknown, RTT), Resend::Unknown);
+    }
+}
+
+#[test]
+fn a_map_reaches_back_a_second_whatever_the_rate() {
+    let now = start();
+    // Packets a second, and how many of 20,000 are remembered.
+    for (rate, remembered) in [(50, 128), (900, 1_024), (3_000, 4_096), (20_000, 4_096)] {
+        let mut map = SentMap::new(now);
+        for out in 0..20_000_u64 {
+            let out_ts = u32::try_from(out * 90_000 / rate).unwrap();
+            map.on_sent(out, sent_at(out, out_ts), 1_000);
+        }
+        let found = (0..20_000_u16).filter(|out| {
+            let again = map.resend(now, *out, RTT);
+            matches!(again, Resend::Packet(packet) if packet.in_seq == u64::from(*out))
+        });
+        assert_eq!(found.count(), remembered, "{rate} a second");
+    }
 }
 
 #[test]

@@ -68,14 +68,29 @@ pub struct StoredPacket {
     pub extensions: PassThrough,
 }
 
+/// What a history keeps: packets up to an age, while there is room for them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct HistoryLimits {
+    /// Packets that there is room for from the start; rounded up to a power of two.
+    pub packets_min: usize,
+    /// Packets that there is room for at most; rounded up to a power of two.
+    pub packets_max: usize,
+    /// Bytes of payload that are kept at most.
+    pub bytes_max: usize,
+    /// How long a packet is kept.
+    pub age_max: Duration,
+}
+
 /// The last packets of one incoming stream, found by sequence number.
 ///
-/// Bounded by count and by age; packets may come late and out of order. All memory is taken at the
-/// start.
+/// Bounded by age, by bytes and by count; packets may come late and out of order. Memory is taken
+/// at the start, and again when a stream proves too fast for it: the ring then doubles, so that in
+/// steady state nothing is taken.
 #[derive(Debug)]
 pub struct TrackHistory {
     ring: Box<[Option<StoredPacket>]>,
-    age_max: Duration,
+    limits: HistoryLimits,
+    bytes: usize,
     /// The lowest number that may still be held.
     oldest: u64,
     /// The highest number ever held, plus one.
@@ -88,10 +103,24 @@ impl TrackHistory {
     /// `age_max`.
     #[must_use]
     pub fn new(packets_max: usize, age_max: Duration) -> Self {
-        let size = packets_max.max(1).next_power_of_two();
+        Self::with_limits(HistoryLimits {
+            packets_min: packets_max,
+            packets_max,
+            bytes_max: usize::MAX,
+            age_max,
+        })
+    }
+
+    /// A history whose room grows with its stream: what counts is the age of its packets, and
+    /// their number and bytes bound the memory.
+    #[must_use]
+    pub fn with_limits(mut limits: HistoryLimits) -> Self {
+        let size = limits.packets_min.max(1).next_power_of_two();
+        limits.packets_max = limits.packets_max.max(size).next_power_of_two();
         Self {
             ring: (0..size).map(|_| None).collect(),
-            age_max,
+            limits,
+            bytes: 0,
             oldest: 0,
             end: 0,
             keyframe: None,
@@ -102,22 +131,27 @@ impl TrackHistory {
     pub fn insert(&mut self, packet: StoredPacket) -> bool {
         let now = packet.arrived;
         let sequence = packet.sequence;
+        self.expire_some(now, EXPIRED_PER_INSERT, SCANNED_PER_INSERT);
         if sequence >= self.end {
+            self.grow_for(sequence);
             self.advance(sequence);
         }
         if sequence < self.oldest {
             return false;
         }
         let starts = packet.frame.keyframe;
-        let Some(slot) = self.slot_mut(sequence) else {
-            return false;
-        };
-        *slot = Some(packet);
+        self.put(sequence, Some(packet));
         if starts {
             self.keyframe = self.keyframe.max(Some(sequence));
         }
-        self.expire_some(now, EXPIRED_PER_INSERT, SCANNED_PER_INSERT);
+        self.shed(sequence);
         true
+    }
+
+    /// Bytes of payload that are held.
+    #[must_use]
+    pub const fn bytes(&self) -> usize {
+        self.bytes
     }
 
     /// The packet with this number, if it is still held.
@@ -145,9 +179,14 @@ impl TrackHistory {
 
     /// Lets go of everything.
     pub fn clear(&mut self) {
-        self.ring.fill_with(|| None);
+        self.empty();
         self.oldest = self.end;
         self.keyframe = None;
+    }
+
+    #[cfg(test)]
+    pub(super) fn ring_size(&self) -> usize {
+        self.ring.len()
     }
 
     const fn index_of(&self, sequence: u64) -> usize {
@@ -161,18 +200,62 @@ impl TrackHistory {
         self.ring.get_mut(index)
     }
 
+    /// Changes what is at a number's place, and counts its bytes.
+    fn put(&mut self, sequence: u64, packet: Option<StoredPacket>) {
+        let size = |packet: &Option<StoredPacket>| {
+            let payload = packet.as_ref().map(|packet| &packet.payload);
+            payload.map_or(0, Payload::len)
+        };
+        let added = size(&packet);
+        if let Some(slot) = self.slot_mut(sequence) {
+            let removed = size(slot);
+            *slot = packet;
+            self.bytes = (self.bytes + added).saturating_sub(removed);
+        }
+    }
+
+    fn empty(&mut self) {
+        self.ring.fill_with(|| None);
+        self.bytes = 0;
+    }
+
+    /// Doubles the ring as long as `newest` would push out what is young. A number far ahead is a
+    /// jump, for which nothing need be kept.
+    fn grow_for(&mut self, newest: u64) {
+        let span = usize::try_from(newest - self.oldest).unwrap_or(usize::MAX);
+        if span >= self.ring.len() * 2 || self.oldest >= self.end {
+            return;
+        }
+        while span >= self.ring.len() && self.ring.len() < self.limits.packets_max {
+            let larger = (0..self.ring.len() * 2).map(|_| None).collect();
+            let smaller = std::mem::replace(&mut self.ring, larger);
+            for packet in smaller.into_iter().flatten() {
+                let sequence = packet.sequence;
+                if let Some(slot) = self.slot_mut(sequence) {
+                    *slot = Some(packet);
+                }
+            }
+        }
+    }
+
+    /// Lets go of the oldest while there are too many bytes, but never of `newest`.
+    fn shed(&mut self, newest: u64) {
+        while self.bytes > self.limits.bytes_max && self.oldest < newest {
+            self.put(self.oldest, None);
+            self.oldest += 1;
+        }
+    }
+
     /// Moves the window up so that `newest` is its end, and empties the places that go round.
     fn advance(&mut self, newest: u64) {
         let size = u64::try_from(self.ring.len()).unwrap_or(u64::MAX);
         let start = (newest + 1).saturating_sub(size);
         if start >= self.end {
-            self.ring.fill_with(|| None);
+            self.empty();
             self.oldest = start.max(newest.saturating_sub(REORDER_MAX));
         } else {
             for sequence in self.oldest..start {
-                if let Some(slot) = self.slot_mut(sequence) {
-                    *slot = None;
-                }
+                self.put(sequence, None);
             }
             self.oldest = self.oldest.max(start);
         }
@@ -182,17 +265,16 @@ impl TrackHistory {
     /// Lets go of at most `count` packets from the front, looking at no more than `scan` places. A
     /// missing packet before a young one keeps its place: it may be repaired yet.
     fn expire_some(&mut self, now: Instant, count: usize, scan: usize) {
-        let age_max = self.age_max;
+        let age_max = self.limits.age_max;
         let mut expired = 0;
         for sequence in (self.oldest..self.end).take(scan) {
-            let Some(slot) = self.slot_mut(sequence) else {
-                return;
+            let Some(packet) = self.get(sequence) else {
+                continue;
             };
-            match slot {
-                None => continue,
-                Some(packet) if now.saturating_duration_since(packet.arrived) <= age_max => return,
-                Some(_) => *slot = None,
+            if now.saturating_duration_since(packet.arrived) <= age_max {
+                return;
             }
+            self.put(sequence, None);
             self.oldest = sequence + 1;
             expired += 1;
             if expired == count {

@@ -93,6 +93,77 @@ fn a_packet_is_given_up_after_ten_requests_or_a_second() {
 }
 
 #[test]
+fn the_wait_for_late_packets_follows_the_path() {
+    // What a stream waits for its second hole, after a round trip was told with the first.
+    let waits = |rtt| {
+        let now = start();
+        let mut stream = stream(now, [10, 12]);
+        stream.poll_nacks(now + ms(10), rtt);
+        stream.on_repaired(now + ms(11), 11);
+        stream.on_packet(now + ms(20), 14, 0, 100);
+        stream.poll_timeout().unwrap() - (now + ms(20))
+    };
+    assert_eq!(waits(ms(8)), ms(5));
+    assert_eq!(waits(ms(80)), ms(10));
+    assert_eq!(waits(ms(400)), ms(25));
+}
+
+#[test]
+fn a_path_that_swaps_packets_is_given_more_of_them() {
+    let now = start();
+    let mut stream = stream(now, [10, 12, 13]);
+    // Two newer ones: asked for at once, and yet it comes before an answer could.
+    assert_eq!(stream.poll_timeout(), Some(now));
+    assert_eq!(stream.poll_nacks(now, RTT).as_slice(), [11]);
+    for seq in [14, 15, 16] {
+        stream.on_packet(now + ms(1), seq, 0, 100);
+    }
+    stream.on_packet(now + ms(2), 11, 0, 100);
+    let later = now + ms(10);
+    for seq in [18, 19, 20, 21] {
+        stream.on_packet(later, seq, 0, 100);
+    }
+    assert!(stream.poll_timeout().unwrap() > later);
+    stream.on_packet(later, 23, 0, 100);
+    assert_eq!(stream.poll_timeout(), Some(later));
+    assert_eq!(stream.poll_nacks(later, RTT).as_slice(), [17]);
+}
+
+#[test]
+fn the_answer_to_a_first_request_tells_the_round_trip() {
+    let now = start();
+    let mut stream = stream(now, [10, 12]);
+    assert_eq!(stream.repair_rtt(), None);
+    assert_eq!(stream.poll_nacks(now + ms(10), RTT).as_slice(), [11]);
+    stream.on_repaired(now + ms(90), 11);
+    assert_eq!(stream.repair_rtt(), Some(ms(80)));
+    // Asked for twice: nobody knows which request this answers.
+    stream.on_packet(now + ms(100), 14, 0, 100);
+    for at in [110, 160] {
+        assert_eq!(stream.poll_nacks(now + ms(at), RTT).as_slice(), [13]);
+    }
+    stream.on_repaired(now + ms(165), 13);
+    assert_eq!(stream.repair_rtt(), Some(ms(80)));
+}
+
+#[test]
+fn far_paths_are_given_four_round_trips_and_no_more_than_two_seconds() {
+    for (rtt, requests, seconds) in [(ms(400), 4, 1.6), (ms(5_000), 4, 2.0)] {
+        let now = start();
+        let mut stream = stream(now, [10, 12]);
+        let (mut asked, mut last) = (0, now);
+        while let Some(at) = stream.poll_timeout() {
+            last = at;
+            asked += stream.poll_nacks(at, rtt).len();
+        }
+        assert_eq!(asked, requests);
+        assert!((last - now).as_secs_f64() >= seconds, "{:?}", last - now);
+        assert!((last - now).as_secs_f64() < seconds + 0.1);
+        assert!(stream.take_needs_keyframe());
+    }
+}
+
+#[test]
 fn a_large_hole_needs_a_keyframe_and_a_keyframe_ends_the_asking() {
     let now = start();
     let mut holey = stream(now, [0, 258]);

@@ -20,11 +20,13 @@ pub mod feedback;
 pub mod report;
 pub mod source;
 pub mod twcc;
+pub mod xr;
 
 use feedback::{Fir, Nack, Pli, Remb};
 use report::{ReceiverReport, SenderReport};
 use source::{Bye, Sdes};
 use twcc::TransportFeedback;
+use xr::ExtendedReport;
 
 use crate::{RtpError, bytes};
 
@@ -41,6 +43,8 @@ const GOODBYE: u8 = 203;
 const TRANSPORT_FEEDBACK: u8 = 205;
 /// RFC 4585, section 6.1.
 const PAYLOAD_FEEDBACK: u8 = 206;
+/// RFC 3611, section 2.
+const EXTENDED_REPORT: u8 = 207;
 
 /// One packet of a compound.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -63,6 +67,8 @@ pub enum RtcpPacket<'a> {
     Remb(Remb<'a>),
     /// When each packet of the transport arrived.
     TransportFeedback(TransportFeedback<'a>),
+    /// Clocks and delays, for the round trip of a receiver.
+    ExtendedReport(ExtendedReport<'a>),
     /// Something else, well framed.
     Unknown {
         /// The packet type field.
@@ -152,6 +158,7 @@ impl<'a> Frame<'a> {
             (PAYLOAD_FEEDBACK, feedback::APPLICATION) if Remb::is(body) => {
                 Remb::read(body).map(RtcpPacket::Remb)
             }
+            (EXTENDED_REPORT, _) => ExtendedReport::read(body).map(RtcpPacket::ExtendedReport),
             _ => Some(RtcpPacket::Unknown {
                 packet_type,
                 format,

@@ -310,6 +310,10 @@ proptest! {
                 Ok(RtcpPacket::TransportFeedback(feedback)) => {
                     prop_assert_eq!(feedback.arrivals().count(), usize::from(feedback.count));
                 }
+                Ok(RtcpPacket::ExtendedReport(report)) => {
+                    let _ = report.reference_time();
+                    prop_assert!(report.delays().count() <= compound.len() / 12);
+                }
                 Ok(RtcpPacket::Pli(_) | RtcpPacket::Unknown { .. }) | Err(_) => {}
             }
         }

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 use media_bwe::PacketReport;
 use media_rtp::rtcp::report::ReportBlock;
 use media_rtp::rtcp::twcc::TransportFeedback;
+use media_rtp::rtcp::xr::ExtendedReport;
 use media_rtp::rtcp::{self, RtcpPacket};
 use media_types::NtpTime;
 use smallvec::SmallVec;
@@ -20,6 +21,8 @@ use crate::path::Path;
 const PACKETS_MAX: usize = 64;
 /// Numbers of one NACK that are passed on.
 const NACKED_MAX: usize = 256;
+/// Delays of one extended report that are looked at: ours is one of few.
+const DELAYS_MAX: usize = 32;
 /// Times beyond this come from a report that is not ours.
 const RTT_MAX: Duration = Duration::from_secs(10);
 /// One unit of a transport-wide reference time.
@@ -90,6 +93,7 @@ impl Transport {
             }
             RtcpPacket::Remb(remb) => self.sender.estimator.on_remb(now, remb.bitrate),
             RtcpPacket::TransportFeedback(feedback) => self.on_feedback(now, feedback),
+            RtcpPacket::ExtendedReport(report) => self.on_extended_report(now, report),
             RtcpPacket::Sdes(_) | RtcpPacket::Unknown { .. } => {}
         }
     }
@@ -122,6 +126,17 @@ impl Transport {
             self.sender
                 .estimator
                 .on_report_loss(now, figures.fraction_lost);
+        }
+    }
+
+    /// A publisher's answer to the clock that we sent with our reports (RFC 3611, section 4.5).
+    fn on_extended_report(&mut self, now: Instant, report: &ExtendedReport<'_>) {
+        let ours = self.rtcp.ssrc();
+        let mut delays = report.delays().take(DELAYS_MAX);
+        if let Some(delay) = delays.find(|delay| delay.ssrc == ours)
+            && let Some(rtt) = self.rtt_of(now, delay.last_reference, delay.delay)
+        {
+            self.receiver.rtt = Some(rtt);
         }
     }
 

@@ -7,6 +7,7 @@ use media_rtp::rtcp::report::{
     ReportBlock, SenderFigures, write_receiver_report, write_sender_report,
 };
 use media_rtp::rtcp::source::write_cname;
+use media_rtp::rtcp::xr::write_reference_time;
 use media_rtp::srtp::SrtpSender;
 use media_types::Bitrate;
 
@@ -54,6 +55,11 @@ impl RtcpWriter {
     pub(super) fn start(&mut self, now: Instant) {
         self.reports_at = Some(now + REPORT_INTERVAL);
         self.feedback_at = Some(now);
+    }
+
+    /// Who we are as a receiver.
+    pub(super) const fn ssrc(&self) -> u32 {
+        self.ssrc
     }
 
     /// A buffer for opening, to be given back.
@@ -213,6 +219,11 @@ impl Transport {
         }
         write_receiver_report(&mut rtcp.compound, rtcp.ssrc, &rtcp.blocks);
         write_cname(&mut rtcp.compound, rtcp.ssrc, self.slots.cname());
+        if !rtcp.blocks.is_empty() {
+            // A publisher that knows extended reports tells how long it held this clock; others
+            // pass it over, as RFC 3550, section 6.1 has them do.
+            write_reference_time(&mut rtcp.compound, rtcp.ssrc, self.config.ntp(now));
+        }
         if receiver.remb {
             let granted = granted(receiver, now, self.config.bitrate_max);
             let sources = receiver.streams.iter().filter_map(|state| state.ssrc);

@@ -8,5 +8,6 @@ mod codecs;
 mod connect;
 mod media;
 mod publish;
+mod repair;
 mod subscribe;
 mod support;

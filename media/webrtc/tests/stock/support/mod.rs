@@ -22,7 +22,7 @@ use str0m::change::{SdpAnswer, SdpApi, SdpPendingOffer};
 use str0m::net::Receive;
 use str0m::{Candidate, Event, Input, Output, Rtc, RtcConfig};
 
-const ONE_WAY: Duration = Duration::from_millis(5);
+pub(crate) const ONE_WAY: Duration = Duration::from_millis(5);
 
 pub(crate) fn server_addr() -> SocketAddr {
     ([10, 0, 0, 1], 7_800).into()
