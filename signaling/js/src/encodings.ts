@@ -43,6 +43,14 @@ const HD_PIXELS = 1280 * 720;
 /** Newer codecs do with less. */
 const EFFICIENCY: Record<VideoCodec, number> = { vp8: 1, h264: 1, vp9: 0.75, av1: 0.65, h265: 0.7 };
 
+/** What spatial layers in one stream cost more than the picture alone, by their number. */
+const LAYERED = [1, 1.25, 1.5];
+
+/** How many spatial layers a mode has, such as three for `L3T3_KEY`. */
+function spatialLayers(mode: string | undefined): number {
+  return Number(/^[LS]([1-3])/.exec(mode ?? '')?.[1] ?? 1);
+}
+
 /** Bits per second for a picture: less than proportional to its pixels and its rate. */
 export function bitrateFor(size: PictureSize, codec: VideoCodec): number {
   const pixels = (size.width * size.height) / HD_PIXELS;
@@ -54,7 +62,8 @@ export function bitrateFor(size: PictureSize, codec: VideoCodec): number {
 /** The encodings to publish a picture with. */
 export function encodingsFor(size: PictureSize, options: VideoEncodingOptions): Encoding[] {
   const codec = options.codec ?? 'vp8';
-  const top = options.maxBitrate ?? bitrateFor(size, codec);
+  const layered = LAYERED[spatialLayers(options.scalabilityMode) - 1] ?? 1;
+  const top = options.maxBitrate ?? Math.round(bitrateFor(size, codec) * layered);
   const layers = options.scalabilityMode === undefined ? (options.layers ?? 3) : 1;
   const common: Encoding = {};
   if (options.maxFramerate !== undefined) common.maxFramerate = options.maxFramerate;

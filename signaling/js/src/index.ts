@@ -12,7 +12,7 @@ export type { LocalTrackEvents } from './local-track.js';
 export type { MediaState } from './media.js';
 export type { ConnectOptions, Environment, TokenSource } from './options.js';
 export type * from './protocol/index.js';
-export type { PublishOptions } from './publisher.js';
+export type { DegradationPreference, PublishOptions } from './publisher.js';
 export { RemoteTrack } from './remote-track.js';
 export type { RemoteTrackEvents, TrackWish } from './remote-track.js';
 export { Room, connect } from './room.js';

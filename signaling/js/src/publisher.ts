@@ -8,6 +8,7 @@ import { TroupeError } from './errors.js';
 import type { LocalTrackHost, Recapture } from './local-track.js';
 import { LocalTrack } from './local-track.js';
 import type { Codec, OfferedTrack, Track, TrackSource } from './protocol/index.js';
+import { SenderParameters, activate } from './sender-parameters.js';
 
 /** Choices for publishing. */
 export interface PublishOptions extends VideoEncodingOptions {
@@ -15,7 +16,14 @@ export interface PublishOptions extends VideoEncodingOptions {
   source?: TrackSource;
   /** A name for others to see. */
   name?: string;
+  /** What the encoder gives up first where it cannot have all; the browser's choice otherwise. */
+  degradationPreference?: DegradationPreference;
 }
+
+/** As in WebRTC 1.0, 5.2; the last is younger than the type. */
+export type DegradationPreference =
+  | RTCDegradationPreference
+  | 'maintain-framerate-and-resolution';
 
 /** What a publisher needs of the room. */
 export interface PublisherHost {
@@ -32,7 +40,10 @@ interface Publication {
   track: LocalTrack;
   encodings: Encoding[];
   codec: Codec;
+  degradation: DegradationPreference | null;
   transceiver: RTCRtpTransceiver | null;
+  /** The rids that somebody watches; `null` while the server has not said. */
+  watched: string[] | null;
   /** What m-lines can be used again for: the same kind with the same layers. */
   shape: string;
 }
@@ -52,6 +63,9 @@ export class Publisher implements LocalTrackHost {
   readonly #host: PublisherHost;
   readonly #publications: Publication[] = [];
   #spares: Spare[] = [];
+  readonly #parameters = new WeakMap<RTCRtpSender, SenderParameters>();
+  /** Layers of tracks whose ids are not known here yet. */
+  readonly #early = new Map<string, string[]>();
 
   constructor(host: PublisherHost) {
     this.#host = host;
@@ -107,7 +121,15 @@ export class Publisher implements LocalTrackHost {
     const encodings = audio ? audioEncodings(source) : encodingsFor(sizeOf(media), options);
     const codec = audio ? 'opus' : (options.codec ?? 'vp8');
     const shape = shapeOf(track.kind, codec, encodings);
-    const publication: Publication = { track, encodings, codec, shape, transceiver: null };
+    const publication: Publication = {
+      track,
+      encodings,
+      codec,
+      degradation: options.degradationPreference ?? null,
+      shape,
+      transceiver: null,
+      watched: null,
+    };
     this.#publications.push(publication);
     try {
       await this.#place(publication, this.#host.connection());
@@ -124,6 +146,7 @@ export class Publisher implements LocalTrackHost {
   /** Puts everything on a new connection, in the order of publishing; an offer must follow. */
   async moveTo(pc: RTCPeerConnection): Promise<void> {
     this.#spares = [];
+    this.#early.clear();
     for (const publication of this.#publications) await this.#place(publication, pc);
   }
 
@@ -164,6 +187,9 @@ export class Publisher implements LocalTrackHost {
     track.setId(trackId);
     // Muted while the server did not know it yet, or on a connection that is gone.
     if (track.muted) this.#host.mute(trackId, true).catch(() => undefined);
+    const early = this.#early.get(trackId);
+    this.#early.delete(trackId);
+    if (early) this.setLayers(trackId, early).catch(() => undefined);
   }
 
   /** The track with this id. */
@@ -176,19 +202,31 @@ export class Publisher implements LocalTrackHost {
     return this.#of(track)?.transceiver ?? null;
   }
 
-  /** Sends the layers that somebody watches and lets the others rest. */
+  /**
+   * Sends the layers that somebody watches and lets the others rest. Muting does not come into it:
+   * a muted track keeps what was said for when it speaks again.
+   */
   async setLayers(trackId: string, active: string[]): Promise<void> {
     const track = this.byId(trackId);
-    const sender = track && this.#of(track)?.transceiver?.sender;
-    if (!sender) return;
-    const parameters = sender.getParameters();
-    // A single encoding has no name by which it could be asked for: it always runs.
-    if (parameters.encodings.length < 2) return;
-    for (const encoding of parameters.encodings) {
-      encoding.active = encoding.rid !== undefined && active.includes(encoding.rid);
+    const publication = track && this.#of(track);
+    if (!publication) {
+      if (this.tracks.some(({ id }) => id === null)) this.#early.set(trackId, active);
+      return;
     }
-    await sender.setParameters(parameters);
+    publication.watched = active;
+    const sender = publication.transceiver?.sender;
+    if (!sender) return;
+    // What is said while an earlier word waits its turn takes that one's place.
+    await this.#parametersOf(sender).change(({ encodings }) =>
+      activate(encodings, publication.watched),
+    );
     track.emit('layers', active);
+  }
+
+  #parametersOf(sender: RTCRtpSender): SenderParameters {
+    let parameters = this.#parameters.get(sender);
+    if (!parameters) this.#parameters.set(sender, (parameters = new SenderParameters(sender)));
+    return parameters;
   }
 
   /** @internal */
@@ -221,22 +259,31 @@ export class Publisher implements LocalTrackHost {
     return this.#publications.find((publication) => publication.track === track);
   }
 
+  /** Puts a track on an m-line, with every layer awake until the server says who is watched. */
   async #place(publication: Publication, pc: RTCPeerConnection): Promise<void> {
-    const { track, encodings, codec, shape } = publication;
+    const { track, encodings, codec, shape, degradation } = publication;
     const media = track.mediaStreamTrack;
     const spare = this.#spares.findIndex((one) => one.shape === shape);
     const [reused] = spare >= 0 ? this.#spares.splice(spare, 1) : [];
+    publication.watched = null;
     if (reused) {
       publication.transceiver = reused.transceiver;
       reused.transceiver.direction = 'sendonly';
-      await revive(reused.transceiver.sender, media, encodings);
-      return;
+      await reused.transceiver.sender.replaceTrack(media);
+    } else {
+      publication.transceiver = pc.addTransceiver(media ?? track.kind, {
+        direction: 'sendonly',
+        sendEncodings: structuredClone(encodings),
+      });
+      prefer(publication.transceiver, track.kind, codec);
     }
-    publication.transceiver = pc.addTransceiver(media ?? track.kind, {
-      direction: 'sendonly',
-      sendEncodings: structuredClone(encodings),
+    if (!reused && !degradation) return;
+    await this.#parametersOf(publication.transceiver.sender).change((parameters) => {
+      parameters.encodings.forEach((encoding, index) => Object.assign(encoding, encodings[index]));
+      activate(parameters.encodings, publication.watched);
+      if (degradation) parameters.degradationPreference = degradation as RTCDegradationPreference;
+      return true;
     });
-    prefer(publication.transceiver, track.kind, codec);
   }
 
   /** Silences an m-line and keeps it for the next track of its shape. */
@@ -249,20 +296,6 @@ export class Publisher implements LocalTrackHost {
     transceiver.sender.replaceTrack(null).catch(() => undefined);
     this.#spares.push({ transceiver, shape });
   }
-}
-
-/** Puts another track on an m-line: its own bitrates, and every layer awake again. */
-async function revive(
-  sender: RTCRtpSender,
-  media: MediaStreamTrack | null,
-  encodings: Encoding[],
-): Promise<void> {
-  await sender.replaceTrack(media);
-  const parameters = sender.getParameters();
-  parameters.encodings.forEach((encoding, index) => {
-    Object.assign(encoding, encodings[index], { active: true });
-  });
-  await sender.setParameters(parameters);
 }
 
 function prefer(transceiver: RTCRtpTransceiver, kind: 'audio' | 'video', codec: Codec): void {

@@ -60,6 +60,9 @@ test('one layer, SVC and newer codecs have their own shapes', () => {
   const [svc, ...others] = encodingsFor(HD, { codec: 'vp9', scalabilityMode: 'L3T3_KEY' });
   assert.equal(svc!.scalabilityMode, 'L3T3_KEY');
   assert.equal(others.length, 0);
+  assert.equal(svc!.maxBitrate, 1.5 * bitrateFor(HD, 'vp9'), 'two more layers in one stream');
+  const [flat] = encodingsFor(HD, { codec: 'av1', scalabilityMode: 'L1T3' });
+  assert.equal(flat!.maxBitrate, bitrateFor(HD, 'av1'));
   const av1 = encodingsFor(HD, { codec: 'av1', layers: 2 });
   assert.deepEqual(av1.map(({ rid, scalabilityMode }) => [rid, scalabilityMode]), [
     ['h', 'L1T3'],

@@ -76,21 +76,11 @@ export async function publish(options = {}) {
   const { width = 640, height = 360, frameRate = 15, layers = 1, ...rest } = options;
   const [sound, picture] = (await camera(width, height, frameRate)).getTracks();
   await room.publishMicrophone({ media: sound });
-  await room.publishCamera({ media: picture, width, height, frameRate, layers, ...rest });
-  await keepSize();
-}
-
-/**
- * Keeps the encoder from making pictures smaller while the machine is busy, which two cores with
- * four browsers are: what a spec counts is then not what it asked for.
- */
-async function keepSize() {
-  for (const sender of room.peerConnection.getSenders()) {
-    if (sender.track?.kind !== 'video') continue;
-    const parameters = sender.getParameters();
-    parameters.degradationPreference = 'maintain-framerate-and-resolution';
-    await sender.setParameters(parameters).catch(() => undefined);
-  }
+  // Two cores with four browsers are busy: without this the encoder makes pictures smaller, and what
+  // a spec counts is not what it asked for.
+  const degradationPreference = 'maintain-framerate-and-resolution';
+  const size = { width, height, frameRate };
+  await room.publishCamera({ media: picture, ...size, layers, degradationPreference, ...rest });
 }
 
 /** Waits until this many videos of others are decoded. */

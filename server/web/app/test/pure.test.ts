@@ -5,6 +5,7 @@ import { TroupeError } from '@troupe/client';
 
 import { gridOf, stageOf } from '../src/call/layout.js';
 import type { Rect } from '../src/call/layout.js';
+import { LastWish } from '../src/call/last-wish.js';
 import type { Tile } from '../src/call/tiles.js';
 import { stageTile } from '../src/call/tiles.js';
 import { NO_INVITATION } from '../src/access.js';
@@ -130,4 +131,26 @@ test('every failure has words of its own', () => {
     explainDevice('The camera', new TroupeError('insecure_context', 'raw')).text,
     /https/,
   );
+});
+
+test('of what is wished while something runs, the last of each kind is done', async () => {
+  const wishes = new LastWish<string>();
+  const done: string[] = [];
+  const gates: (() => void)[] = [];
+  const work = (name: string) => async () => {
+    await new Promise<void>((resolve) => gates.push(resolve));
+    done.push(name);
+  };
+  const first = wishes.run('camera', 'turn', work('on'));
+  for (const name of ['off', 'on again', 'off again']) void wishes.run('camera', 'turn', work(name));
+  void wishes.run('camera', 'choose', work('another'));
+  void wishes.run('microphone', 'turn', work('mute'));
+  assert.deepEqual(wishes.busy, ['camera', 'microphone']);
+  for (let turn = 0; turn < 20; turn += 1) {
+    gates.shift()?.();
+    await Promise.resolve();
+  }
+  await first;
+  assert.deepEqual(done, ['on', 'mute', 'off again', 'another']);
+  assert.deepEqual(wishes.busy, []);
 });

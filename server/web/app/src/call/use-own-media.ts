@@ -8,6 +8,7 @@ import type { Entry } from '../lobby.js';
 import { explainDevice } from '../messages.js';
 import { savePreferences } from '../preferences.js';
 import type { Kiosk } from '../route.js';
+import { LastWish } from './last-wish.js';
 import { useTrack } from './use-events.js';
 import type { Notify } from './use-notices.js';
 
@@ -49,7 +50,9 @@ const fromDevice = (deviceId: string): { deviceId?: string } => (deviceId === ''
 
 export function useOwnMedia(room: Room, entry: Entry, kiosk: Kiosk, notify: Notify): OwnMedia {
   const [busy, setBusy] = useState<ReadonlySet<Device>>(new Set());
-  const running = useRef(new Set<Device>());
+  const wishes = useRef(new LastWish<Device>());
+  /** What a device was last told to be, while it is on the way there. */
+  const wanted = useRef(new Map<Device, boolean>());
   const find = (source: TrackSource): LocalTrack | null =>
     room.localTracks.find((track) => track.source === source) ?? null;
   const [microphone, camera, screen] = [find('microphone'), find('camera'), find('screen')];
@@ -58,24 +61,24 @@ export function useOwnMedia(room: Room, entry: Entry, kiosk: Kiosk, notify: Noti
   useTrack(screen);
 
   /** Does one thing with a device at a time, and says what went wrong. */
-  const attempt = useCallback(async (device: Device, work: () => Promise<unknown>) => {
-    if (running.current.has(device)) return;
-    running.current.add(device);
-    setBusy(new Set(running.current));
-    try {
-      await work();
-    } catch (cause) {
-      const error = TroupeError.from(cause);
-      // Whoever closes the browser's picker of screens has said all there is to say.
-      const declined = device === 'screen' && error.type === 'permission_denied';
-      if (error.type !== 'closed' && !declined) {
-        const { title, text } = explainDevice(NAMES[device], error);
-        notify({ title, text, bad: true });
+  const attempt = useCallback(async (device: Device, kind: string, work: () => Promise<unknown>) => {
+    const doing = wishes.current.run(device, kind, async () => {
+      try {
+        await work();
+      } catch (cause) {
+        const error = TroupeError.from(cause);
+        // Whoever closes the browser's picker of screens has said all there is to say.
+        const declined = device === 'screen' && error.type === 'permission_denied';
+        if (error.type !== 'closed' && !declined) {
+          const { title, text } = explainDevice(NAMES[device], error);
+          notify({ title, text, bad: true });
+        }
       }
-    } finally {
-      running.current.delete(device);
-      setBusy(new Set(running.current));
-    }
+    });
+    setBusy(new Set(wishes.current.busy));
+    await doing;
+    if (!wishes.current.busy.includes(device)) wanted.current.delete(device);
+    setBusy(new Set(wishes.current.busy));
   }, []);
 
   const open = useCallback((device: Device, media: MediaStreamTrack | null = null) => {
@@ -94,29 +97,36 @@ export function useOwnMedia(room: Room, entry: Entry, kiosk: Kiosk, notify: Noti
     }
   }, []);
 
-  useEffect(() => {
-    const { microphoneOn, cameraOn } = entry;
-    if (microphoneOn) void attempt('microphone', () => open('microphone', entry.microphone));
-    if (cameraOn) void attempt('camera', () => open('camera', entry.camera));
-  }, []);
-
-  const toggle = useCallback((device: Device) => {
-    const track = find(device);
-    if (device !== 'screen') {
-      const key = device === 'camera' ? 'cameraOn' : 'microphoneOn';
-      savePreferences({ [key]: !isOn(track) });
-    }
-    void attempt(device, async () => {
-      if (!track) await open(device);
+  /** Turns a device on or off; whatever it is doing now, the last word counts. */
+  const turn = useCallback((device: Device, on: boolean, media: MediaStreamTrack | null = null) => {
+    wanted.current.set(device, on);
+    void attempt(device, 'turn', async () => {
+      const track = find(device);
+      if (isOn(track) === on) return;
+      if (!track) await open(device, media);
       else if (device === 'screen') await stopSharing(room);
-      else if (track.muted) await track.unmute();
+      else if (on) await track.unmute();
       else await track.mute();
     });
   }, []);
 
+  useEffect(() => {
+    const { microphoneOn, cameraOn } = entry;
+    if (microphoneOn) turn('microphone', true, entry.microphone);
+    if (cameraOn) turn('camera', true, entry.camera);
+  }, []);
+
+  const toggle = useCallback((device: Device) => {
+    const on = !(wanted.current.get(device) ?? isOn(find(device)));
+    if (device !== 'screen') {
+      savePreferences({ [device === 'camera' ? 'cameraOn' : 'microphoneOn']: on });
+    }
+    turn(device, on);
+  }, []);
+
   const choose = useCallback((device: 'microphone' | 'camera', deviceId: string) => {
     savePreferences({ [device === 'camera' ? 'cameraId' : 'microphoneId']: deviceId });
-    void attempt(device, async () => {
+    void attempt(device, 'choose', async () => {
       const track = find(device);
       if (track) await track.setDevice(deviceId);
     });

@@ -1,0 +1,129 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+
+import type { PublishOptions } from '../src/publisher.js';
+import { Publisher } from '../src/publisher.js';
+import { FakeMedia, FakePeerConnection, FakeSender } from './support/media.js';
+
+/** A publisher whose server takes every track as `t` and its number of m-line. */
+function publishing(): { publisher: Publisher; pc: FakePeerConnection; move: () => Promise<void> } {
+  let pc = new FakePeerConnection();
+  const negotiate = (): Promise<void> => {
+    pc.assignMids();
+    const accepted = pc.transceivers.map(({ mid }) => ({ mid: mid ?? '', trackId: `t${mid}` }));
+    publisher.accepted(accepted);
+    return Promise.resolve();
+  };
+  const publisher = new Publisher({
+    connection: () => pc.asPeerConnection,
+    negotiate,
+    mute: () => Promise.resolve(),
+    unpublish: () => Promise.resolve(),
+    published: () => undefined,
+    unpublished: () => undefined,
+  });
+  const move = async (): Promise<void> => {
+    pc = new FakePeerConnection();
+    await publisher.moveTo(pc.asPeerConnection);
+    await negotiate();
+  };
+  return { publisher, get pc() { return pc; }, move };
+}
+
+async function camera(options: PublishOptions = {}): Promise<
+  ReturnType<typeof publishing> & { readonly sender: FakeSender }
+> {
+  const made = publishing();
+  const { publisher, move } = made;
+  await publisher.publish(new FakeMedia('video').asTrack, options);
+  return {
+    publisher,
+    move,
+    get pc() { return made.pc; },
+    get sender() { return made.pc.transceivers[0]!.sender; },
+  };
+}
+
+test('layers that nobody watches rest, and wake again', async () => {
+  const { publisher, sender } = await camera();
+  const told: string[][] = [];
+  publisher.tracks[0]!.on('layers', (layers) => told.push(layers));
+  assert.deepEqual(sender.active, ['q', 'h', 'f']);
+  await publisher.setLayers('t0', ['q']);
+  assert.deepEqual(sender.active, ['q']);
+  await publisher.setLayers('t0', []);
+  assert.deepEqual(sender.active, []);
+  await publisher.setLayers('t0', ['q', 'h', 'f']);
+  assert.deepEqual(sender.active, ['q', 'h', 'f']);
+  assert.deepEqual(told, [['q'], [], ['q', 'h', 'f']]);
+});
+
+test('words that come together are obeyed one by one, the last wins', async () => {
+  const { publisher, sender } = await camera();
+  const words = [['q'], [], ['q', 'h'], ['f'], ['q', 'f']];
+  await Promise.all(words.map((active) => publisher.setLayers('t0', active)));
+  assert.deepEqual(sender.active, ['q', 'f']);
+  assert.equal(sender.sets, 1, 'what was taken back before its turn is not done at all');
+});
+
+test('one stream of SVC rests as a whole', async () => {
+  const { publisher, sender } = await camera({ codec: 'vp9', scalabilityMode: 'L3T3_KEY' });
+  await publisher.setLayers('t0', []);
+  assert.deepEqual(sender.active, []);
+  await publisher.setLayers('t0', ['f']);
+  assert.deepEqual(sender.active, ['-']);
+});
+
+test('names that mean nothing here silence nothing', async () => {
+  const { publisher, sender } = await camera();
+  await publisher.setLayers('t0', ['hi']);
+  assert.deepEqual(sender.active, ['q', 'h', 'f']);
+  await publisher.setLayers('t9', []);
+  assert.deepEqual(sender.active, ['q', 'h', 'f']);
+});
+
+test('muting and layers do not touch each other', async () => {
+  const { publisher, sender } = await camera();
+  const track = publisher.tracks[0]!;
+  await publisher.setLayers('t0', ['q']);
+  await track.mute();
+  assert.deepEqual(sender.active, ['q']);
+  await publisher.setLayers('t0', []);
+  await track.unmute();
+  assert.deepEqual(sender.active, []);
+});
+
+test('what comes before the id is known holds once it is', async () => {
+  const made = publishing();
+  const pending = made.publisher.publish(new FakeMedia('video').asTrack, {});
+  await made.publisher.setLayers('t0', ['h']);
+  await pending;
+  await Promise.resolve().then(() => Promise.resolve());
+  await new Promise((resolve) => setImmediate(resolve));
+  assert.deepEqual(made.pc.transceivers[0]!.sender.active, ['h']);
+});
+
+test('an offer of the same connection keeps what rests, a new connection wakes all', async () => {
+  const made = await camera();
+  await made.publisher.setLayers('t0', ['q']);
+  await made.publisher.publish(new FakeMedia('audio').asTrack, {});
+  assert.deepEqual(made.sender.active, ['q']);
+  await made.move();
+  assert.deepEqual(made.sender.active, ['q', 'h', 'f']);
+});
+
+test('an m-line that is used again wakes and takes the new bitrates', async () => {
+  const made = await camera();
+  await made.publisher.setLayers('t0', []);
+  await made.publisher.unpublish(made.publisher.tracks[0]!);
+  await made.publisher.publish(new FakeMedia('video').asTrack, { maxBitrate: 900_000 });
+  assert.equal(made.pc.transceivers.length, 1);
+  assert.deepEqual(made.sender.active, ['q', 'h', 'f']);
+  assert.equal(made.sender.encodings.at(-1)!.maxBitrate, 900_000);
+});
+
+test('what the encoder gives up first is for the caller to say', async () => {
+  const { sender } = await camera({ degradationPreference: 'maintain-resolution' });
+  const parameters = sender.getParameters() as { degradationPreference?: string };
+  assert.equal(parameters.degradationPreference, 'maintain-resolution');
+});
