@@ -13,12 +13,18 @@
 //! bot.leave().await
 //! # }
 //! ```
+//!
+//! [`network`] is a bad network: the simulation runs on it in virtual time, and [`Shaper`] puts it
+//! between real clients and a server.
 #![forbid(unsafe_code)]
 
 mod bot;
 mod media;
+pub mod network;
+mod shaper;
 mod signalling;
 
 pub use bot::Bot;
 pub use media::{Media, Plan, Received};
+pub use shaper::{DirectionReport, FlowReport, Shaper, ShaperConfig, ShaperReport};
 pub use signalling::{RequestError, Signalling};

@@ -52,6 +52,8 @@ struct Source {
     mid: Mid,
     kind: MediaKind,
     next: Instant,
+    interval: Duration,
+    bytes: usize,
     sent: u64,
     keyframe: bool,
 }
@@ -71,10 +73,16 @@ impl Media {
         for kind in [MediaKind::Audio, MediaKind::Video] {
             if plan.publish {
                 let mid = changes.add_media(kind, Direction::SendOnly, None, None, None);
+                let (interval, bytes) = match kind {
+                    MediaKind::Audio => (AUDIO_INTERVAL, AUDIO_FRAME_BYTES),
+                    MediaKind::Video => (VIDEO_INTERVAL, VIDEO_FRAME_BYTES),
+                };
                 published.push(Source {
                     mid,
                     kind,
                     next: now,
+                    interval,
+                    bytes,
                     sent: 0,
                     keyframe: true,
                 });
@@ -123,6 +131,16 @@ impl Media {
     #[must_use]
     pub fn keyframe_requests(&self) -> u64 {
         self.keyframe_requests
+    }
+
+    /// Sends so many pictures a second, of that size, from now on.
+    pub fn set_video(&mut self, fps: u32, bytes: usize) {
+        for source in &mut self.published {
+            if source.kind == MediaKind::Video {
+                source.interval = Duration::from_secs(1) / fps.max(1);
+                source.bytes = bytes;
+            }
+        }
     }
 
     /// Frames sent so far, all sources.
@@ -251,11 +269,12 @@ impl Media {
 
 impl Source {
     fn write(&mut self, rtc: &mut Rtc, now: Instant) -> Result<()> {
-        let (interval, rate, size, codec) = match self.kind {
-            MediaKind::Audio => (AUDIO_INTERVAL, 48_000, AUDIO_FRAME_BYTES, "opus"),
-            MediaKind::Video => (VIDEO_INTERVAL, 90_000, VIDEO_FRAME_BYTES, "VP8"),
+        let (rate, codec) = match self.kind {
+            MediaKind::Audio => (48_000, "opus"),
+            MediaKind::Video => (90_000, "VP8"),
         };
-        self.next = now + interval;
+        let (interval, size) = (self.interval, self.bytes);
+        self.next = (self.next + interval).max(now);
         let Some(writer) = rtc.writer(self.mid) else {
             return Ok(());
         };

@@ -5,13 +5,11 @@ mod client;
 mod director;
 mod dtls;
 mod frames;
-mod network;
 mod seed;
 mod world;
 
 pub use client::{Client, Plan, Shown};
 pub use dtls::{scripted_provider, seed_keys};
 pub use frames::Content;
-pub use network::{Burst, Link, Pipe, PipeFigures};
-pub use seed::Chance;
+pub use loadtest::network::{Burst, Chance, Figures, Link, Pipe, Queue, Trace};
 pub use world::{Member, World};

@@ -15,6 +15,7 @@ use media_webrtc::{CandidateAddr, Certificate, Path, Protocol, TransmitBatch, Tr
 use str0m::config::CryptoProvider;
 
 use crate::director::Director;
+use crate::seed::seed_clients;
 use crate::{Chance, Client, Link, Pipe, Plan, scripted_provider, seed_keys};
 
 const ROOM: RoomId = RoomId::new(1);
@@ -25,9 +26,9 @@ pub struct Member {
     /// The client.
     pub client: Client,
     /// Towards the server.
-    pub up: Pipe,
+    pub up: Pipe<Vec<u8>>,
     /// Towards the client.
-    pub down: Pipe,
+    pub down: Pipe<Vec<u8>>,
     /// Its shard.
     pub shard: ShardId,
     /// Its transport.
@@ -76,7 +77,7 @@ impl World {
     pub fn new(seed: u64, shards: u16) -> Self {
         let start = base();
         let mut chance = Chance::new(seed, 0);
-        chance.seed_clients();
+        seed_clients(&mut chance);
         seed_keys(seed);
         let provider = Arc::new(scripted_provider(&str0m::crypto::from_feature_flags()));
         let shards = (0..shards)
@@ -319,7 +320,9 @@ impl World {
         for index in 0..self.members.len() {
             while let Some((_, datagram)) = self.members[index].client.poll_transmit() {
                 self.note_sent(&datagram);
-                self.members[index].up.push(self.now, datagram);
+                self.members[index]
+                    .up
+                    .push(self.now, datagram.len(), datagram);
                 moved = true;
             }
         }
@@ -341,7 +344,7 @@ impl World {
                     self.note_sent(&datagram);
                     let to = |member: &&mut Member| member.client.address() == path.remote;
                     if let Some(member) = self.members.iter_mut().find(to) {
-                        member.down.push(self.now, datagram);
+                        member.down.push(self.now, datagram.len(), datagram);
                     }
                 }
             }

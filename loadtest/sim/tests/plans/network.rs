@@ -1,7 +1,7 @@
 //! What networks do.
 
 use media_types::{Bitrate, DataSize};
-use sim::{Burst, Link, Plan, World};
+use sim::{Burst, Link, Plan, Queue, World};
 
 use crate::oracle::{all_pairs, all_pictures, everybody_flows, nothing_foreign};
 use crate::{each_seed, ms, seconds};
@@ -82,10 +82,7 @@ fn random_loss_is_repaired() {
 #[test]
 fn bursts_of_loss_are_survived() {
     each_seed(|seed| {
-        let burst = Some(Burst {
-            enter_ppm: 3_000,
-            leave_ppm: 150_000,
-        });
+        let burst = Some(Burst::gilbert(3_000, 150_000));
         let mut world = call(
             seed,
             &Link {
@@ -178,7 +175,7 @@ fn a_narrow_link_keeps_the_voice() {
         world.join(Plan::member(2), &wide, 0);
         let narrow = Link {
             rate: Some(Bitrate::from_kbps(600)),
-            queue: DataSize::from_bytes(30_000),
+            queue: Queue::Bytes(DataSize::from_bytes(30_000)),
             ..Link::default()
         };
         let viewer = world.join(Plan::viewer(2), &narrow, 0);
@@ -232,14 +229,11 @@ fn all_at_once() {
     each_seed(|seed| {
         let link = Link {
             rate: Some(Bitrate::from_kbps(3_000)),
-            queue: DataSize::from_bytes(100_000),
+            queue: Queue::Bytes(DataSize::from_bytes(100_000)),
             delay: ms(40),
             jitter: ms(15),
             loss_ppm: 20_000,
-            burst: Some(Burst {
-                enter_ppm: 1_000,
-                leave_ppm: 200_000,
-            }),
+            burst: Some(Burst::gilbert(1_000, 200_000)),
             reorder_ppm: 10_000,
             duplicate_ppm: 10_000,
             outages: Vec::new(),
