@@ -30,6 +30,8 @@ pub(crate) struct Claim {
     pub(crate) priority: u8,
     /// What can be had, lowest first; empty for a slot that wants nothing.
     pub(crate) ladder: Ladder,
+    /// The highest spatial layer that it has a use for, whether it can be had or not.
+    pub(crate) reach: u8,
 }
 
 /// What a claim got: the number of steps of its ladder, 0 for nothing.

@@ -163,18 +163,19 @@ impl Forwarder {
         }
     }
 
-    /// The encoding of which a keyframe is needed.
+    /// The encoding of which a keyframe is needed to start, or to switch to it.
     pub(crate) fn awaits(&self) -> Option<u8> {
         match &self.selector {
             Selector::Audio(_) => None,
-            Selector::Simulcast(selector) => selector.awaits().or_else(|| {
-                let current = selector.current().filter(|_| self.repair)?;
-                Some(current.spatial)
-            }),
-            Selector::Svc(selector) => selector
-                .awaits()
-                .or_else(|| (self.repair && self.target.is_some()).then_some(0)),
+            Selector::Simulcast(selector) => selector.awaits(),
+            Selector::Svc(selector) => selector.awaits(),
         }
+    }
+
+    /// The encoding that flows and of which the client's decoder needs a keyframe to go on.
+    pub(crate) fn repairs(&self) -> Option<u8> {
+        self.source_stream()
+            .filter(|_| self.repair && self.target.is_some())
     }
 
     /// The client cannot decode what it gets.

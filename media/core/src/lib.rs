@@ -55,5 +55,5 @@ mod track;
 
 pub use demux::{shard_of_ufrag, stun_username};
 pub use error::DropReason;
-pub use relay::{RelayBody, RelayMessage, RelayPacket};
+pub use relay::{RelayBody, RelayLayers, RelayMessage, RelayPacket};
 pub use shard::{Shard, ShardConfig, ShardLimits};

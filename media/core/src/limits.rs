@@ -73,6 +73,12 @@ pub const KEYFRAME_FRESH: Duration = Duration::from_millis(300);
 pub const STALL_AFTER: Duration = Duration::from_secs(5);
 /// A simulcast encoding that is silent this long is not being sent; its publisher has dropped it.
 pub const LAYER_SILENT_AFTER: Duration = Duration::from_millis(1_500);
+/// How long nobody has to want an encoding before its publisher is told to pause it: layers that
+/// are left are often wanted again a moment after, and resuming costs a keyframe.
+pub const UNWANTED_AFTER: Duration = Duration::from_secs(1);
+/// How long an encoding that is wanted again may take to come: signalling, and an encoder's start.
+/// Later than this its publisher does not send it.
+pub const RESUME_GRACE: Duration = Duration::from_secs(3);
 /// The window over which rates of layers are measured.
 pub const RATE_WINDOW: Duration = Duration::from_millis(500);
 
@@ -111,3 +117,4 @@ const _: () = assert!(ROOM_TICK.as_millis() <= ROOM_TICK_IDLE.as_millis());
 const _: () =
     assert!(FIGURES_STEP.as_millis() * FIGURES_PARTS as u128 == FIGURES_PERIOD.as_millis());
 const _: () = assert!(LAYER_SILENT_AFTER.as_millis() < STALL_AFTER.as_millis());
+const _: () = assert!(RESUME_GRACE.as_millis() < STALL_AFTER.as_millis());

@@ -13,6 +13,8 @@ use media_types::{Codec, Identity, Payload, RoomId, ShardId, TrackId};
 
 use crate::limits::{RELAY_CONTROL_MAX, RELAY_DEMAND_LIFE, RELAY_PACKETS_MAX};
 use crate::track::Arrival;
+use crate::track::layers::Layers;
+use crate::track::wanted::Streams;
 
 /// One message to another shard of the worker.
 #[derive(Debug, Clone)]
@@ -34,12 +36,19 @@ pub enum RelayBody {
         /// The packet.
         packet: Box<RelayPacket>,
     },
-    /// Whether the shard has subscribers for a track; repeated once a second.
+    /// What the shard's subscribers want of a track; repeated once a second.
     Demand {
         /// The track.
         track: TrackId,
-        /// Whether packets are to cross.
-        wanted: bool,
+        /// The encodings that are to cross, a bit for each, the lowest one's first.
+        encodings: u8,
+    },
+    /// What a track's layers are, those that do not cross included.
+    Layers {
+        /// The track.
+        track: TrackId,
+        /// Its layers.
+        layers: Box<RelayLayers>,
     },
     /// A subscriber needs a keyframe of a track.
     KeyframeRequest {
@@ -86,6 +95,12 @@ pub enum RelayBody {
     },
 }
 
+/// What the publisher's shard knows of a track's layers.
+#[derive(Debug, Clone)]
+pub struct RelayLayers {
+    pub(crate) layers: Layers,
+}
+
 /// A publisher's packet on its way to another shard.
 #[derive(Debug, Clone)]
 pub struct RelayPacket {
@@ -129,15 +144,23 @@ impl RelayBody {
 pub(crate) struct RelayOut {
     /// The shard.
     pub(crate) to: ShardId,
-    /// When it last said that it wants the track; `None` when it does not.
-    pub(crate) wanted_at: Option<Instant>,
+    /// What it last said that it wants, and when.
+    pub(crate) demand: Option<(Streams, Instant)>,
 }
 
 impl RelayOut {
-    /// Whether packets are to cross: a demand holds for a while and is repeated.
-    pub(crate) fn is_wanted(&self, now: Instant) -> bool {
+    /// A shard that has not asked for anything yet.
+    pub(crate) const fn new(to: ShardId) -> Self {
+        Self { to, demand: None }
+    }
+
+    /// The encodings that are to cross: a demand holds for a while and is repeated.
+    pub(crate) fn wanted(&self, now: Instant) -> Streams {
         let fresh = |at| now.saturating_duration_since(at) < RELAY_DEMAND_LIFE;
-        self.wanted_at.is_some_and(fresh)
+        match self.demand {
+            Some((streams, at)) if fresh(at) => streams,
+            _ => Streams::EMPTY,
+        }
     }
 }
 

@@ -28,9 +28,10 @@ use crate::demux::{Demux, LinkIndex};
 use crate::limits;
 use crate::random::Random;
 use crate::relay::{RelayMessage, RelayQueue};
-use crate::room::{Room, RoomIndex};
+use crate::room::{Room, RoomIndex, TrackIndex};
 use crate::slab::Slab;
 use crate::stats::{Counters, count};
+use crate::track::keyframe::Urgency;
 use deadline::{TimerId, Wheel};
 use link::Link;
 use outbox::Outbox;
@@ -119,6 +120,9 @@ pub struct Shard {
     doomed: Vec<LinkIndex>,
     /// Links whose layers are to be chosen anew before the call returns.
     allocating: Vec<LinkIndex>,
+    /// Tracks of which something else is watched than before; those who send them are to know before
+    /// the call returns.
+    rewatched: Vec<(RoomIndex, TrackIndex)>,
     /// Slots whose layer changed while a packet went round.
     changed: Vec<(LinkIndex, SlotIndex)>,
     scratch: layers::Scratch,
@@ -149,6 +153,7 @@ impl Shard {
             farewells: Vec::new(),
             doomed: Vec::new(),
             allocating: Vec::new(),
+            rewatched: Vec::new(),
             changed: Vec::new(),
             scratch: layers::Scratch::default(),
             config,
@@ -240,6 +245,9 @@ impl Shard {
                 self.bury(link);
             } else if let Some(link) = self.allocating.pop() {
                 self.allocate(now, link);
+            } else if let Some((room, track)) = self.rewatched.pop() {
+                self.tell_wanted(now, room, track);
+                self.request_awaited(now, room, track, Urgency::Join);
             } else {
                 return;
             }

@@ -3,28 +3,29 @@
 pub(crate) mod keyframe;
 pub(crate) mod layers;
 pub(crate) mod liveness;
+pub(crate) mod stream;
+pub(crate) mod wanted;
 
 use std::time::Instant;
 
 use media_contract::RelayEnd;
-use media_rtp::descriptor::dependency::DependencyState;
 use media_rtp::descriptor::{self, FrameInfo};
-use media_rtp::extension::Extensions;
-use media_rtp::history::{PassThrough, StoredPacket, TrackHistory};
-use media_rtp::timestamp::SenderClock;
-use media_types::{Codec, Identity, Layer, MediaKind, Mid, Payload, ShardId, TrackId, TrackSource};
-use media_webrtc::{Incoming, SlotIndex, StreamIndex};
+use media_rtp::history::StoredPacket;
+use media_types::{Codec, Identity, Layer, MediaKind, Mid, Rid, ShardId, TrackId, TrackSource};
+use media_webrtc::SlotIndex;
 use smallvec::SmallVec;
 
 use crate::demux::LinkIndex;
 use crate::error::DropReason;
-use crate::forward::{Forwarder, Origin};
-use crate::limits::{HISTORY_AGE, HISTORY_PACKETS, HISTORY_PACKETS_AUDIO};
+use crate::forward::Forwarder;
 use crate::relay::RelayOut;
 use crate::speaker::Loudness;
 use keyframe::KeyframeRequests;
 use layers::{Layers, Scheme};
 use liveness::{Flow, Liveness};
+pub(crate) use stream::{Arrival, Stream};
+use stream::{inspect, pass_through, vp9_size};
+use wanted::{Change, Streams, Wanted};
 
 const STREAMS: usize = Layer::SPATIAL_MAX as usize;
 
@@ -43,88 +44,8 @@ pub(crate) enum Publisher {
         /// Which.
         from: ShardId,
         /// What it was last told of our demand, and when.
-        told: Option<(bool, Instant)>,
+        told: Option<(Streams, Instant)>,
     },
-}
-
-/// A packet of a track as it reaches the room, from a transport or by relay.
-#[derive(Debug, Clone)]
-pub(crate) struct Arrival {
-    /// The simulcast encoding.
-    pub(crate) stream: u8,
-    /// Whether the track has encodings of its own streams.
-    pub(crate) simulcast: bool,
-    /// The stream at the publisher's transport, if that is on this shard.
-    pub(crate) index: Option<StreamIndex>,
-    pub(crate) ssrc: u32,
-    pub(crate) codec: Codec,
-    pub(crate) red: bool,
-    pub(crate) sequence: u64,
-    pub(crate) timestamp: u32,
-    pub(crate) marker: bool,
-    pub(crate) extensions: Extensions,
-    pub(crate) payload: Payload,
-}
-
-impl From<Incoming> for Arrival {
-    fn from(incoming: Incoming) -> Self {
-        Self {
-            stream: incoming.spatial,
-            simulcast: incoming.rid.is_some(),
-            index: Some(incoming.stream),
-            ssrc: incoming.ssrc,
-            codec: incoming.codec,
-            red: incoming.red,
-            sequence: incoming.sequence,
-            timestamp: incoming.timestamp,
-            marker: incoming.marker,
-            extensions: incoming.extensions,
-            payload: incoming.payload,
-        }
-    }
-}
-
-/// One incoming stream: a simulcast encoding, or the only one.
-#[derive(Debug)]
-pub(crate) struct Stream {
-    /// Unique within the shard; another one when the publisher changes its SSRC or codec.
-    pub(crate) source: u32,
-    pub(crate) index: Option<StreamIndex>,
-    pub(crate) clock: Option<SenderClock>,
-    pub(crate) history: TrackHistory,
-    ssrc: u32,
-    codec: Codec,
-    red: bool,
-    dependency: DependencyState,
-}
-
-impl Stream {
-    fn new(arrival: &Arrival, source: u32) -> Self {
-        let packets_max = match arrival.codec.kind() {
-            MediaKind::Audio => HISTORY_PACKETS_AUDIO,
-            MediaKind::Video => HISTORY_PACKETS,
-        };
-        Self {
-            source,
-            index: arrival.index,
-            clock: None,
-            history: TrackHistory::new(packets_max, HISTORY_AGE),
-            ssrc: arrival.ssrc,
-            codec: arrival.codec,
-            red: arrival.red,
-            dependency: DependencyState::default(),
-        }
-    }
-
-    /// What a forwarder needs to know of a packet's way.
-    pub(crate) const fn origin(&self, stream: u8) -> Origin {
-        Origin {
-            stream,
-            source: self.source,
-            codec: self.codec,
-            red: self.red,
-        }
-    }
 }
 
 /// One slot that shows the track.
@@ -136,6 +57,8 @@ pub(crate) struct Subscription {
     /// Its transport is connected. Before that nothing is forwarded and no keyframe is asked for:
     /// it would be lost, and encoders answer the next request only after some hundred milliseconds.
     pub(crate) awake: bool,
+    /// The highest spatial layer that it would take, were it there.
+    pub(crate) reach: u8,
     /// The layer that its owner was last told of.
     pub(crate) told_layer: Option<Layer>,
 }
@@ -165,6 +88,7 @@ pub(crate) struct Track {
     pub(crate) muted: bool,
     pub(crate) codec: Option<Codec>,
     pub(crate) layers: Layers,
+    pub(crate) wanted: Wanted,
     pub(crate) liveness: Liveness,
     pub(crate) loudness: Loudness,
     pub(crate) streams: [Option<Box<Stream>>; STREAMS],
@@ -191,6 +115,7 @@ impl Track {
             muted: false,
             codec: None,
             layers: Layers::default(),
+            wanted: Wanted::default(),
             liveness: Liveness::default(),
             loudness: Loudness::default(),
             streams: [const { None }; STREAMS],
@@ -232,20 +157,85 @@ impl Track {
         if self.layers.scheme() == Scheme::Svc {
             return Some(0);
         }
-        let active = || {
-            let layers = self.layers.active();
-            let mut spatials: SmallVec<[u8; STREAMS]> =
-                layers.iter().map(|layer| layer.spatial).collect();
-            spatials.dedup();
-            spatials
-        };
-        let spatials = active();
-        let below = spatials.iter().rev().find(|&&spatial| spatial <= wanted);
-        let found = below.or(spatials.first()).copied();
+        let flows = |stream: &u8| self.layers.flows(*stream);
+        let below = (0..=wanted).rev().find(flows);
+        let found = below.or_else(|| (wanted..Layer::SPATIAL_MAX).find(flows));
         match self.publisher {
             Publisher::Local { .. } => found,
             Publisher::Relay { .. } => Some(found.unwrap_or(wanted)),
         }
+    }
+
+    /// Whether a keyframe of this encoding can be asked for: it flows, or is within what flows.
+    pub(crate) fn answers(&self, stream: u8) -> bool {
+        self.layers.scheme() == Scheme::Svc || self.layers.flows(stream)
+    }
+
+    /// Takes note of the encodings that the publisher offers.
+    pub(crate) fn set_rids(&mut self, rids: &[Rid]) {
+        if self.wanted.set_rids(rids) {
+            self.layers.set_published(self.wanted.published());
+        }
+    }
+
+    /// The encodings that somebody watches or is about to, here or on other shards.
+    pub(crate) fn wanted_streams(&self, now: Instant) -> Streams {
+        let missing = self.layers.missing();
+        let subscriptions = self.subscriptions.iter();
+        let here = subscriptions.map(|subscription| self.wanted_by(subscription, missing));
+        let relays = self.relays.iter().map(|relay| relay.wanted(now));
+        here.chain(relays).fold(Streams::EMPTY, Streams::union)
+    }
+
+    fn wanted_by(&self, subscription: &Subscription, missing: Streams) -> Streams {
+        let mut wanted = Streams::EMPTY;
+        let Some(target) = subscription.forwarder.target() else {
+            return wanted;
+        };
+        if self.layers.scheme() == Scheme::Svc || self.kind == MediaKind::Audio {
+            wanted.insert(0);
+            return wanted;
+        }
+        wanted.insert(target.spatial);
+        match subscription.forwarder.current() {
+            Some(current) => wanted.insert(current.spatial),
+            // Whoever has nothing yet takes whatever comes first.
+            None if !self.layers.flows(target.spatial) => {
+                wanted = wanted.union(Streams::lowest(usize::from(target.spatial)));
+            }
+            None => {}
+        }
+        // What its publisher does not manage to send costs nothing, and is wanted when it can.
+        let hoped_for = Streams::lowest(usize::from(subscription.reach) + 1);
+        wanted.union(missing.intersection(hoped_for))
+    }
+
+    /// Follows what is wanted; whether the publisher is to be told of it.
+    pub(crate) fn update_wanted(&mut self, now: Instant, wanted: Streams) -> Option<Change> {
+        let was_silenced = self.wanted.is_silenced();
+        let started = self.liveness.has_started();
+        let change = self.wanted.update(now, wanted, started)?;
+        for stream in change.paused.iter() {
+            self.layers.hold(stream);
+        }
+        for stream in change.resumed.iter() {
+            self.layers.resume(now, stream);
+        }
+        if was_silenced {
+            self.liveness.excuse(now);
+        }
+        Some(change)
+    }
+
+    /// Follows what the publisher's shard knows of the layers; whether other ones can be had.
+    pub(crate) fn follow(&mut self, layers: &Layers) -> bool {
+        let scheme = layers.scheme();
+        if scheme != self.layers.scheme() {
+            for subscription in &mut self.subscriptions {
+                subscription.forwarder.set_scheme(scheme);
+            }
+        }
+        self.layers.follow(layers)
     }
 
     /// Takes note of a packet and keeps it in the history.
@@ -400,6 +390,7 @@ impl Track {
         }
         self.muted = muted;
         self.liveness.excuse(now);
+        self.layers.excuse(now);
         self.loudness.silence();
         for subscription in &mut self.subscriptions {
             subscription.forwarder.restart();
@@ -423,36 +414,6 @@ impl Track {
             subscription.forwarder.restart();
         }
     }
-}
-
-/// The size of a spatial layer as a VP9 scalability structure lists it.
-fn vp9_size(arrival: &Arrival, spatial: u8) -> Option<descriptor::Resolution> {
-    if arrival.codec != Codec::Vp9 {
-        return None;
-    }
-    let parsed = descriptor::vp9::Vp9Descriptor::parse(arrival.payload.as_slice())?;
-    parsed.resolutions.get(usize::from(spatial)).copied()
-}
-
-fn inspect(stream: &mut Stream, arrival: &Arrival) -> Option<FrameInfo> {
-    let extension = arrival.extensions.dependency_descriptor.as_ref();
-    let dependency = extension.and_then(|bytes| stream.dependency.read(bytes));
-    descriptor::inspect(
-        arrival.codec,
-        arrival.payload.as_slice(),
-        arrival.marker,
-        dependency.as_ref(),
-    )
-}
-
-/// Header extensions that pass. The dependency descriptor passes with AV1 alone: its frame number
-/// follows the rewriting there, while VP8 and VP9 carry the numbers that count in their payload.
-fn pass_through(arrival: &Arrival) -> PassThrough {
-    let mut passed = PassThrough::from(&arrival.extensions);
-    if arrival.codec != Codec::Av1 {
-        passed.dependency_descriptor.clear();
-    }
-    passed
 }
 
 #[cfg(test)]

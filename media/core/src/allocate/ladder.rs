@@ -24,11 +24,12 @@ pub(crate) struct Step {
 pub(crate) type Ladder = ArrayVec<Step, STEPS_MAX>;
 
 /// The steps among `steps` that are of use to this wish. There is always one, the lowest, unless
-/// the wish is paused or there are none.
-pub(crate) fn build(steps: impl IntoIterator<Item = Step>, wish: &Wish) -> Ladder {
+/// the wish is paused or there are none. With it, the highest spatial layer that the wish has a use
+/// for.
+pub(crate) fn build(steps: impl IntoIterator<Item = Step>, wish: &Wish) -> (Ladder, u8) {
     let mut ladder = Ladder::new();
     if wish.paused {
-        return ladder;
+        return (ladder, 0);
     }
     let mut sorted: ArrayVec<Step, STEPS_MAX> = steps.into_iter().take(STEPS_MAX).collect();
     sorted.sort_unstable_by_key(|step| (step.layer.spatial, step.layer.temporal));
@@ -46,7 +47,7 @@ pub(crate) fn build(steps: impl IntoIterator<Item = Step>, wish: &Wish) -> Ladde
         }
         ladder.push(step);
     }
-    ladder
+    (ladder, spatial_max)
 }
 
 /// The lowest spatial layer that covers the wished size; the top where no size is known.

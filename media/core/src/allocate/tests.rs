@@ -26,9 +26,11 @@ fn camera() -> [Step; 6] {
 }
 
 fn claim(priority: u8, steps: &[Step]) -> Claim {
+    let (ladder, reach) = ladder::build(steps.iter().copied(), &Wish::default());
     Claim {
         priority,
-        ladder: ladder::build(steps.iter().copied(), &Wish::default()),
+        ladder,
+        reach,
     }
 }
 
@@ -70,7 +72,7 @@ fn a_wish_cuts_the_ladder() {
         ..Wish::default()
     };
     let top = |wish: &Wish| {
-        let ladder = ladder::build(camera(), wish);
+        let (ladder, _) = ladder::build(camera(), wish);
         ladder.last().map(|step| step.layer)
     };
     assert_eq!(top(&wish(640, u8::MAX)), Layer::new(1, 1));
@@ -89,10 +91,8 @@ fn a_wish_cuts_the_ladder() {
 #[test]
 fn a_better_picture_for_less_hides_the_worse() {
     let steps = [step(0, 0, 200), step(1, 0, 180), step(2, 0, 700)];
-    let layers: Vec<_> = ladder::build(steps, &Wish::default())
-        .iter()
-        .map(|step| step.layer.spatial)
-        .collect();
+    let (ladder, _) = ladder::build(steps, &Wish::default());
+    let layers: Vec<_> = ladder.iter().map(|step| step.layer.spatial).collect();
     assert_eq!(layers, [1, 2]);
 }
 
@@ -167,7 +167,7 @@ proptest! {
     #[test]
     fn ladders_rise(steps in prop::collection::vec((0_u8..3, 0_u8..4, 1_u64..3_000), 0..12)) {
         let steps = steps.into_iter().map(|(s, t, kbps)| step(s, t, kbps));
-        let ladder = ladder::build(steps, &Wish::default());
+        let (ladder, _) = ladder::build(steps, &Wish::default());
         prop_assert!(ladder.windows(2).all(|pair| pair[0].rate < pair[1].rate));
     }
 }

@@ -26,6 +26,7 @@ impl Shard {
             action,
         } = command;
         let subject = subject_of(&action);
+        let describes = matches!(action, Action::Describe);
         let fact = match self.execute(now, id, room, epoch, action) {
             Ok(Some(fact)) => fact,
             Ok(None) => Fact::Done { command: id },
@@ -39,6 +40,9 @@ impl Shard {
             subject,
             fact,
         });
+        if describes {
+            self.retell_wanted(room);
+        }
         self.settle(now);
     }
 
@@ -344,7 +348,7 @@ impl Shard {
             track: id,
             publisher,
             codec: track.codec,
-            layers: track.layers.active(),
+            layers: track.layers.known(),
             muted: track.muted,
         })
     }

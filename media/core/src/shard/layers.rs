@@ -21,6 +21,8 @@ pub(super) struct Scratch {
     /// What flows now, and whether it may rise already.
     flows: Vec<(Grant, bool)>,
     settled: Vec<Grant>,
+    /// Tracks of which another layer is wanted now.
+    moved: Vec<(RoomIndex, TrackIndex)>,
     cautious: Shares,
     full: Shares,
 }
@@ -30,6 +32,7 @@ impl Shard {
     pub(super) fn allocate(&mut self, now: Instant, index: LinkIndex) {
         let mut scratch = std::mem::take(&mut self.scratch);
         self.choose(now, index, &mut scratch);
+        self.rewatched.append(&mut scratch.moved);
         for &slot in &scratch.slots {
             self.tell_slot(index, slot);
         }
@@ -85,6 +88,20 @@ impl Shard {
             position += 1;
         }
     }
+
+    /// The same, before the call returns.
+    pub(super) fn want_allocations_of(&mut self, room: RoomIndex, index: TrackIndex) {
+        let mut position = 0;
+        while let Some(subscription) = self
+            .rooms
+            .get(room)
+            .and_then(|room| room.tracks.get(index)?.subscriptions.get(position))
+        {
+            let link = subscription.link;
+            self.want_allocation(link);
+            position += 1;
+        }
+    }
 }
 
 /// Only an estimate that has fallen, on a path that had time to show itself, holds pictures back.
@@ -124,16 +141,18 @@ impl<'a> View<'a> {
         let wish = &self.filled.wish;
         let codec = self.track.codec;
         let supported = codec.is_none_or(|codec| self.slot.supported.contains(codec));
-        let ladder = match self.slot.kind {
-            _ if !supported => Ladder::new(),
+        let layers = &self.track.layers;
+        let (ladder, reach) = match self.slot.kind {
+            _ if !supported => (Ladder::new(), 0),
             MediaKind::Audio => ladder::build([FREE], wish),
             // Nothing came yet: whatever comes first is welcome.
-            MediaKind::Video if self.track.layers.active().is_empty() => ladder::build([ANY], wish),
-            MediaKind::Video => ladder::build(self.track.layers.steps(), wish),
+            MediaKind::Video if layers.known().is_empty() => ladder::build([ANY], wish),
+            MediaKind::Video => ladder::build(layers.steps(), wish),
         };
         Claim {
             priority: wish.priority,
             ladder,
+            reach,
         }
     }
 
@@ -193,7 +212,8 @@ fn share(budget: Bitrate, bases: Bases, scratch: &mut Scratch) {
 }
 
 /// Gives each forwarder its target.
-fn apply(now: Instant, link: &mut Link, room: &mut Room, scratch: &Scratch) {
+fn apply(now: Instant, link: &mut Link, room: &mut Room, scratch: &mut Scratch) {
+    let room_index = link.room;
     let shares = scratch.claims.iter().zip(&scratch.settled);
     let flows = scratch.flows.iter().zip(shares);
     for (slot, (&(current, _), (claim, &grant))) in scratch.slots.iter().zip(flows) {
@@ -207,10 +227,16 @@ fn apply(now: Instant, link: &mut Link, room: &mut Room, scratch: &Scratch) {
         let track = room.tracks.get_mut(filled.index);
         let subscription = track.and_then(|track| track.subscriptions.get_mut(filled.position));
         let target = allocate::layer_of(claim, grant);
-        if let Some(subscription) = subscription
-            && subscription.forwarder.target() != target
-        {
+        let Some(subscription) = subscription else {
+            continue;
+        };
+        let has_all = grant == claim.ladder.len();
+        let held_back = target.map_or(0, |layer| layer.spatial);
+        let reach = if has_all { claim.reach } else { held_back };
+        if subscription.forwarder.target() != target || subscription.reach != reach {
             subscription.forwarder.set_target(target);
+            subscription.reach = reach;
+            scratch.moved.push((room_index, filled.index));
         }
     }
 }

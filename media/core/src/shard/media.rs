@@ -12,11 +12,12 @@ use super::{Shard, mark_dirty};
 use crate::demux::LinkIndex;
 use crate::error::DropReason;
 use crate::forward::Forwarder;
-use crate::relay::{RelayBody, RelayMessage, RelayPacket};
+use crate::relay::{RelayBody, RelayMessage, RelayOut, RelayPacket};
 use crate::room::{RoomIndex, TrackIndex};
 use crate::slab::Slab;
 use crate::stats::Counters;
 use crate::track::keyframe::Urgency;
+use crate::track::wanted::Streams;
 use crate::track::{Arrival, Publisher, Stream, Subscription, Taken, Track};
 
 /// A round trip that is taken for granted before one was measured.
@@ -64,6 +65,7 @@ impl Shard {
         }
         if taken.reallocate {
             self.reallocate_subscribers(now, room, index);
+            self.relay_layers(now, room, index);
         }
         self.fan_out(now, room, index, taken);
         if taken.started || taken.reallocate {
@@ -135,7 +137,8 @@ impl Shard {
         let Some(track) = room.tracks.get(index) else {
             return;
         };
-        for relay in track.relays.iter().filter(|relay| relay.is_wanted(now)) {
+        let crosses = |relay: &&RelayOut| relay.wanted(now).contains(arrival.stream);
+        for relay in track.relays.iter().filter(crosses) {
             let Some(packet) = RelayPacket::copy_of(arrival) else {
                 continue;
             };
@@ -158,11 +161,11 @@ impl Shard {
         let Some((room, index)) = self.showing(link, slot) else {
             return;
         };
-        let awaited = self.with_forwarder(link, slot, |forwarder| {
+        let needed = self.with_forwarder(link, slot, |forwarder| {
             forwarder.on_keyframe_requested();
-            forwarder.awaits()
+            forwarder.repairs().or_else(|| forwarder.awaits())
         });
-        if let Some(stream) = awaited.flatten() {
+        if let Some(stream) = needed.flatten() {
             self.want_keyframe(now, room, index, stream, Urgency::Repair);
         }
     }
@@ -240,15 +243,20 @@ impl Shard {
         let Some(track) = track.filter(|track| track.kind == MediaKind::Video) else {
             return;
         };
-        let mut wanted = [false; media_types::Layer::SPATIAL_MAX as usize];
+        let mut wanted = Streams::EMPTY;
         for subscription in track.subscriptions.iter().filter(|it| it.awake) {
-            let stream = subscription.forwarder.awaits();
-            let stream = stream.and_then(|stream| track.keyframe_stream(stream));
-            if let Some(place) = stream.and_then(|stream| wanted.get_mut(usize::from(stream))) {
-                *place = true;
-            }
+            let forwarder = &subscription.forwarder;
+            // Who sees something does not need another encoding's keyframe in the place of one that
+            // does not flow.
+            let starts = forwarder.current().is_none();
+            let awaited = forwarder.awaits();
+            let awaited = awaited.filter(|&stream| starts || track.answers(stream));
+            let needed = awaited.into_iter().chain(forwarder.repairs());
+            needed
+                .filter_map(|stream| track.keyframe_stream(stream))
+                .for_each(|stream| wanted.insert(stream));
         }
-        for (stream, _) in (0..).zip(wanted).filter(|&(_, wanted)| wanted) {
+        for stream in wanted.iter() {
             self.want_keyframe(now, room, index, stream, urgency);
         }
     }

@@ -46,6 +46,10 @@ impl Shard {
         };
         link.set_media(media);
         link.clear_routes();
+        self.renew_rids(index);
+        let Some(link) = self.links.get(index) else {
+            return;
+        };
         // An ICE restart has another user name; packets with the earlier one are still under way.
         if let Some(ufrag) = link.peek(|transport| transport.ufrag().to_owned())
             && !self.demux.has_ufrag(&ufrag)

@@ -2,16 +2,19 @@
 
 use std::time::Instant;
 
+use media_contract::{Fact, Subject};
 use media_rtp::timestamp::SenderClock;
-use media_types::{ShardId, TrackId};
+use media_types::{MediaKind, RoomId, ShardId, TrackId};
 
 use super::Shard;
 use crate::error::DropReason;
 use crate::limits::RELAY_DEMAND_PERIOD;
-use crate::relay::{RelayBody, RelayMessage};
+use crate::relay::{RelayBody, RelayLayers, RelayMessage};
 use crate::room::{RoomIndex, TrackIndex};
 use crate::track::Publisher;
 use crate::track::keyframe::Urgency;
+use crate::track::layers::Layers;
+use crate::track::wanted::{Change, Streams};
 
 impl Shard {
     /// Takes a message of another shard of the worker.
@@ -35,7 +38,13 @@ impl Shard {
                 let index = self.relayed(room, track, from)?;
                 self.take_arrival(now, room, index, &packet.arrival)?;
             }
-            RelayBody::Demand { track, wanted } => self.demanded(now, room, track, from, wanted)?,
+            RelayBody::Demand { track, encodings } => {
+                self.demanded(now, room, track, from, Streams::from_bits(encodings))?;
+            }
+            RelayBody::Layers { track, layers } => {
+                let index = self.relayed(room, track, from)?;
+                self.take_layers(now, room, index, &layers.layers);
+            }
             RelayBody::KeyframeRequest { track, stream } => {
                 let index = self.known(room, track)?;
                 self.want_keyframe(now, room, index, stream, Urgency::Join);
@@ -130,40 +139,93 @@ impl Shard {
         }
     }
 
+    fn take_layers(&mut self, now: Instant, room: RoomIndex, index: TrackIndex, layers: &Layers) {
+        let found = self.rooms.get_mut(room);
+        let Some(track) = found.and_then(|room| room.tracks.get_mut(index)) else {
+            return;
+        };
+        if track.follow(layers) {
+            self.reallocate_subscribers(now, room, index);
+            self.tell_wanted(now, room, index);
+            self.request_awaited(now, room, index, Urgency::Join);
+        }
+    }
+
     fn demanded(
         &mut self,
         now: Instant,
         room: RoomIndex,
         id: TrackId,
         by: ShardId,
-        wanted: bool,
+        wanted: Streams,
     ) -> Result<(), DropReason> {
+        let index = self.known(room, id)?;
         let found = self.rooms.get_mut(room).ok_or(DropReason::RelayUnknown)?;
-        let track = found.track_mut(id).ok_or(DropReason::RelayUnknown)?;
+        let track = found
+            .tracks
+            .get_mut(index)
+            .ok_or(DropReason::RelayUnknown)?;
         let muted = track.muted;
         let relay = track.relays.iter_mut().find(|relay| relay.to == by);
         let relay = relay.ok_or(DropReason::RelayUnknown)?;
-        relay.wanted_at = wanted.then_some(now);
+        relay.demand = Some((wanted, now));
         let message = RelayMessage {
             room: found.id,
             body: RelayBody::Muted { track: id, muted },
         };
         self.relays.push(by, message);
+        self.tell_wanted(now, room, index);
+        self.relay_layers(now, room, index);
         Ok(())
     }
 
-    /// Tells the publisher's shard whether anybody here shows a relayed track: at once when that
-    /// changes, and again every second.
-    pub(super) fn tell_demand(&mut self, now: Instant, room: RoomIndex, index: TrackIndex) {
-        let Some(room) = self.rooms.get_mut(room) else {
+    /// Tells the shards that show a track what its layers are.
+    pub(super) fn relay_layers(&mut self, now: Instant, room: RoomIndex, index: TrackIndex) {
+        let Some(room) = self.rooms.get(room) else {
             return;
         };
-        let Some(track) = room.tracks.get_mut(index) else {
+        let Some(track) = room.tracks.get(index) else {
             return;
         };
-        let mut subscriptions = track.subscriptions.iter();
-        let wanted = subscriptions.any(|found| found.forwarder.target().is_some());
+        if track.kind != MediaKind::Video || track.codec.is_none() {
+            return;
+        }
+        for relay in track.relays.iter().filter(|it| !it.wanted(now).is_empty()) {
+            let layers = Box::new(RelayLayers {
+                layers: track.layers.clone(),
+            });
+            let body = RelayBody::Layers {
+                track: track.id,
+                layers,
+            };
+            let message = RelayMessage {
+                room: room.id,
+                body,
+            };
+            self.relays.push(relay.to, message);
+        }
+    }
+
+    /// Tells those who send a track what of it is watched here: the publisher's client, or its
+    /// shard.
+    pub(super) fn tell_wanted(&mut self, now: Instant, room: RoomIndex, index: TrackIndex) {
+        let Some(room_mut) = self.rooms.get_mut(room) else {
+            return;
+        };
+        let Some(track) = room_mut.tracks.get_mut(index) else {
+            return;
+        };
+        let wanted = track.wanted_streams(now);
+        let id = track.id;
         let Publisher::Relay { from, told } = &mut track.publisher else {
+            if let Some(change) = track.update_wanted(now, wanted) {
+                let active = track.wanted.active().unwrap_or_default();
+                self.tell(room, Subject::Track(id), Fact::LayersWanted { active });
+                if change != Change::default() {
+                    self.want_allocations_of(room, index);
+                    self.relay_layers(now, room, index);
+                }
+            }
             return;
         };
         let repeat = told.is_none_or(|(known, at)| {
@@ -172,14 +234,28 @@ impl Shard {
         if repeat {
             *told = Some((wanted, now));
             let body = RelayBody::Demand {
-                track: track.id,
-                wanted,
+                track: id,
+                encodings: wanted.bits(),
             };
             let message = RelayMessage {
-                room: room.id,
+                room: room_mut.id,
                 body,
             };
             self.relays.push(*from, message);
+        }
+    }
+
+    /// Tells again what every publisher here was last told: whoever asks has forgotten it.
+    pub(super) fn retell_wanted(&mut self, room: RoomId) {
+        let index = self.room_ids.get(&room).copied();
+        let Some(found) = index.and_then(|index| self.rooms.get(index)) else {
+            return;
+        };
+        for track in found.tracks.values() {
+            if let Some(active) = track.wanted.active() {
+                let fact = Fact::LayersWanted { active };
+                self.outbox.tell(room, Subject::Track(track.id), fact);
+            }
         }
     }
 }

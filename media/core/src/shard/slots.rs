@@ -59,7 +59,7 @@ impl Shard {
         }
         self.set_wish(now, index, slot, wish);
         self.tell_slot(index, slot);
-        self.tell_demand(now, room, place);
+        self.tell_wanted(now, room, place);
         self.catch_up(now, index, slot);
         self.request_awaited(now, room, place, Urgency::Join);
         Ok(())
@@ -108,6 +108,7 @@ impl Shard {
             slot: slot_index,
             forwarder,
             awake,
+            reach: 0,
             told_layer: None,
         });
     }

@@ -6,6 +6,7 @@ use media_contract::{Fact, Speaker, Subject};
 use media_types::MediaKind;
 
 use super::Shard;
+use crate::forward::Forwarder;
 use crate::limits::{ROOM_TICK, ROOM_TICK_IDLE, SPEAKERS_MAX, SPEAKERS_PERIOD};
 use crate::room::{Room, RoomIndex};
 use crate::track::keyframe::Urgency;
@@ -29,20 +30,25 @@ impl Shard {
             let Some(found) = track_mut else {
                 continue;
             };
+            // What nobody watches is silent because we asked for it.
+            if found.wanted.is_silenced() {
+                found.liveness.excuse(now);
+            }
             let stalled = !found.muted && found.liveness.poll(now) == Some(Flow::Stalled);
-            let layers_changed = found.layers.roll(now);
+            let layers_changed = !found.muted && found.layers.roll(now);
             let (id, is_video) = (found.id, found.kind == MediaKind::Video);
             if stalled {
                 self.tell(index, Subject::Track(id), Fact::TrackStalled);
             }
             if layers_changed {
                 self.reallocate_subscribers(now, index, track);
+                self.relay_layers(now, index, track);
             }
             if is_video {
                 self.forget_unwanted(index, track);
                 self.request_awaited(now, index, track, Urgency::Repair);
             }
-            self.tell_demand(now, index, track);
+            self.tell_wanted(now, index, track);
         }
         self.tell_speakers(now, index);
     }
@@ -56,12 +62,10 @@ impl Shard {
         if !track.keyframes.iter().any(|requests| requests.is_waiting()) {
             return;
         }
-        let mut awaited = track
-            .subscriptions
-            .iter()
-            .map(|found| found.forwarder.awaits());
+        let mut forwarders = track.subscriptions.iter().map(|found| &found.forwarder);
+        let content = |it: &Forwarder| it.awaits().is_none() && it.repairs().is_none();
         // Another shard's requests come anew every half second as long as they are needed.
-        if awaited.all(|stream| stream.is_none()) && track.relays.is_empty() {
+        if forwarders.all(content) && track.relays.is_empty() {
             for requests in &mut track.keyframes {
                 requests.forget();
             }

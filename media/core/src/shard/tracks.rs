@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use media_contract::{Fact, RefusedReason, RelayEnd, Subject, TransportUse};
-use media_types::{Mid, ShardId, TrackId, TrackSource};
+use media_types::{Mid, Rid, ShardId, TrackId, TrackSource};
 
 use super::Shard;
 use super::link::Published;
@@ -46,7 +46,9 @@ impl Shard {
             self.remove_track(room, bound);
         }
         let publisher = Publisher::Local { link: index, mid };
-        let track = self.add_track(room, Track::new(id, kind, source, identity, publisher))?;
+        let mut track = Track::new(id, kind, source, identity, publisher);
+        track.set_rids(self.rids(index, mid));
+        let track = self.add_track(room, track)?;
         if let Some(link) = self.links.get_mut(index) {
             link.published.push(Published {
                 mid,
@@ -56,6 +58,31 @@ impl Shard {
             link.clear_routes();
         }
         Ok(())
+    }
+
+    /// The encodings that a client offers on an m-line.
+    fn rids(&self, link: LinkIndex, mid: Mid) -> &[Rid] {
+        let lines = self.links.get(link).map(|link| link.media.iter());
+        let line = lines.into_iter().flatten().find(|line| line.mid == mid);
+        line.map(|line| line.rids.as_slice()).unwrap_or_default()
+    }
+
+    /// After another offer a track may have other encodings.
+    pub(super) fn renew_rids(&mut self, index: LinkIndex) {
+        let Self { rooms, links, .. } = self;
+        let Some(link) = links.get(index) else {
+            return;
+        };
+        let Some(room) = rooms.get_mut(link.room) else {
+            return;
+        };
+        for published in &link.published {
+            let line = link.media.iter().find(|line| line.mid == published.mid);
+            let track = room.tracks.get_mut(published.index);
+            if let (Some(line), Some(track)) = (line, track) {
+                track.set_rids(&line.rids);
+            }
+        }
     }
 
     fn add_track(&mut self, room: RoomIndex, track: Track) -> Result<TrackIndex, RefusedReason> {
@@ -145,10 +172,7 @@ impl Shard {
             RelayEnd::Out { to } => {
                 let track = known.ok_or(RefusedReason::UnknownTrack)?;
                 if track.relays.iter().all(|relay| relay.to != *to) {
-                    track.relays.push(RelayOut {
-                        to: *to,
-                        wanted_at: None,
-                    });
+                    track.relays.push(RelayOut::new(*to));
                 }
                 Ok(())
             }
@@ -185,7 +209,7 @@ impl Shard {
         };
         let fact = Fact::TrackStarted {
             codec,
-            layers: track.layers.active(),
+            layers: track.layers.known(),
         };
         let subject = Subject::Track(track.id);
         self.tell(room, subject, fact);

@@ -5,11 +5,18 @@ use std::time::{Duration, Instant};
 use media_rtp::descriptor::Resolution;
 use media_types::{Bitrate, DataSize, Layer, LayerSet};
 
+use super::wanted::Streams;
 use crate::allocate::Step;
-use crate::limits::{LAYER_SILENT_AFTER, RATE_WINDOW};
+use crate::limits::{LAYER_SILENT_AFTER, RATE_WINDOW, RESUME_GRACE};
 
 const SPATIALS: usize = Layer::SPATIAL_MAX as usize;
 const TEMPORALS: usize = Layer::TEMPORAL_MAX as usize;
+/// An encoding of which nothing ever came is taken to cost this many times the next lower one, at
+/// twice its width and height. Encoders spend less on a pixel of a larger picture.
+const GUESSED_STEP: u64 = 3;
+/// A held encoding that shows less than this share of its known rate, in percent, is on its way to
+/// silence; that is no measure of what it costs.
+const HELD_PERCENT: u64 = 75;
 
 /// How spatial layers relate to each other.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -19,6 +26,18 @@ pub(crate) enum Scheme {
     Simulcast,
     /// Higher ones need the lower ones, within one stream.
     Svc,
+}
+
+/// What the silence of an encoding says.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+enum Consent {
+    /// Its publisher does not send it.
+    #[default]
+    Sent,
+    /// Nothing: its publisher was told that nobody watches it.
+    Held,
+    /// Nothing yet: its publisher was told to send it again only at that time.
+    Resumed(Instant),
 }
 
 /// One layer by itself, without those that it needs.
@@ -31,6 +50,8 @@ struct Cell {
     /// Smoothed, of past windows.
     rate: Bitrate,
     fps: f32,
+    /// The window is the first after a pause: a part of one.
+    resumed: bool,
 }
 
 /// What is known of a track's layers.
@@ -42,6 +63,13 @@ pub(crate) struct Layers {
     window: Option<Instant>,
     last: Option<Instant>,
     active: LayerSet,
+    /// Layers that paused because nobody watched them; they are as they were.
+    kept: LayerSet,
+    consents: [Consent; SPATIALS],
+    /// How many encodings the publisher offers.
+    published: usize,
+    /// Told by the publisher's shard, which sees all of them, and not measured here.
+    told: bool,
 }
 
 impl Layers {
@@ -55,7 +83,46 @@ impl Layers {
         self.scheme
     }
 
-    /// Takes note of a packet; whether its layer was not active before.
+    /// Takes note of how many encodings the publisher offers.
+    pub(crate) fn set_published(&mut self, count: usize) {
+        self.published = count;
+        self.consents = [Consent::Sent; SPATIALS];
+    }
+
+    /// The publisher was told that nobody watches an encoding.
+    pub(crate) fn hold(&mut self, stream: u8) {
+        self.set_consent(stream, Consent::Held);
+    }
+
+    /// The publisher was told to send an encoding again.
+    pub(crate) fn resume(&mut self, now: Instant, stream: u8) {
+        self.set_consent(stream, Consent::Resumed(now));
+    }
+
+    fn set_consent(&mut self, stream: u8, consent: Consent) {
+        if let Some(known) = self.consents.get_mut(usize::from(stream)) {
+            *known = consent;
+        }
+    }
+
+    fn consent(&self, spatial: u8) -> Consent {
+        let consent = self.consents.get(usize::from(spatial));
+        // Within one stream nothing can be held.
+        let simulcast = self.scheme == Scheme::Simulcast;
+        consent.copied().filter(|_| simulcast).unwrap_or_default()
+    }
+
+    /// Follows what the publisher's shard knows of the layers.
+    pub(crate) fn follow(&mut self, layers: &Self) -> bool {
+        let changed = (self.active, self.kept) != (layers.active, layers.kept);
+        *self = Self {
+            told: true,
+            ..layers.clone()
+        };
+        changed
+    }
+
+    /// Takes note of a packet; whether its layer was not active before, or comes again.
     pub(crate) fn on_packet(
         &mut self,
         now: Instant,
@@ -63,17 +130,26 @@ impl Layers {
         bytes: usize,
         starts_frame: bool,
     ) -> bool {
+        let appeared = !self.active.contains(layer);
+        self.active.insert(layer);
+        self.kept.remove(layer);
+        if self.told {
+            return appeared;
+        }
         self.window.get_or_insert(now);
         self.last = Some(now);
+        let resumed = matches!(self.consent(layer.spatial), Consent::Resumed(_));
+        if resumed {
+            self.set_consent(layer.spatial, Consent::Sent);
+        }
         let Some(cell) = self.cell_mut(layer) else {
             return false;
         };
+        cell.resumed |= appeared || resumed;
         cell.last = Some(now);
         cell.bytes += u64::try_from(bytes).unwrap_or(0);
         cell.frames += u32::from(starts_frame);
-        let appeared = !self.active.contains(layer);
-        self.active.insert(layer);
-        appeared
+        appeared || resumed
     }
 
     /// Takes note of a picture's size. With SVC a descriptor tells the topmost.
@@ -84,9 +160,11 @@ impl Layers {
     }
 
     /// Closes the window if it is over; whether layers fell silent. Silence is judged against the
-    /// newest packet of the track: when nothing comes at all, nothing is known to have changed.
+    /// newest packet of the track: when nothing comes at all, nothing is known to have changed, unless
+    /// other encodings are held that could come in the place of one that fails. What fell silent
+    /// because nobody watches it is kept as it was.
     pub(crate) fn roll(&mut self, now: Instant) -> bool {
-        let Some((start, last)) = self.window.zip(self.last) else {
+        let Some((start, last)) = self.window.zip(self.last).filter(|_| !self.told) else {
             return false;
         };
         let length = now.saturating_duration_since(start);
@@ -94,33 +172,80 @@ impl Layers {
             return false;
         }
         self.window = Some(now);
-        let before = self.active;
-        let mut active = LayerSet::EMPTY;
-        for layer in before.iter() {
+        for consent in &mut self.consents {
+            let over = |at| now.saturating_duration_since(at) >= RESUME_GRACE;
+            if matches!(consent, Consent::Resumed(at) if over(*at)) {
+                *consent = Consent::Sent;
+            }
+        }
+        let mut offered = self.consents.iter().take(self.published);
+        let spared = now.checked_sub(LAYER_SILENT_AFTER);
+        let spared = spared.filter(|_| offered.any(|&consent| consent != Consent::Sent));
+        let last = spared.map_or(last, |at| at.max(last));
+        let before = (self.active, self.kept);
+        for layer in before.0.iter() {
+            let excused = self.consent(layer.spatial) != Consent::Sent;
+            let newest = if excused { now } else { last };
             let Some(cell) = self.cell_mut(layer) else {
                 continue;
             };
-            cell.close(length);
+            cell.close(length, excused);
             let seen = cell.last.unwrap_or(start);
-            if last.saturating_duration_since(seen) < LAYER_SILENT_AFTER {
-                active.insert(layer);
-            } else {
-                *cell = Cell::default();
+            if newest.saturating_duration_since(seen) >= LAYER_SILENT_AFTER {
+                self.active.remove(layer);
+                self.kept.insert(layer);
             }
         }
-        self.active = active;
-        active != before
+        for layer in self.kept.iter() {
+            if self.consent(layer.spatial) == Consent::Sent {
+                self.kept.remove(layer);
+                if let Some(cell) = self.cell_mut(layer) {
+                    *cell = Cell::default();
+                }
+            }
+        }
+        (self.active, self.kept) != before
     }
 
-    /// The layers that flow.
-    pub(crate) const fn active(&self) -> LayerSet {
-        self.active
+    /// Silence until now is explained: the track is or was muted.
+    pub(crate) fn excuse(&mut self, now: Instant) {
+        self.window = self.window.map(|_| now);
+        self.last = self.last.map(|_| now);
+        for layer in self.active.iter() {
+            if let Some(cell) = self.cell_mut(layer) {
+                cell.last = Some(now);
+                cell.resumed = true;
+                (cell.bytes, cell.frames) = (0, 0);
+            }
+        }
+    }
+
+    /// Whether an encoding flows.
+    pub(crate) fn flows(&self, spatial: u8) -> bool {
+        self.active.iter().any(|layer| layer.spatial == spatial)
+    }
+
+    /// The encodings that are offered and not sent, and not because of us.
+    pub(crate) fn missing(&self) -> Streams {
+        let known = self.known();
+        let silent = Streams::lowest(self.published).iter().filter(|&stream| {
+            self.consent(stream) == Consent::Sent
+                && known.iter().all(|layer| layer.spatial != stream)
+        });
+        silent.collect()
+    }
+
+    /// The layers that flow, and those that would if anybody watched them.
+    pub(crate) fn known(&self) -> LayerSet {
+        self.active.iter().chain(self.kept.iter()).collect()
     }
 
     /// Forgets all: another source comes.
     pub(crate) fn clear(&mut self) {
         *self = Self {
             scheme: self.scheme,
+            consents: self.consents,
+            published: self.published,
             ..Self::default()
         };
     }
@@ -134,31 +259,62 @@ impl Layers {
             .sum()
     }
 
-    /// The layers that flow as steps, each with all that it needs.
+    /// The layers that can be had as steps, each with all that it needs. Of an encoding that has
+    /// never flowed because nobody watched it, the cost is guessed.
     pub(crate) fn steps(&self) -> impl Iterator<Item = Step> + '_ {
-        self.active.iter().map(|layer| {
-            let needed = |other: &Layer| {
-                let spatial = match self.scheme {
-                    Scheme::Simulcast => other.spatial == layer.spatial,
-                    Scheme::Svc => other.spatial <= layer.spatial,
-                };
-                spatial && other.temporal <= layer.temporal
+        let known = self.known().iter().filter_map(|layer| self.step(layer));
+        let offered = Streams::lowest(self.published).iter();
+        known.chain(offered.filter_map(|stream| self.guess(stream)))
+    }
+
+    fn step(&self, layer: Layer) -> Option<Step> {
+        let needed = |other: &Layer| {
+            let spatial = match self.scheme {
+                Scheme::Simulcast => other.spatial == layer.spatial,
+                Scheme::Svc => other.spatial <= layer.spatial,
             };
-            let cells = || {
-                let layers = self.active.iter().filter(needed);
-                layers.filter_map(|other| Some((other, self.cell(other)?)))
-            };
-            let fps: f32 = cells()
-                .filter(|(other, _)| other.spatial == layer.spatial)
-                .map(|(_, cell)| cell.fps)
-                .sum();
-            Step {
-                layer,
-                rate: cells().map(|(_, cell)| cell.rate).sum(),
-                size: self.size(layer.spatial),
-                fps: (fps >= 1.0).then_some(to_u8(fps)),
-            }
+            spatial && other.temporal <= layer.temporal
+        };
+        let known = self.known();
+        let cells = || {
+            let layers = known.iter().filter(needed);
+            layers.filter_map(|other| Some((other, self.cell(other)?)))
+        };
+        let fps: f32 = cells()
+            .filter(|(other, _)| other.spatial == layer.spatial)
+            .map(|(_, cell)| cell.fps)
+            .sum();
+        Some(Step {
+            layer,
+            rate: cells().map(|(_, cell)| cell.rate).sum(),
+            size: self.size(layer.spatial),
+            fps: (fps >= 1.0).then_some(to_u8(fps)),
         })
+    }
+
+    /// What a held encoding would be, by the nearest one that is known.
+    fn guess(&self, stream: u8) -> Option<Step> {
+        let known = self.known();
+        let of = |spatial: u8| known.iter().rev().find(|layer| layer.spatial == spatial);
+        if self.consent(stream) == Consent::Sent || of(stream).is_some() {
+            return None;
+        }
+        let below = (0..stream).rev().find_map(of);
+        let nearest = below.or_else(|| (stream..Layer::SPATIAL_MAX).find_map(of))?;
+        let mut step = self.step(nearest)?;
+        for _ in nearest.spatial..stream {
+            step.rate = step.rate.percent(100 * GUESSED_STEP);
+            step.size = step
+                .size
+                .map(|(width, height)| (width.saturating_mul(2), height.saturating_mul(2)));
+        }
+        for _ in stream..nearest.spatial {
+            step.rate = step.rate.percent(100 / GUESSED_STEP);
+            step.size = step.size.map(|(width, height)| (width / 2, height / 2));
+        }
+        step.size = self.size(stream).or(step.size);
+        step.layer.spatial = stream;
+        Some(step)
     }
 
     fn size(&self, spatial: u8) -> Option<(u16, u16)> {
@@ -178,17 +334,18 @@ impl Layers {
 }
 
 impl Cell {
-    fn close(&mut self, length: Duration) {
+    fn close(&mut self, length: Duration, excused: bool) {
         let rate = Bitrate::of(DataSize::from_bytes(self.bytes), length);
         #[allow(clippy::cast_precision_loss, reason = "a few frames")]
         let fps = self.frames as f32 / length.as_secs_f32();
+        (self.bytes, self.frames) = (0, 0);
+        let partial = std::mem::take(&mut self.resumed) || excused;
         if self.rate == Bitrate::ZERO {
             (self.rate, self.fps) = (rate, fps);
-        } else {
+        } else if !partial || rate >= self.rate.percent(HELD_PERCENT) {
             self.rate = self.rate.saturating_add(rate).percent(50);
             self.fps = f32::midpoint(self.fps, fps);
         }
-        (self.bytes, self.frames) = (0, 0);
     }
 }
 

@@ -45,6 +45,11 @@ impl Liveness {
         (!flowing).then_some(Flow::Started)
     }
 
+    /// Whether anything ever came.
+    pub(crate) fn has_started(&self) -> bool {
+        self.phase != Phase::Waiting
+    }
+
     /// Silence until now is explained: the track is or was muted.
     pub(crate) fn excuse(&mut self, now: Instant) {
         if let Phase::Flowing { last } = &mut self.phase {

@@ -1,4 +1,6 @@
+use media_rtp::extension::Extensions;
 use media_rtp::level::AudioLevel;
+use media_types::Payload;
 
 use super::*;
 
@@ -100,7 +102,7 @@ fn padding_counts_and_is_no_picture() {
     let packet = arrival(Codec::Vp8, 0, 9, &[]);
     let taken = track.take(now, &packet, &mut source).unwrap();
     assert!(!taken.started && !taken.keyframe);
-    assert!(track.layers.active().is_empty());
+    assert!(track.layers.known().is_empty());
     assert!(
         track
             .stream(0)

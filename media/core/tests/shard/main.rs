@@ -8,6 +8,7 @@ mod audio;
 mod commands;
 mod connecting;
 mod data;
+mod dynacast;
 mod forwarding;
 mod relay;
 mod repair;

@@ -75,10 +75,10 @@ fn a_layer_comes_at_once_and_goes_when_others_flow_on() {
     );
     layers.on_packet(base + ms(6_000), layer(0, 0), 100, true);
     assert!(layers.roll(base + ms(6_000)));
-    assert_eq!(layers.active().iter().collect::<Vec<_>>(), [layer(0, 0)]);
+    assert_eq!(layers.known().iter().collect::<Vec<_>>(), [layer(0, 0)]);
     assert!(layers.on_packet(base + ms(6_100), layer(2, 0), 100, true));
     layers.clear();
-    assert!(layers.active().is_empty());
+    assert!(layers.known().is_empty());
 }
 
 #[test]
@@ -91,4 +91,117 @@ fn sizes_are_told() {
     };
     layers.on_size(1, size);
     assert_eq!(layers.steps().next().unwrap().size, Some((640, 360)));
+}
+
+fn three_encodings(base: Instant) -> Layers {
+    let mut layers = Layers::default();
+    layers.set_published(3);
+    play(&mut layers, base, &[layer(0, 0), layer(1, 0), layer(2, 0)]);
+    layers
+}
+
+fn rates(layers: &Layers) -> Vec<(u8, u64)> {
+    let steps = layers.steps();
+    steps
+        .map(|step| (step.layer.spatial, step.rate.bps() / 1_000))
+        .collect()
+}
+
+#[test]
+fn an_encoding_that_pauses_for_us_is_kept_as_it_was() {
+    let base = base();
+    let mut layers = three_encodings(base);
+    let before = rates(&layers);
+    assert_eq!(before.len(), 3);
+    layers.hold(2);
+    for second in 1..6 {
+        play(
+            &mut layers,
+            base + ms(1_000 * second),
+            &[layer(0, 0), layer(1, 0)],
+        );
+    }
+    assert!(!layers.flows(2));
+    let kept = rates(&layers)[2];
+    assert!(kept.1 * 4 >= before[2].1 * 3, "{kept:?} {before:?}");
+    assert_eq!(layers.missing(), Streams::EMPTY);
+    layers.resume(base + ms(6_000), 2);
+    play(&mut layers, base + ms(6_000), &[layer(0, 0)]);
+    assert_eq!(rates(&layers).len(), 3, "it has three seconds to come");
+    assert!(layers.on_packet(base + ms(7_000), layer(2, 0), 1_000, true));
+    assert!(layers.flows(2));
+    layers.roll(base + ms(7_100));
+    assert_eq!(
+        rates(&layers)[2],
+        kept,
+        "a part of a window measures nothing"
+    );
+}
+
+#[test]
+fn an_encoding_that_does_not_come_when_wanted_is_missing() {
+    let base = base();
+    let mut layers = three_encodings(base);
+    layers.hold(2);
+    for second in 1..4 {
+        play(
+            &mut layers,
+            base + ms(1_000 * second),
+            &[layer(0, 0), layer(1, 0)],
+        );
+    }
+    layers.resume(base + ms(4_000), 2);
+    for second in 4..8 {
+        play(
+            &mut layers,
+            base + ms(1_000 * second),
+            &[layer(0, 0), layer(1, 0)],
+        );
+    }
+    assert_eq!(rates(&layers).len(), 2);
+    assert_eq!(layers.missing(), [2].into_iter().collect());
+}
+
+#[test]
+fn what_never_came_because_of_us_is_guessed() {
+    let base = base();
+    let mut layers = Layers::default();
+    layers.set_published(3);
+    play(&mut layers, base, &[layer(1, 0)]);
+    layers.on_size(
+        1,
+        Resolution {
+            width: 640,
+            height: 360,
+        },
+    );
+    assert_eq!(layers.missing(), [0, 2].into_iter().collect());
+    assert_eq!(layers.steps().count(), 1);
+    layers.hold(0);
+    layers.hold(2);
+    assert_eq!(layers.missing(), Streams::EMPTY);
+    let known = layers.steps().next().unwrap().rate;
+    let mut guessed: Vec<_> = layers.steps().skip(1).collect();
+    guessed.sort_by_key(|step| step.layer);
+    assert_eq!(guessed[0].layer, layer(0, 0));
+    assert_eq!(
+        (guessed[0].rate, guessed[0].size),
+        (known.percent(33), Some((320, 180)))
+    );
+    assert_eq!(
+        (guessed[1].rate, guessed[1].size),
+        (known.percent(300), Some((1_280, 720)))
+    );
+}
+
+#[test]
+fn another_shard_follows_what_it_is_told() {
+    let base = base();
+    let origin = three_encodings(base);
+    let mut layers = Layers::default();
+    assert!(layers.on_packet(base, layer(0, 0), 100, true));
+    assert!(layers.follow(&origin) && !layers.follow(&origin));
+    assert_eq!(rates(&layers), rates(&origin));
+    assert!(!layers.on_packet(base, layer(0, 0), 100, true));
+    assert!(!layers.roll(base + ms(9_000)), "it measures nothing itself");
 }
