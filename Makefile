@@ -18,7 +18,7 @@ SDK := signaling/js
 WEB := server/web/app
 INTEROP := loadtest/interop
 # Crates with benches.
-BENCHED := media-rtp media-core
+BENCHED := media-rtp media-bwe media-core troupe
 
 help: ## what there is
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 10

@@ -72,7 +72,8 @@ install_missing() {
     say "installing$missing"
     $root apt-get update -qq
     # shellcheck disable=SC2086 # a list of words
-    $root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $missing
+    $root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq -o Dpkg::Use-Pty=0 \
+        --no-install-recommends $missing >/dev/null
 }
 
 install_node() {

@@ -147,6 +147,49 @@ impl Server {
         Ok(line.trim().trim_end_matches(" kB").trim().parse()?)
     }
 
+    /// Processor time used so far (proc(5), `stat`), in steps of 10 ms.
+    pub fn cpu(&self) -> Result<Duration> {
+        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.child.id()))?;
+        let (_, fields) = stat.rsplit_once(") ").context("a name")?;
+        let ticks = fields.split(' ').skip(11).take(2);
+        let ticks: u64 = ticks.filter_map(|field| field.parse::<u64>().ok()).sum();
+        Ok(Duration::from_millis(ticks * 10))
+    }
+
+    /// A token of the command line for the admin API.
+    pub fn operator_token() -> Result<String> {
+        let words = [
+            "token",
+            "--dev",
+            "--room",
+            "*",
+            "--identity",
+            "operator",
+            "--admin",
+            "operator",
+        ];
+        let output = Command::new(env!("CARGO_BIN_EXE_troupe"))
+            .args(words)
+            .output()?;
+        ensure!(output.status.success(), "no token");
+        Ok(String::from_utf8(output.stdout)?.trim().to_owned())
+    }
+
+    /// Opens a room without anybody in it.
+    pub async fn put_room(&self, room: &str, token: &str) -> Result<()> {
+        let url = format!("http://127.0.0.1:{}/admin/v1/rooms/{room}", self.admin);
+        let token = token.to_owned();
+        let put = tokio::task::spawn_blocking(move || -> Result<()> {
+            let bearer = format!("Bearer {token}");
+            let request = ureq::put(&url).header("authorization", &bearer);
+            request
+                .header("content-type", "application/json")
+                .send("{}")?;
+            Ok(())
+        });
+        put.await?
+    }
+
     /// Open file descriptors.
     pub fn descriptors(&self) -> Result<usize> {
         Ok(std::fs::read_dir(format!("/proc/{}/fd", self.child.id()))?.count())
