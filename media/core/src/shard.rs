@@ -120,8 +120,8 @@ pub struct Shard {
     doomed: Vec<LinkIndex>,
     /// Links whose layers are to be chosen anew before the call returns.
     allocating: Vec<LinkIndex>,
-    /// Tracks of which something else is watched than before; those who send them are to know before
-    /// the call returns.
+    /// Tracks of which something else is watched than before; those who send them are to know
+    /// before the call returns.
     rewatched: Vec<(RoomIndex, TrackIndex)>,
     /// Slots whose layer changed while a packet went round.
     changed: Vec<(LinkIndex, SlotIndex)>,
@@ -195,10 +195,9 @@ impl Shard {
                 continue;
             };
             link.dirty = false;
-            let before = out.len();
+            let before = out.bytes();
             link.call(|transport| transport.poll_transmit(now, out));
-            let sent = out.datagrams().skip(before);
-            self.counters.bytes_out += sent.map(|(_, bytes)| count(bytes.len())).sum::<u64>();
+            self.counters.bytes_out += count(out.bytes().saturating_sub(before));
             self.arm(index);
             // Only what was told just now can have made more to send.
             if self.take_events(now, index) {

@@ -59,6 +59,14 @@ impl Shard {
             .and_then(|room| room.tracks.get_mut(index));
         let track = track.ok_or(DropReason::Unpublished)?;
         let taken = track.take(now, arrival, &mut self.next_source)?;
+        if taken.keyframe
+            && let Publisher::Local { link, .. } = track.publisher
+            && let Some(stream) = arrival.index
+            && let Some(link) = self.links.get_mut(link)
+        {
+            // What was lost before it is of no use to anybody any more.
+            link.call(|transport| transport.on_keyframe(stream, arrival.sequence));
+        }
         self.relay_packet(now, room, index, arrival);
         if taken.started {
             self.tell_started(room, index);

@@ -29,8 +29,8 @@ impl Shard {
             // Who may not send data messages may still receive them.
             data: true,
         };
-        let made =
-            crate::guard::fence(|| Transport::new(now, &self.config.transport, permissions, seed));
+        let config = self.config.transport.allowing(&settings.codecs);
+        let made = crate::guard::fence(|| Transport::new(now, &config, permissions, seed));
         let transport = made.ok()?.ok()?;
         let Self { links, wheel, .. } = self;
         let link = links.insert_with(|index| {

@@ -160,9 +160,9 @@ impl Layers {
     }
 
     /// Closes the window if it is over; whether layers fell silent. Silence is judged against the
-    /// newest packet of the track: when nothing comes at all, nothing is known to have changed, unless
-    /// other encodings are held that could come in the place of one that fails. What fell silent
-    /// because nobody watches it is kept as it was.
+    /// newest packet of the track: when nothing comes at all, nothing is known to have changed,
+    /// unless other encodings are held that could come in the place of one that fails. What fell
+    /// silent because nobody watches it is kept as it was.
     pub(crate) fn roll(&mut self, now: Instant) -> bool {
         let Some((start, last)) = self.window.zip(self.last).filter(|_| !self.told) else {
             return false;

@@ -225,3 +225,19 @@ fn transports_that_come_and_go_leave_nothing() {
     let figures = world.figures(0);
     assert_eq!((figures.transports, figures.forwarders), (1, 0));
 }
+
+#[test]
+fn a_rooms_codecs_are_all_that_its_clients_get() {
+    let mut world = World::new(1);
+    for (codecs, expected) in [
+        (vec![Codec::Vp8, Codec::Opus], vec![Codec::Vp8]),
+        (vec![Codec::Opus], vec![]),
+    ] {
+        let client = Client::new(world.base, world.clients.len(), |config| config);
+        let client = world.add_client_of(0, client, codecs);
+        world.negotiate(client, |api| {
+            api.add_media(Kind::Video, Direction::SendOnly, None, None, None)
+        });
+        assert_eq!(world.clients[client].media[0].codecs, expected);
+    }
+}

@@ -18,7 +18,7 @@ use media_contract::{
     TransportSettings, TransportUse, Wish,
 };
 use media_core::{Shard, ShardConfig};
-use media_types::{Epoch, Mid, RoomId, ShardId, TrackId, TrackSource, TransportId};
+use media_types::{Codec, Epoch, Mid, RoomId, ShardId, TrackId, TrackSource, TransportId};
 use media_webrtc::{CandidateAddr, Certificate, Path, Protocol, TransmitBatch, TransportConfig};
 use str0m::change::SdpApi;
 
@@ -156,6 +156,16 @@ impl World {
 
     /// A client with a transport on a shard that has not offered anything yet.
     pub(crate) fn add_client(&mut self, shard: usize, client: Client) -> usize {
+        self.add_client_of(shard, client, Vec::new())
+    }
+
+    /// The same in a room that allows these codecs.
+    pub(crate) fn add_client_of(
+        &mut self,
+        shard: usize,
+        client: Client,
+        codecs: Vec<Codec>,
+    ) -> usize {
         let index = self.clients.len();
         let settings = TransportSettings {
             identity: client.identity.clone(),
@@ -163,7 +173,7 @@ impl World {
             publish: true,
             subscribe: true,
             data: true,
-            codecs: Vec::new(),
+            codecs,
         };
         let transport = client.transport;
         self.clients.push(Client { shard, ..client });
