@@ -23,7 +23,7 @@ after(async () => {
 
 const button = (page, name) => page.getByRole('button', { name });
 
-/** A switch of the call that is not being switched: what is pressed meanwhile is passed over. */
+/** A switch of the call that is not being switched. */
 const idle = (page, name) => page.locator(`button[aria-label="${name}"][aria-busy="false"]`);
 
 async function close(...pages) {
@@ -103,6 +103,25 @@ test('two meet, and everything works by mouse', async (t) => {
   await tile(ada, 'Ben').waitFor({ state: 'detached' });
   await button(ben, 'Go back in').click();
   await shown(ada, 'Ben');
+  await close(ada, ben);
+});
+
+test('of quick presses the last one counts', async () => {
+  const [ada, ben] = await Promise.all([
+    visitor(browser, server.url, 'quick', 'Ada'),
+    visitor(browser, server.url, 'quick', 'Ben'),
+  ]);
+  await Promise.all([shown(ada, 'Ben'), shown(ben, 'Ada')]);
+  for (const key of ['v', 'v', 'v', 'm', 'm', 'm']) await ada.keyboard.press(key);
+  await ben.locator('article[aria-label="Ada, muted"]').waitFor();
+  await tile(ben, 'Ada').locator('.tile-avatar').waitFor();
+  await Promise.all([
+    idle(ada, 'Unmute the microphone (M)').waitFor(),
+    idle(ada, 'Turn the camera on (V)').waitFor(),
+  ]);
+  for (const key of ['v', 'm', 'v', 'v', 'm', 'm']) await ada.keyboard.press(key);
+  await shown(ben, 'Ada');
+  await ben.locator('article[aria-label="Ada, muted"]').waitFor({ state: 'detached' });
   await close(ada, ben);
 });
 

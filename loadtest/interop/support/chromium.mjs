@@ -35,22 +35,29 @@ async function executable() {
   throw new Error(`no Chromium: none of ${PATHS.join(', ')}; set CHROMIUM`);
 }
 
-function deviceArguments({ fps, devices }) {
+/** The title of the tab that `devices: 'tab'` shares. */
+export const SHARED_TITLE = 'shared picture';
+
+const DEVICES = {
+  fake: (fps) => ['--use-fake-ui-for-media-stream', `--use-fake-device-for-media-stream=fps=${fps}`],
+  none: () => ['--use-fake-ui-for-media-stream'],
   // Without the fake prompt, a headless browser says no to every request.
-  const prompt = devices === 'denied' ? [] : ['--use-fake-ui-for-media-stream'];
-  const source = devices === 'none' ? [] : [`--use-fake-device-for-media-stream=fps=${fps}`];
-  return [...prompt, ...source];
-}
+  denied: (fps) => [`--use-fake-device-for-media-stream=fps=${fps}`],
+  // With fake devices even screens are fake. No camera then, but the picture of a real tab.
+  tab: () => [`--auto-select-tab-capture-source-by-title=${SHARED_TITLE}`],
+};
 
 /**
  * Starts a browser and serves its pages.
- * @param {object} options `fps` is the rate of the fake camera; `devices` are `fake`, `none`, or
- * `denied` to the page.
+ * @param {object} options `fps` is the rate of the fake camera; `devices` are `fake`, `none`,
+ * `denied` to the page, or `tab`: a tab to share as a screen.
  */
 export async function startChromium({ fps = 30, devices = 'fake' } = {}) {
   const browser = await chromium.launch({
     executablePath: await executable(),
-    args: [...ALWAYS, ...deviceArguments({ fps, devices })],
+    args: [...ALWAYS, ...DEVICES[devices](fps)],
+    // A tab that is muted shares silence.
+    ignoreDefaultArgs: devices === 'tab' ? ['--mute-audio'] : [],
   });
   const pages = await servePages();
   return new Chromium(browser, pages);
