@@ -42,6 +42,7 @@ mod error;
 mod event;
 mod extensions;
 mod formats;
+mod grant;
 mod keys;
 pub mod limits;
 mod line;

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use media_types::Bitrate;
+
 /// The longest offer that is read. A page with 64 slots offers about 150 KiB.
 pub const SDP_BYTES_MAX: usize = 256 * 1_024;
 /// The most m-lines of one offer: a grid of 49 pairs of slots and what a client publishes itself.
@@ -27,8 +29,32 @@ pub const PACER_PACKETS_MAX: usize = 2_048;
 /// The largest datagram that is sent: fits IPv6 over Ethernet with room for a tunnel.
 pub const DATAGRAM_BYTES_MAX: usize = 1_500;
 
-/// How often transport-wide feedback goes to a publisher.
+/// Recent packets kept to fill probes with: a cluster of 25 ms takes each a few times.
+pub const PADDING_PACKETS: usize = 4;
+/// Smaller packets are not worth their header as padding.
+pub const PADDING_BYTES_MIN: usize = 500;
+/// Older packets are not sent again as padding: a second later a receiver has forgotten them.
+pub const PADDING_AGE_MAX: Duration = Duration::from_secs(1);
+
+/// A loss above this share, 2 % in 256ths, makes redundant sound worth its bytes.
+pub const RED_LOSS_256THS: u8 = 5;
+/// How long it stays so after the last such report: loss comes in bouts.
+pub const RED_HOLD: Duration = Duration::from_secs(10);
+
+/// How often transport-wide feedback goes to a publisher that sends much …
 pub const FEEDBACK_INTERVAL: Duration = Duration::from_millis(50);
+/// … and to one that sends little, for whom it would weigh more than it tells.
+pub const FEEDBACK_INTERVAL_MAX: Duration = Duration::from_millis(100);
+/// The share of what comes in that feedback may take, in percent (as in libwebrtc).
+pub const FEEDBACK_PERCENT: u64 = 5;
+/// What one feedback weighs with its report, tag, and IP and UDP headers, in bytes.
+pub const FEEDBACK_BYTES: u64 = 90;
+/// How often a publisher is told what it may send; senders forget it after some seconds.
+pub const GRANT_INTERVAL: Duration = Duration::from_secs(1);
+/// A fall below this share of what was told, in percent, is told at once.
+pub const GRANT_FALL_PERCENT: u64 = 97;
+/// What a publisher that only knows REMB is granted at least, unless packets are lost.
+pub const GRANT_MIN: Bitrate = Bitrate::from_kbps(2_500);
 /// How often sender and receiver reports go out: RFC 3550, section 6.2, allows a second for
 /// sessions of this rate.
 pub const REPORT_INTERVAL: Duration = Duration::from_secs(1);

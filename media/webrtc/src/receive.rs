@@ -7,9 +7,10 @@ use media_rtp::header::RtpHeader;
 use media_rtp::receive::{Arrival, ReceiveStream, unwrap_rtx};
 use media_rtp::rtcp::twcc::TwccRecorder;
 use media_rtp::srtp::SrtpReceiver;
-use media_types::{BufferPool, Codec, MediaKind, NtpTime, Payload};
+use media_types::{Bitrate, BufferPool, Codec, MediaKind, NtpTime, Payload};
 
 use crate::error::DropReason;
+use crate::grant::{self, Grant};
 use crate::line::Line;
 use crate::map::{Binding, PayloadUse, StreamMap, StreamName};
 use crate::meter::Meter;
@@ -41,7 +42,9 @@ pub(crate) struct Receiver {
     pub(crate) recorder: TwccRecorder,
     /// Feedback was agreed for some m-line on which the client may send.
     pub(crate) transport_feedback: bool,
+    /// The client takes REMB for some of those.
     pub(crate) remb: bool,
+    pub(crate) grant: Grant,
     pub(crate) meter: Meter,
     /// From our clock to the publisher's answer to it.
     pub(crate) rtt: Option<Duration>,
@@ -64,7 +67,7 @@ impl Receiver {
             .resize_with(self.map.len(), StreamState::default);
         let publishing = || lines.iter().filter(|line| line.client.sends);
         self.transport_feedback = publishing().any(|line| line.feedback.transport);
-        self.remb = !self.transport_feedback && publishing().any(|line| line.feedback.remb);
+        self.remb = publishing().any(|line| line.feedback.remb);
     }
 
     /// Opens a packet and finds its stream.
@@ -275,6 +278,16 @@ impl Receiver {
                 write(ssrc, &numbers);
             }
         }
+    }
+
+    /// What the client may send, if it is time to tell; at most `most`.
+    pub(crate) fn poll_grant(&mut self, now: Instant, most: Bitrate) -> Option<Bitrate> {
+        if !self.remb {
+            return None;
+        }
+        let seen = grant::seen(self.meter.rate(now), self.fraction_lost());
+        let seen = (!self.transport_feedback).then_some(seen);
+        self.grant.poll(now, seen, most)
     }
 
     /// The worst share of loss of the streams, in 256ths, as last reported.

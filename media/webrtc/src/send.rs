@@ -1,21 +1,24 @@
 //! The subscribing side: packets wait for their turn, get their header, and are sealed.
 
+mod padding;
 mod write;
 
 use std::time::{Duration, Instant};
 
-use media_bwe::{Estimator, EstimatorConfig, Pacer};
+use media_bwe::{EstimatorConfig, GccEstimator, Pacer};
 use media_rtp::srtp::SrtpSender;
 use media_types::DataSize;
 
 use crate::batch::TransmitBatch;
 use crate::config::TransportConfig;
-use crate::limits::{DATAGRAM_BYTES_MAX, PACER_PACKETS_MAX};
+use crate::limits::{DATAGRAM_BYTES_MAX, PACER_PACKETS_MAX, RED_HOLD, RED_LOSS_256THS};
 use crate::meter::Meter;
 use crate::packet::{SendPacket, SlotIndex};
 use crate::path::Path;
 use crate::sealed::SealedWindow;
 use crate::slots::Slots;
+use padding::Recent;
+use write::Purpose;
 
 /// Bytes of a datagram that are not ours: IPv4 and UDP, which paths carry too.
 const UNDERLAY_BYTES: usize = 28;
@@ -70,6 +73,11 @@ impl SlotClock {
         }
     }
 
+    /// The timestamp of the newest packet, or near it.
+    pub(crate) fn latest(&self) -> Option<u32> {
+        self.reference.map(|(_, timestamp)| timestamp)
+    }
+
     /// The timestamp of something captured now.
     pub(crate) fn at(&self, now: Instant) -> Option<u32> {
         let (since, timestamp) = self.reference?;
@@ -79,15 +87,59 @@ impl SlotClock {
     }
 }
 
+/// Whether a path loses so much that redundant sound is worth its bytes.
+#[derive(Debug, Default)]
+pub(crate) struct PathLoss {
+    /// The client has reported on what it was sent.
+    judged: bool,
+    lost_at: Option<Instant>,
+}
+
+impl PathLoss {
+    /// Takes a report's share of lost packets, in 256ths.
+    pub(crate) fn on_report(&mut self, now: Instant, share: u8) {
+        self.judged = true;
+        self.on_share(now, share);
+    }
+
+    /// Takes a share of lost packets that may come before anything was judged.
+    pub(crate) fn on_share(&mut self, now: Instant, share: u8) {
+        if share > RED_LOSS_256THS {
+            self.lost_at = Some(now);
+        }
+    }
+
+    /// An unknown path is taken for a lossy one: the first words count.
+    fn wants_redundancy(&self, now: Instant) -> bool {
+        let since = self.lost_at.map(|at| now.saturating_duration_since(at));
+        !self.judged || since.is_some_and(|since| since < RED_HOLD)
+    }
+}
+
+/// Where sealed packets go, and what seals them.
+pub(crate) struct Exit<'a> {
+    pub(crate) now: Instant,
+    pub(crate) path: Path,
+    pub(crate) slots: &'a Slots,
+    pub(crate) srtp: &'a mut SrtpSender,
+    pub(crate) out: &'a mut TransmitBatch,
+}
+
 /// All that a client is sent.
 #[derive(Debug)]
 pub(crate) struct Sender {
     /// By slot index.
     pub(crate) slots: Vec<SlotState>,
     pub(crate) pacer: Pacer<SendPacket>,
-    pub(crate) estimator: Estimator,
+    pub(crate) estimator: GccEstimator,
+    /// When the estimator may want to probe next.
+    pub(crate) probe_at: Option<Instant>,
+    pub(crate) loss: PathLoss,
+    recent: Recent,
     pub(crate) meter: Meter,
     pub(crate) retransmitted: u64,
+    /// Packets of padding sent.
+    pub(crate) padded: u64,
     pub(crate) pacer_dropped: u64,
     pub(crate) rtt: Option<Duration>,
     /// Whether packets carry a transport-wide number, so that feedback speaks of them.
@@ -97,7 +149,7 @@ pub(crate) struct Sender {
 
 impl Sender {
     pub(crate) fn new(now: Instant, config: &TransportConfig) -> Self {
-        let estimator = Estimator::new(EstimatorConfig {
+        let estimator = GccEstimator::new(EstimatorConfig {
             start: config.start_bitrate,
             most: config.bitrate_max,
             ..EstimatorConfig::default()
@@ -106,6 +158,10 @@ impl Sender {
             slots: Vec::new(),
             pacer: Pacer::new(now, config.start_bitrate, PACER_PACKETS_MAX),
             estimator,
+            probe_at: None,
+            loss: PathLoss::default(),
+            recent: Recent::default(),
+            padded: 0,
             meter: Meter::default(),
             retransmitted: 0,
             pacer_dropped: 0,
@@ -135,28 +191,40 @@ impl Sender {
         }
     }
 
-    /// Seals what may leave now.
-    pub(crate) fn poll_transmit(
-        &mut self,
-        now: Instant,
-        path: Path,
-        slots: &Slots,
-        srtp: &mut SrtpSender,
-        out: &mut TransmitBatch,
-    ) {
-        self.pacer.set_rate(self.estimator.estimate(now));
+    /// Seals what may leave now, and fills a probe that is under way.
+    pub(crate) fn poll_transmit(&mut self, exit: &mut Exit<'_>) {
+        let now = exit.now;
+        if let Some(cluster) = self.estimator.poll_probe(now) {
+            self.pacer.start_probe(now, cluster);
+        }
+        self.pacer.set_rate(self.estimator.pacing_rate(now));
         loop {
-            if !out.fits(DATAGRAM_BYTES_MAX) {
+            if !exit.out.fits(DATAGRAM_BYTES_MAX) {
                 if !self.pacer.is_empty() {
-                    out.mark_full();
+                    exit.out.mark_full();
                 }
                 return;
             }
-            let Some(packet) = self.pacer.pop(now) else {
-                return;
+            let Some(departure) = self.pacer.pop_next(now) else {
+                break;
             };
-            self.seal(now, path, slots, srtp, &packet, out);
+            let purpose = Purpose {
+                probe: departure.probe,
+                padding: false,
+            };
+            self.seal(exit, &departure.item, purpose);
+            self.recent.keep(now, departure.item);
         }
+        self.fill_probe(exit);
+        self.probe_at = self.estimator.poll_timeout(now);
+    }
+
+    /// Another path: what was learnt of the one before is void.
+    pub(crate) fn on_path_change(&mut self) {
+        self.estimator.on_path_change();
+        self.pacer.cancel_probe();
+        self.loss = PathLoss::default();
+        self.rtt = None;
     }
 
     pub(crate) fn slot_mut(&mut self, slot: SlotIndex) -> Option<&mut SlotState> {

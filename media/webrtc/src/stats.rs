@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use media_bwe::EstimatorFigures;
 use media_types::{Bitrate, Codec, Mid, Rid};
 
 use crate::packet::{SlotIndex, StreamIndex};
@@ -37,6 +38,12 @@ pub struct TransportStats {
     pub pacer_dropped: u64,
     /// Bytes that wait in the pacer.
     pub backlog_bytes: u64,
+    /// How long the oldest packet in the pacer has waited.
+    pub queue_delay: Duration,
+    /// What the estimate towards the client is made of.
+    pub estimator: Option<EstimatorFigures>,
+    /// Packets of padding sent to probe the path.
+    pub padding_out: u64,
     /// Its slots that have sent.
     pub slots: Vec<SlotStats>,
     /// Its streams that have received.

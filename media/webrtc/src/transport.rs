@@ -21,7 +21,7 @@ use crate::packet::{Incoming, SendPacket, SlotIndex, StreamIndex};
 use crate::path::Path;
 use crate::paths::Paths;
 use crate::receive::Receiver;
-use crate::send::Sender;
+use crate::send::{Exit, Sender};
 use crate::session::{Session, SessionEvent};
 use crate::slots::Slots;
 use rtcp_out::RtcpWriter;
@@ -223,9 +223,13 @@ impl Transport {
         };
         self.write_rtcp(now, path, out);
         if let TransportPhase::Connected(srtp) = &mut self.phase {
-            let sealer = &mut srtp.sender;
-            self.sender
-                .poll_transmit(now, path, &self.slots, sealer, out);
+            self.sender.poll_transmit(&mut Exit {
+                now,
+                path,
+                slots: &self.slots,
+                srtp: &mut srtp.sender,
+                out,
+            });
         }
         // A slot's first packet has left: its clock follows in the same turn.
         self.write_first_reports(now, path, out);
@@ -272,6 +276,20 @@ impl Transport {
             state.clock.on_packet(now, packet.timestamp, clock_rate);
         }
         self.sender.queue(now, packet);
+    }
+
+    /// The most that could be of use towards the client, sound included: what all its slots would
+    /// take at their best. While the estimate is below that, probes ask the path for more; before
+    /// this is told there are none.
+    pub fn set_wanted(&mut self, now: Instant, wanted: Bitrate) {
+        self.sender.estimator.set_wanted(now, wanted);
+    }
+
+    /// The most that the client should send, all its streams together; `None` for no such bound.
+    /// It is told by REMB, at once and then each second, where the client knows that
+    /// (`goog-remb`); browsers keep to it beside transport-wide feedback.
+    pub fn cap_incoming(&mut self, most: Option<Bitrate>) {
+        self.receiver.grant.cap(most);
     }
 
     /// What the path towards the client can carry.
@@ -372,8 +390,10 @@ impl Transport {
         let feedback = self.rtcp.feedback_at(&self.receiver);
         let nacks = self.receiver.nack_at();
         let pacer = self.sender.pacer.poll_timeout();
-        let all = feedback.into_iter().chain(nacks).chain(pacer);
-        all.chain(self.rtcp.reports_at()).min()
+        let probe = self.sender.probe_at;
+        let all = feedback.into_iter().chain(nacks).chain(pacer).chain(probe);
+        let grant = self.receiver.grant.next_at();
+        all.chain(grant).chain(self.rtcp.reports_at()).min()
     }
 
     fn tell(&mut self, event: TransportEvent) {
@@ -444,8 +464,7 @@ impl Transport {
 
     fn on_path_change(&mut self) {
         if let Some(path) = self.paths.current() {
-            self.sender.estimator.on_path_change();
-            self.sender.rtt = None;
+            self.sender.on_path_change();
             self.receiver.rtt = None;
             self.tell(TransportEvent::PathChanged(path));
         }

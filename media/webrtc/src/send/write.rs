@@ -3,27 +3,30 @@
 use std::time::Instant;
 
 use arrayvec::ArrayVec;
-use media_rtp::extension::{ExtensionKind, ExtensionMap, abs_send_time_bytes, abs_send_time_of};
+use media_bwe::ProbeId;
+use media_rtp::extension::{ExtensionKind, abs_send_time_bytes, abs_send_time_of};
 use media_rtp::header::{Element, HeaderFields, write_header};
 use media_rtp::srtp::SrtpSender;
 use media_types::DataSize;
 
-use super::{OVERHEAD_BYTES, Sender, UNDERLAY_BYTES};
-use crate::batch::TransmitBatch;
+use super::{Exit, OVERHEAD_BYTES, Sender, UNDERLAY_BYTES};
 use crate::error::DropReason;
 use crate::limits::DATAGRAM_BYTES_MAX;
-use crate::packet::SendPacket;
-use crate::path::Path;
+use crate::packet::{PassedExtensions, SendPacket, SlotIndex};
 use crate::red;
-use crate::slots::{Slot, Slots};
+use crate::slots::Slot;
 
 /// Extensions that one packet may carry: all kinds that we write.
 const ELEMENTS_MAX: usize = 8;
+/// Padding of a packet that has nothing else: as much as its one byte of length can say.
+const FILLER_BYTES: usize = 255;
 
 /// Under which numbers a packet leaves.
 struct Numbers {
     fields: HeaderFields,
     index: u64,
+    /// Nothing was sealed under it before.
+    fresh: bool,
     /// The original number, before the payload of a retransmission (RFC 4588, section 4).
     original: Option<u16>,
     /// What differs from one sending to the next is left out: the same number may be sealed again,
@@ -31,98 +34,196 @@ struct Numbers {
     stable: bool,
 }
 
+/// What a packet is sent for.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Purpose {
+    /// The probe cluster that it belongs to.
+    pub(super) probe: Option<ProbeId>,
+    /// It repeats what has come, only to fill.
+    pub(super) padding: bool,
+}
+
 impl Sender {
-    /// Seals one packet into the batch, which has room. What cannot be sent is dropped.
+    /// Seals one packet into the batch, which has room, and returns its size on the wire. What
+    /// cannot be sent is dropped.
     pub(super) fn seal(
         &mut self,
-        now: Instant,
-        path: Path,
-        slots: &Slots,
-        srtp: &mut SrtpSender,
+        exit: &mut Exit<'_>,
         packet: &SendPacket,
-        out: &mut TransmitBatch,
-    ) {
-        let Some(slot) = slots.get(packet.slot) else {
-            return;
-        };
-        let Some((packet_type_red, skip)) = payload_form(slot, packet) else {
-            return;
-        };
-        let Some(numbers) = self.number(slot, packet, packet_type_red) else {
-            return;
-        };
-        let extensions = slot.line.extensions;
-        let transport =
-            !numbers.stable && extensions.id(ExtensionKind::TransportSequence).is_some();
+        purpose: Purpose,
+    ) -> Option<usize> {
+        let slot = exit.slots.get(packet.slot)?;
+        let mut numbers = self.number(slot, packet)?;
+        let skip = self.choose_form(exit.now, slot, packet, &mut numbers)?;
         let payload = packet.payload.as_slice().get(skip..).unwrap_or_default();
         let size = payload.len() + packet.prefix.len() + OVERHEAD_BYTES + UNDERLAY_BYTES;
-        let transport = (transport && slot.line.feedback.transport).then(|| {
-            let size = DataSize::from_bytes(u64::try_from(size).unwrap_or(u64::MAX));
-            self.estimator.on_sent(now, size).to_be_bytes()
-        });
-        let since = now.saturating_duration_since(self.base);
+        let values = self.values(exit.now, slot, &numbers, size, purpose.probe);
+        let pass = &packet.pass;
         let values = Values {
-            transport,
-            send_time: (!numbers.stable).then(|| abs_send_time_bytes(abs_send_time_of(since))),
-            level: packet.pass.audio_level.map(|level| [level.to_byte()]),
-            orientation: packet.pass.video_orientation.map(|value| [value]),
+            level: pass.audio_level.map(|level| [level.to_byte()]),
+            orientation: pass.video_orientation.map(|value| [value]),
+            ..values
         };
-        let known = self
-            .slots
-            .get(usize::from(packet.slot.0))
-            .is_some_and(|state| state.known);
-        let with_mid = numbers.stable || !known;
-        let elements = elements(&extensions, slot, packet, &values, with_mid);
-        let sent = out.push_with(path, DATAGRAM_BYTES_MAX, |buffer| {
+        let known = self.slots.get(usize::from(packet.slot.0));
+        let with_mid = numbers.stable || !known.is_some_and(|state| state.known);
+        let elements = elements(slot, pass, &values, with_mid);
+        let srtp = &mut *exit.srtp;
+        let sent = exit.out.push_with(exit.path, DATAGRAM_BYTES_MAX, |buffer| {
             let sealed = write(buffer, srtp, &numbers, &elements, packet, payload);
             sealed.map_err(|_| DropReason::Oversize)
         });
-        if sent.is_ok() {
-            self.count(now, packet, size);
-        }
+        sent.is_ok().then(|| {
+            self.count(exit.now, packet, size, purpose);
+            size
+        })
+    }
+
+    /// Seals a packet of nothing but padding on the slot's source of retransmissions (RFC 3550,
+    /// section 5.1), whose numbers nobody else gives out; returns its size on the wire.
+    pub(super) fn seal_filler(
+        &mut self,
+        exit: &mut Exit<'_>,
+        index: SlotIndex,
+        probe: ProbeId,
+    ) -> Option<usize> {
+        let slot = exit.slots.get(index).filter(|slot| slot.is_open())?;
+        let payload_type = slot.line.formats.iter().find_map(|format| format.rtx)?;
+        let numbers = self.repair_numbers(index, slot, payload_type)?;
+        let size = FILLER_BYTES + OVERHEAD_BYTES + UNDERLAY_BYTES;
+        let values = self.values(exit.now, slot, &numbers, size, Some(probe));
+        let known = self.slots.get(usize::from(index.0));
+        let with_mid = !known.is_some_and(|state| state.known);
+        let nothing = PassedExtensions::default();
+        let elements = elements(slot, &nothing, &values, with_mid);
+        let srtp = &mut *exit.srtp;
+        let sent = exit.out.push_with(exit.path, DATAGRAM_BYTES_MAX, |buffer| {
+            write_filler(buffer, srtp, &numbers, &elements)
+        });
+        self.padded += 1;
+        sent.is_ok().then_some(size)
     }
 
     /// Source, payload type and number. `None` if there is none that may be used.
-    fn number(&mut self, slot: &Slot, packet: &SendPacket, red: bool) -> Option<Numbers> {
+    fn number(&mut self, slot: &Slot, packet: &SendPacket) -> Option<Numbers> {
         let format = *slot.format_for(packet.codec)?;
-        let state = self.slots.get_mut(usize::from(packet.slot.0))?;
-        let mut fields = HeaderFields {
-            padding: packet.payload.is_empty() && packet.prefix.is_empty(),
-            marker: packet.marker,
-            payload_type: slot.line.red.filter(|_| red).unwrap_or(format.payload_type),
-            sequence: 0,
-            timestamp: packet.timestamp,
-            ssrc: slot.ssrc,
-        };
         if let (Some(original), Some(rtx)) = (packet.retransmission_of, format.rtx) {
-            let index = state.rtx_sequence;
-            state.rtx_sequence += 1;
-            fields.payload_type = rtx;
-            fields.ssrc = slot.rtx_ssrc;
-            fields.sequence = low_bits(index);
-            return Some(Numbers {
-                fields,
-                index,
-                original: Some(original),
-                stable: false,
-            });
+            let mut numbers = self.repair_numbers(packet.slot, slot, rtx)?;
+            numbers.fields.padding = false;
+            numbers.fields.marker = packet.marker;
+            numbers.fields.timestamp = packet.timestamp;
+            numbers.original = Some(original);
+            return Some(numbers);
         }
+        let state = self.slots.get_mut(usize::from(packet.slot.0))?;
         let stable = format.rtx.is_none() && slot.line.feedback.nack;
         let (index, fresh) = state.sealed.index(packet.sequence)?;
         let again = packet.retransmission_of.is_some() && stable;
         if !fresh && !again {
             return None;
         }
-        fields.sequence = low_bits(index);
         Some(Numbers {
-            fields,
+            fields: HeaderFields {
+                padding: packet.payload.is_empty() && packet.prefix.is_empty(),
+                marker: packet.marker,
+                payload_type: format.payload_type,
+                sequence: low_bits(index),
+                timestamp: packet.timestamp,
+                ssrc: slot.ssrc,
+            },
             index,
+            fresh,
             original: None,
             stable,
         })
     }
 
-    fn count(&mut self, now: Instant, packet: &SendPacket, size: usize) {
+    /// The next number of a slot's source of retransmissions.
+    fn repair_numbers(
+        &mut self,
+        index: SlotIndex,
+        slot: &Slot,
+        payload_type: u8,
+    ) -> Option<Numbers> {
+        let state = self.slots.get_mut(usize::from(index.0))?;
+        let number = state.rtx_sequence;
+        state.rtx_sequence += 1;
+        let fields = HeaderFields {
+            padding: true,
+            marker: false,
+            payload_type,
+            sequence: low_bits(number),
+            timestamp: state.clock.latest().unwrap_or(0),
+            ssrc: slot.rtx_ssrc,
+        };
+        Some(Numbers {
+            fields,
+            index: number,
+            fresh: true,
+            original: None,
+            stable: false,
+        })
+    }
+
+    /// How many of the payload's first bytes are left out. Sound that came with redundancy leaves
+    /// with it where the slot knows it and the path loses packets, else as its newest block alone.
+    ///
+    /// `None` for redundancy without a newest block, and for what was sealed under its number
+    /// before: then it may have had the other form, and one key stream must not cover two texts.
+    fn choose_form(
+        &self,
+        now: Instant,
+        slot: &Slot,
+        packet: &SendPacket,
+        numbers: &mut Numbers,
+    ) -> Option<usize> {
+        if !packet.red || packet.payload.is_empty() {
+            return Some(usize::from(packet.prefix_replaces));
+        }
+        if !numbers.fresh {
+            return None;
+        }
+        // A repair format belongs to plain Opus, so redundancy cannot pass in it.
+        let red = slot.line.red.filter(|_| numbers.original.is_none());
+        match red.filter(|_| self.loss.wants_redundancy(now)) {
+            Some(payload_type) => {
+                numbers.fields.payload_type = payload_type;
+                Some(usize::from(packet.prefix_replaces))
+            }
+            None => red::primary_offset(packet.payload.as_slice()),
+        }
+    }
+
+    /// The transport-wide number and the time of sending, where the slot's m-line agreed to them.
+    fn values(
+        &mut self,
+        now: Instant,
+        slot: &Slot,
+        numbers: &Numbers,
+        size: usize,
+        probe: Option<ProbeId>,
+    ) -> Values {
+        let numbered = slot.line.extensions.id(ExtensionKind::TransportSequence);
+        let numbered = !numbers.stable && numbered.is_some() && slot.line.feedback.transport;
+        let size = DataSize::from_bytes(u64::try_from(size).unwrap_or(u64::MAX));
+        let transport = numbered.then(|| match probe {
+            Some(probe) => self.estimator.on_probe_sent(now, size, probe),
+            None => self.estimator.on_sent(now, size),
+        });
+        let since = now.saturating_duration_since(self.base);
+        let send_time = || abs_send_time_bytes(abs_send_time_of(since));
+        Values {
+            transport: transport.map(u16::to_be_bytes),
+            send_time: (!numbers.stable).then(send_time),
+            level: None,
+            orientation: None,
+        }
+    }
+
+    fn count(&mut self, now: Instant, packet: &SendPacket, size: usize, purpose: Purpose) {
+        if purpose.padding {
+            self.padded += 1;
+            return;
+        }
         self.meter.add(now, size);
         let Some(state) = self.slots.get_mut(usize::from(packet.slot.0)) else {
             return;
@@ -139,19 +240,6 @@ impl Sender {
     }
 }
 
-/// Whether the payload goes as redundancy, and how many of its first bytes are left out. `None` for
-/// redundancy without a primary block.
-fn payload_form(slot: &Slot, packet: &SendPacket) -> Option<(bool, usize)> {
-    let replaced = usize::from(packet.prefix_replaces);
-    if !packet.red || packet.payload.is_empty() {
-        return Some((false, replaced));
-    }
-    if slot.line.red.is_some() {
-        return Some((true, replaced));
-    }
-    red::primary_offset(packet.payload.as_slice()).map(|offset| (false, offset))
-}
-
 /// Values of extensions that are made for one packet.
 struct Values {
     transport: Option<[u8; 2]>,
@@ -162,13 +250,12 @@ struct Values {
 
 /// The extensions that the slot's m-line agreed to and the packet has.
 fn elements<'a>(
-    map: &ExtensionMap,
     slot: &'a Slot,
-    packet: &'a SendPacket,
+    pass: &'a PassedExtensions,
     values: &'a Values,
     with_mid: bool,
 ) -> ArrayVec<Element<'a>, ELEMENTS_MAX> {
-    let pass = &packet.pass;
+    let map = &slot.line.extensions;
     let mid = with_mid.then(|| slot.mid.as_str().as_bytes());
     let all = [
         (ExtensionKind::Mid, mid),
@@ -231,6 +318,23 @@ fn write(
     let ssrc = numbers.fields.ssrc;
     let length = srtp.seal_rtp(buffer, header, ssrc, numbers.index, front.len(), payload)?;
     Ok(length)
+}
+
+fn write_filler(
+    buffer: &mut [u8],
+    srtp: &mut SrtpSender,
+    numbers: &Numbers,
+    elements: &[Element<'_>],
+) -> Result<usize, DropReason> {
+    let header = write_header(buffer, &numbers.fields, elements)?;
+    let target = buffer.get_mut(header..header + FILLER_BYTES);
+    let target = target.ok_or(DropReason::Oversize)?;
+    target.fill(0);
+    if let Some(count) = target.last_mut() {
+        *count = u8::try_from(FILLER_BYTES).unwrap_or(u8::MAX);
+    }
+    let (ssrc, index) = (numbers.fields.ssrc, numbers.index);
+    Ok(srtp.seal_rtp(buffer, header, ssrc, index, FILLER_BYTES, &[])?)
 }
 
 const fn low_bits(index: u64) -> u16 {

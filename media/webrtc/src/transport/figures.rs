@@ -32,6 +32,9 @@ impl Transport {
             keyframe_requests_in: self.keyframe_requests_in,
             pacer_dropped: sender.pacer_dropped,
             backlog_bytes: sender.pacer.backlog().bytes(),
+            queue_delay: sender.pacer.queue_delay(now),
+            estimator: Some(sender.estimator.figures(now)),
+            padding_out: sender.padded,
             slots: self.slot_stats(now),
             streams: self.stream_stats(now),
         }

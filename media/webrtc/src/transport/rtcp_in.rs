@@ -112,6 +112,7 @@ impl Transport {
         let figures = block.figures;
         if let Some(rtt) = self.rtt_of(now, figures.last_sender_report, figures.delay_since_last) {
             self.sender.rtt = Some(rtt);
+            self.sender.estimator.on_rtt(now, rtt);
         }
         let main = self
             .slots
@@ -122,6 +123,7 @@ impl Transport {
         };
         state.known = true;
         state.loss = figures.fraction_lost;
+        self.sender.loss.on_report(now, figures.fraction_lost);
         if !self.sender.transport_feedback {
             self.sender
                 .estimator
@@ -137,6 +139,7 @@ impl Transport {
             && let Some(rtt) = self.rtt_of(now, delay.last_reference, delay.delay)
         {
             self.receiver.rtt = Some(rtt);
+            self.sender.estimator.on_rtt(now, rtt);
         }
     }
 
@@ -178,6 +181,8 @@ impl Transport {
                 Duration::from_micros(micros.unwrap_or(0))
             }),
         });
-        self.sender.estimator.on_feedback(now, reports);
+        let sender = &mut self.sender;
+        sender.estimator.on_feedback(now, reports);
+        sender.loss.on_share(now, sender.estimator.loss());
     }
 }

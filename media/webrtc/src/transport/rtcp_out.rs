@@ -9,12 +9,15 @@ use media_rtp::rtcp::report::{
 use media_rtp::rtcp::source::write_cname;
 use media_rtp::rtcp::xr::write_reference_time;
 use media_rtp::srtp::SrtpSender;
-use media_types::Bitrate;
+use media_types::{Bitrate, DataSize};
 
 use super::{Transport, TransportPhase};
 use crate::batch::TransmitBatch;
 use crate::event::TransportEvent;
-use crate::limits::{DATAGRAM_BYTES_MAX, FEEDBACK_INTERVAL, REPORT_INTERVAL};
+use crate::limits::{
+    DATAGRAM_BYTES_MAX, FEEDBACK_BYTES, FEEDBACK_INTERVAL, FEEDBACK_INTERVAL_MAX, FEEDBACK_PERCENT,
+    REPORT_INTERVAL,
+};
 use crate::packet::{SlotIndex, StreamIndex};
 use crate::path::Path;
 use crate::receive::Receiver;
@@ -23,8 +26,6 @@ use crate::receive::Receiver;
 const COMPOUND_BYTES_MAX: usize = 1_000;
 /// Before the first measurement: a fair guess of a round trip across a continent.
 const RTT_GUESS: Duration = Duration::from_millis(100);
-/// What a publisher that only knows REMB is granted at least, unless packets are lost.
-const REMB_MIN: Bitrate = Bitrate::from_kbps(2_500);
 
 /// Puts compounds together and seals them.
 #[derive(Debug)]
@@ -119,6 +120,7 @@ impl Transport {
         self.write_nacks(now, path, out);
         self.write_keyframe_requests(path, out);
         self.write_feedback(now, path, out);
+        self.write_grant(now, path, out);
         if self.rtcp.reports_at.is_some_and(|at| at <= now) {
             self.rtcp.reports_at = Some(now + REPORT_INTERVAL);
             self.write_reports(now, path, out);
@@ -184,7 +186,7 @@ impl Transport {
         if !due || !receiver.recorder.is_pending() {
             return;
         }
-        rtcp.feedback_at = Some(now + FEEDBACK_INTERVAL);
+        rtcp.feedback_at = Some(now + feedback_interval(receiver.meter.rate(now)));
         let media = receiver.streams.iter().find_map(|state| state.ssrc);
         loop {
             rtcp.begin();
@@ -198,6 +200,24 @@ impl Transport {
                 rtcp.compound.clear();
                 return;
             }
+            rtcp.flush(path, &mut srtp.sender, out);
+        }
+    }
+
+    /// What the publisher may send, where that is told and it is time.
+    fn write_grant(&mut self, now: Instant, path: Path, out: &mut TransmitBatch) {
+        let TransportPhase::Connected(srtp) = &mut self.phase else {
+            return;
+        };
+        let (rtcp, receiver) = (&mut self.rtcp, &mut self.receiver);
+        let sources = receiver.streams.iter().filter_map(|state| state.ssrc);
+        let sources: smallvec::SmallVec<[u32; 8]> = sources.collect();
+        if sources.is_empty() {
+            return;
+        }
+        if let Some(granted) = receiver.poll_grant(now, self.config.bitrate_max) {
+            rtcp.begin();
+            write_remb(&mut rtcp.compound, rtcp.ssrc, granted, &sources);
             rtcp.flush(path, &mut srtp.sender, out);
         }
     }
@@ -223,12 +243,6 @@ impl Transport {
             // A publisher that knows extended reports tells how long it held this clock; others
             // pass it over, as RFC 3550, section 6.1 has them do.
             write_reference_time(&mut rtcp.compound, rtcp.ssrc, self.config.ntp(now));
-        }
-        if receiver.remb {
-            let granted = granted(receiver, now, self.config.bitrate_max);
-            let sources = receiver.streams.iter().filter_map(|state| state.ssrc);
-            let sources: smallvec::SmallVec<[u32; 8]> = sources.collect();
-            write_remb(&mut rtcp.compound, rtcp.ssrc, granted, &sources);
         }
         rtcp.flush_if_long(path, &mut srtp.sender, out);
         self.write_sender_reports(now, path, out, |state| state.packets > 0);
@@ -278,13 +292,9 @@ impl Transport {
     }
 }
 
-/// What a publisher without transport-wide feedback may send: more than it does, until that is too
-/// much for its path.
-fn granted(receiver: &Receiver, now: Instant, most: Bitrate) -> Bitrate {
-    let rate = receiver.meter.rate(now);
-    // A tenth in 256ths.
-    if receiver.fraction_lost() > 25 {
-        return rate.percent(85).max(Bitrate::from_kbps(100));
-    }
-    rate.percent(150).max(REMB_MIN).min(most)
+/// So far apart that feedback takes its share of what comes in and no more.
+fn feedback_interval(rate: Bitrate) -> Duration {
+    let share = rate.percent(FEEDBACK_PERCENT);
+    let interval = share.time_for(DataSize::from_bytes(FEEDBACK_BYTES));
+    interval.clamp(FEEDBACK_INTERVAL, FEEDBACK_INTERVAL_MAX)
 }

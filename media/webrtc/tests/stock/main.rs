@@ -7,7 +7,9 @@
 mod codecs;
 mod connect;
 mod media;
+mod probing;
 mod publish;
 mod repair;
+mod sound;
 mod subscribe;
 mod support;

@@ -257,7 +257,8 @@ fn a_burst_is_paced_and_audio_passes_it() {
     let sent = at_once.iter().filter(|&&length| length > 900).count();
     assert!((20..60).contains(&sent), "{sent}");
     assert!(pair.server.backlog().bytes() > 40_000);
-    pair.run(ms(150));
+    // More than the bottleneck's queue may take leaves at the path's rate, within half a second.
+    pair.run(ms(500));
     assert_eq!(pair.server.backlog().bytes(), 0);
     assert_eq!(received(&pair).len(), 101);
 }

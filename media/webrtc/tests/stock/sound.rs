@@ -1,0 +1,96 @@
+//! Redundant sound: sent where it is of use.
+
+use media_types::{Codec, Payload};
+use media_webrtc::{Priority, SlotIndex};
+use str0m::Event;
+use str0m::media::{Direction, MediaKind};
+
+use crate::media::{ms, packet};
+use crate::support::{Pair, Way, client_config, mid};
+
+/// One older block of two bytes, then the newest, which names its number.
+fn wrapped(number: u64) -> Vec<u8> {
+    let [.., high, low] = number.to_be_bytes();
+    vec![0x80 | 111, 0x0f, 0x00, 2, 111, b'o', b'l', high, low]
+}
+
+fn plain(number: u64) -> Vec<u8> {
+    wrapped(number)[7..].to_vec()
+}
+
+fn listener() -> (Pair, SlotIndex) {
+    let client = client_config().clear_codecs().enable_opus(true, true);
+    let mut pair = Pair::with(client, |_| {});
+    let (line, _) = pair
+        .negotiate(|api| api.add_media(MediaKind::Audio, Direction::RecvOnly, None, None, None));
+    let slot = pair.server.slot(mid(line)).unwrap();
+    pair.connect();
+    (pair, slot)
+}
+
+/// Sends redundant sound, a packet each 20 ms.
+fn speak(pair: &mut Pair, slot: SlotIndex, numbers: std::ops::Range<u64>) {
+    for number in numbers {
+        let mut voice = packet(slot, Codec::Opus, number);
+        voice.red = true;
+        voice.priority = Priority::Audio;
+        voice.timestamp = u32::try_from(number * 960).unwrap();
+        voice.payload = Payload::copy_of(&wrapped(number)).unwrap();
+        pair.server.send(pair.now, voice);
+        pair.run(ms(20));
+    }
+}
+
+/// What the client got under each number.
+fn heard(pair: &Pair) -> Vec<(u64, Vec<u8>)> {
+    let packets = pair.client_events.iter().filter_map(|event| match event {
+        Event::RtpPacket(packet) => Some((*packet.seq_no, packet.payload.to_vec())),
+        _ => None,
+    });
+    packets.collect()
+}
+
+#[test]
+fn a_clean_path_is_sent_the_newest_block_alone() {
+    let (mut pair, slot) = listener();
+    assert!(pair.answer.contains("useinbandfec=1"), "{}", pair.answer);
+    speak(&mut pair, slot, 0..10);
+    // Nothing is known of the path yet: redundancy.
+    let first: Vec<_> = (0..10).map(|number| (number, wrapped(number))).collect();
+    assert_eq!(heard(&pair), first);
+    // The client's reports of sound come every five seconds.
+    speak(&mut pair, slot, 10..600);
+    let heard = heard(&pair);
+    assert_eq!(heard.len(), 600);
+    for (number, bytes) in &heard[300..] {
+        assert_eq!(*bytes, plain(*number));
+    }
+    // One after the other in both forms.
+    assert!(heard.iter().map(|(number, _)| *number).eq(0..600));
+    let rate = |range: std::ops::Range<usize>| {
+        let sizes = heard[range].iter().map(|(_, bytes)| bytes.len());
+        sizes.sum::<usize>()
+    };
+    assert_eq!((rate(0..10), rate(590..600)), (90, 20));
+}
+
+#[test]
+fn loss_brings_redundancy_back() {
+    let (mut pair, slot) = listener();
+    speak(&mut pair, slot, 0..400);
+    assert_eq!(heard(&pair).last().unwrap().1, plain(399));
+    let mut count = 0;
+    pair.loss = Box::new(move |way, bytes| {
+        let rtp = bytes[0] >= 128 && !matches!(bytes[1], 192..=223);
+        count += u32::from(way == Way::Down && rtp);
+        way == Way::Down && rtp && count % 10 == 0
+    });
+    speak(&mut pair, slot, 400..809);
+    assert_eq!(heard(&pair).last().unwrap(), &(808, wrapped(808)));
+    // It stays for ten seconds after the last report of loss, which comes up to five later.
+    pair.loss = Box::new(|_, _| false);
+    speak(&mut pair, slot, 809..1_100);
+    assert_eq!(heard(&pair).last().unwrap().1, wrapped(1_099));
+    speak(&mut pair, slot, 1_100..1_900);
+    assert_eq!(heard(&pair).last().unwrap(), &(1_899, plain(1_899)));
+}
