@@ -7,8 +7,8 @@ use aws_lc_rs::cipher::EncryptingKey;
 use aws_lc_rs::constant_time::verify_slices_are_equal;
 use aws_lc_rs::hmac::{self, HMAC_SHA1_FOR_LEGACY_USE_ONLY};
 
-use super::keys::{Derivation, Label, MasterKey, apply_keystream, counter_mode};
-use super::{RTCP_CLEAR_BYTES, RTCP_ENCRYPTED, RtpId, split_tag, xor};
+use super::keys::{HalfKeys, Halves, MasterKey, apply_keystream, counter_mode};
+use super::{RTCP_CLEAR_BYTES, RtpId, rtcp_index, split_tag, xor};
 use crate::{SrtpError, bytes};
 
 /// The authentication tag.
@@ -17,10 +17,7 @@ pub(super) const TAG_BYTES: usize = 10;
 const AUTH_KEY_BYTES: usize = 20;
 
 /// Session keys of one direction.
-pub(super) struct Cm {
-    rtp: Side,
-    rtcp: Side,
-}
+pub(super) struct Cm(Halves<Side>);
 
 struct Side {
     key: EncryptingKey,
@@ -69,20 +66,8 @@ fn rollover(index: u64) -> [u8; 4] {
 
 impl Cm {
     pub(super) fn new(master: &MasterKey) -> Result<Self, SrtpError> {
-        let derivation = Derivation::new(master)?;
-        let profile = master.profile();
-        Ok(Self {
-            rtp: Side::new(
-                &derivation.derive_key(profile, Label::RtpKey)?,
-                derivation.derive(Label::RtpSalt)?,
-                &derivation.derive(Label::RtpAuth)?,
-            )?,
-            rtcp: Side::new(
-                &derivation.derive_key(profile, Label::RtcpKey)?,
-                derivation.derive(Label::RtcpSalt)?,
-                &derivation.derive(Label::RtcpAuth)?,
-            )?,
-        })
+        let side = |keys: &HalfKeys<'_>| Side::new(&keys.key()?, keys.salt()?, &keys.auth()?);
+        Halves::derive(master, side).map(Self)
     }
 
     /// Opens `sealed`, which is as long as `out` and the tag.
@@ -94,10 +79,11 @@ impl Cm {
         out: &mut [u8],
     ) -> Result<(), SrtpError> {
         let (ciphertext, tag) = split_tag(sealed, TAG_BYTES)?;
-        self.rtp
+        self.0
+            .rtp
             .verify([header, ciphertext, &rollover(id.index)], tag)?;
         bytes::put(out, ciphertext);
-        self.rtp.apply(id.ssrc, id.index, out)
+        self.0.rtp.apply(id.ssrc, id.index, out)
     }
 
     /// Seals the prefix that `body` starts with and then `payload` into `body`, whose length is
@@ -115,8 +101,8 @@ impl Cm {
         if let Some(target) = body.get_mut(prefix_length..) {
             bytes::put(target, payload);
         }
-        self.rtp.apply(id.ssrc, id.index, body)?;
-        bytes::put(tag, &self.rtp.tag([header, body, &rollover(id.index)]));
+        self.0.rtp.apply(id.ssrc, id.index, body)?;
+        bytes::put(tag, &self.0.rtp.tag([header, body, &rollover(id.index)]));
         Ok(())
     }
 
@@ -129,11 +115,12 @@ impl Cm {
         out: &mut Vec<u8>,
     ) -> Result<(), SrtpError> {
         let word = index_word.to_be_bytes();
-        self.rtcp.verify([out.as_slice(), ciphertext, &word], tag)?;
+        self.0
+            .rtcp
+            .verify([out.as_slice(), ciphertext, &word], tag)?;
         out.extend_from_slice(ciphertext);
         let plain = out.get_mut(RTCP_CLEAR_BYTES..).unwrap_or_default();
-        self.rtcp
-            .apply(ssrc, u64::from(index_word & !RTCP_ENCRYPTED), plain)
+        self.0.rtcp.apply(ssrc, rtcp_index(index_word), plain)
     }
 
     /// Seals the packet that `out` holds from `start` on, and appends index and tag.
@@ -145,10 +132,10 @@ impl Cm {
         out: &mut Vec<u8>,
     ) -> Result<(), SrtpError> {
         let body = out.get_mut(start + RTCP_CLEAR_BYTES..).unwrap_or_default();
-        let index = u64::from(index_word & !RTCP_ENCRYPTED);
-        self.rtcp.apply(ssrc, index, body)?;
+        let index = rtcp_index(index_word);
+        self.0.rtcp.apply(ssrc, index, body)?;
         out.extend_from_slice(&index_word.to_be_bytes());
-        let tag = self.rtcp.tag([out.get(start..).unwrap_or_default()]);
+        let tag = self.0.rtcp.tag([out.get(start..).unwrap_or_default()]);
         out.extend_from_slice(&tag);
         Ok(())
     }

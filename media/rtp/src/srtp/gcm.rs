@@ -2,18 +2,15 @@
 
 use aws_lc_rs::aead::{AES_128_GCM, AES_256_GCM, Aad, LessSafeKey, Nonce, UnboundKey};
 
-use super::keys::{Derivation, Label, MasterKey};
-use super::{RTCP_CLEAR_BYTES, RTCP_ENCRYPTED, RTCP_INDEX_BYTES, RtpId, split_tag, xor};
+use super::keys::{HalfKeys, Halves, MasterKey};
+use super::{RTCP_CLEAR_BYTES, RTCP_INDEX_BYTES, RtpId, rtcp_index, split_tag, xor};
 use crate::{SrtpError, bytes};
 
 /// The authentication tag; the DTLS profiles know no shorter one.
 pub(super) const TAG_BYTES: usize = 16;
 
 /// Session keys of one direction.
-pub(super) struct Gcm {
-    rtp: Side,
-    rtcp: Side,
-}
+pub(super) struct Gcm(Halves<Side>);
 
 struct Side {
     key: LessSafeKey,
@@ -47,18 +44,8 @@ impl Side {
 
 impl Gcm {
     pub(super) fn new(master: &MasterKey) -> Result<Self, SrtpError> {
-        let derivation = Derivation::new(master)?;
-        let profile = master.profile();
-        Ok(Self {
-            rtp: Side::new(
-                &derivation.derive_key(profile, Label::RtpKey)?,
-                derivation.derive(Label::RtpSalt)?,
-            )?,
-            rtcp: Side::new(
-                &derivation.derive_key(profile, Label::RtcpKey)?,
-                derivation.derive(Label::RtcpSalt)?,
-            )?,
-        })
+        let side = |keys: &HalfKeys<'_>| Side::new(&keys.key()?, keys.salt()?);
+        Halves::derive(master, side).map(Self)
     }
 
     /// Opens `sealed`, which is as long as `out` and the tag.
@@ -70,8 +57,9 @@ impl Gcm {
         out: &mut [u8],
     ) -> Result<(), SrtpError> {
         let (ciphertext, tag) = split_tag(sealed, TAG_BYTES)?;
-        let nonce = self.rtp.nonce(id.ssrc, id.index);
-        self.rtp
+        let nonce = self.0.rtp.nonce(id.ssrc, id.index);
+        self.0
+            .rtp
             .key
             .open_separate_gather(nonce, Aad::from(header), ciphertext, tag, out)
             .map_err(|_| SrtpError::Authentication)
@@ -88,10 +76,11 @@ impl Gcm {
     ) -> Result<(), SrtpError> {
         let prefix_length = body.len().saturating_sub(payload.len() + TAG_BYTES);
         let (prefix, rest) = body.split_at_mut(prefix_length);
-        let nonce = self.rtp.nonce(id.ssrc, id.index);
+        let nonce = self.0.rtp.nonce(id.ssrc, id.index);
         // The cipher goes on from the prefix into the payload, even within a block; copying the
         // payload first and sealing in place is slower, see `benches/wire.rs`.
-        self.rtp
+        self.0
+            .rtp
             .key
             .seal_in_place_scatter(nonce, Aad::from(header), prefix, payload, rest)
             .map_err(|_| SrtpError::Key)
@@ -109,10 +98,9 @@ impl Gcm {
         let aad = rtcp_aad(out, index_word)?;
         out.resize(RTCP_CLEAR_BYTES + ciphertext.len(), 0);
         let plain = out.get_mut(RTCP_CLEAR_BYTES..).unwrap_or_default();
-        let nonce = self
+        let nonce = self.0.rtcp.nonce(ssrc, rtcp_index(index_word));
+        self.0
             .rtcp
-            .nonce(ssrc, u64::from(index_word & !RTCP_ENCRYPTED));
-        self.rtcp
             .key
             .open_separate_gather(nonce, Aad::from(aad), ciphertext, tag, plain)
             .map_err(|_| SrtpError::Authentication)
@@ -129,10 +117,9 @@ impl Gcm {
         let packet = out.get_mut(start..).unwrap_or_default();
         let aad = rtcp_aad(packet, index_word)?;
         let body = packet.get_mut(RTCP_CLEAR_BYTES..).unwrap_or_default();
-        let nonce = self
-            .rtcp
-            .nonce(ssrc, u64::from(index_word & !RTCP_ENCRYPTED));
+        let nonce = self.0.rtcp.nonce(ssrc, rtcp_index(index_word));
         let tag = self
+            .0
             .rtcp
             .key
             .seal_in_place_separate_tag(nonce, Aad::from(aad), body)

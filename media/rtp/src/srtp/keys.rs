@@ -252,5 +252,59 @@ impl Derivation {
     }
 }
 
+/// The keys of one half of a connection, media or control.
+pub(super) struct HalfKeys<'a> {
+    derivation: &'a Derivation,
+    profile: SrtpProfile,
+    key: Label,
+    auth: Label,
+    salt: Label,
+}
+
+impl HalfKeys<'_> {
+    /// The session key.
+    pub(super) fn key(&self) -> Result<ArrayVec<u8, 32>, SrtpError> {
+        self.derivation.derive_key(self.profile, self.key)
+    }
+
+    /// The session authentication key.
+    pub(super) fn auth<const N: usize>(&self) -> Result<[u8; N], SrtpError> {
+        self.derivation.derive(self.auth)
+    }
+
+    /// The session salt.
+    pub(super) fn salt<const N: usize>(&self) -> Result<[u8; N], SrtpError> {
+        self.derivation.derive(self.salt)
+    }
+}
+
+/// A cipher for media and one for control.
+pub(super) struct Halves<C> {
+    pub(super) rtp: C,
+    pub(super) rtcp: C,
+}
+
+impl<C> Halves<C> {
+    /// Makes both of one master key.
+    pub(super) fn derive(
+        master: &MasterKey,
+        cipher: impl Fn(&HalfKeys<'_>) -> Result<C, SrtpError>,
+    ) -> Result<Self, SrtpError> {
+        let derivation = &Derivation::new(master)?;
+        let profile = master.profile();
+        let half = |key, auth, salt| HalfKeys {
+            derivation,
+            profile,
+            key,
+            auth,
+            salt,
+        };
+        Ok(Self {
+            rtp: cipher(&half(Label::RtpKey, Label::RtpAuth, Label::RtpSalt))?,
+            rtcp: cipher(&half(Label::RtcpKey, Label::RtcpAuth, Label::RtcpSalt))?,
+        })
+    }
+}
+
 #[cfg(test)]
 mod tests;

@@ -100,6 +100,11 @@ struct RtpId {
     index: u64,
 }
 
+/// The index of an SRTCP packet, without the flag that stands before it.
+fn rtcp_index(index_word: u32) -> u64 {
+    u64::from(index_word & !RTCP_ENCRYPTED)
+}
+
 /// XORs as many bytes as both have.
 fn xor(target: &mut [u8], mask: &[u8]) {
     for (byte, mask) in target.iter_mut().zip(mask) {

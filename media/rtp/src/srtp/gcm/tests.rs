@@ -20,17 +20,17 @@ const RTCP_256: &str = "81c8000d 4d617273 d50ae4d1 f5ce5d30 4ba297e4 7d470c28 2c
 fn session(key_length: u8) -> Gcm {
     let key: Vec<u8> = (0..key_length).collect();
     let side = || Side::new(&key, *SALT).unwrap();
-    Gcm {
+    Gcm(Halves {
         rtp: side(),
         rtcp: side(),
-    }
+    })
 }
 
 #[test]
 fn the_nonce_is_that_of_the_rfc() {
-    let nonce = session(16).rtp.nonce(0x5501_a0b2, 0xf17b);
+    let nonce = session(16).0.rtp.nonce(0x5501_a0b2, 0xf17b);
     assert_eq!(nonce.as_ref()[..], hex("51753c65 80c2726f 20718414"));
-    let nonce = session(16).rtcp.nonce(0x4d61_7273, 0x5d4);
+    let nonce = session(16).0.rtcp.nonce(0x4d61_7273, 0x5d4);
     assert_eq!(nonce.as_ref()[..], hex("51752405 5203726f 207170bb"));
 }
 
