@@ -30,6 +30,7 @@ pub const TARGETS: &[Target] = &[
     target("core_datagram", core::datagram),
     target("core_offer", core::offer),
     target("rtcp_compound", rtcp::compound),
+    target("rtcp_extended_report", rtcp::extended_report),
     target("rtcp_transport_feedback", rtcp::transport_feedback),
     target("rtp_dependency_descriptor", rtp::dependency_descriptor),
     target("rtp_header", rtp::header),

@@ -55,6 +55,7 @@ replays!(
     core_datagram,
     core_offer,
     rtcp_compound,
+    rtcp_extended_report,
     rtcp_transport_feedback,
     rtp_dependency_descriptor,
     rtp_header,
