@@ -34,6 +34,11 @@ impl Grant {
         self.next_at
     }
 
+    /// There is nobody to tell for now.
+    pub(crate) const fn rest(&mut self) {
+        self.next_at = None;
+    }
+
     /// The grant to send now, if it is time. `seen` is what the path was seen to carry, `None` if
     /// the publisher finds that out by itself.
     pub(crate) fn poll(
@@ -43,6 +48,7 @@ impl Grant {
         most: Bitrate,
     ) -> Option<Bitrate> {
         if seen.is_none() && !self.capped {
+            self.rest();
             return None;
         }
         let rate = seen.unwrap_or(most).min(self.cap.unwrap_or(most));
@@ -105,6 +111,9 @@ mod tests {
         let mut grant = Grant::default();
         // It estimates by itself, and nothing is capped.
         assert_eq!(grant.poll(at(0), None, MOST), None);
+        assert_eq!(grant.poll(at(1), Some(kbps(800)), MOST), Some(kbps(800)));
+        assert_eq!(grant.poll(at(2_000), None, MOST), None);
+        assert_eq!(grant.next_at(), None);
         grant.cap(Some(kbps(500)));
         assert_eq!(grant.poll(at(10), None, MOST), Some(kbps(500)));
         grant.cap(Some(kbps(500)));

@@ -283,6 +283,7 @@ impl Receiver {
     /// What the client may send, if it is time to tell; at most `most`.
     pub(crate) fn poll_grant(&mut self, now: Instant, most: Bitrate) -> Option<Bitrate> {
         if !self.remb {
+            self.grant.rest();
             return None;
         }
         let seen = grant::seen(self.meter.rate(now), self.fraction_lost());

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use media_types::{Codec, NtpTime};
+use media_types::{Bitrate, Codec, NtpTime};
 use media_webrtc::{DropReason, StreamIndex, TransportEvent};
 use str0m::Event;
 use str0m::bwe::BweKind;
@@ -153,6 +153,32 @@ fn a_client_without_transport_feedback_is_told_by_remb() {
         _ => None,
     });
     assert_eq!(granted, Some((video, 2_500_000)));
+}
+
+#[test]
+fn a_cap_is_told_to_those_who_estimate_by_themselves_too() {
+    let mut pair = Pair::with(client_config().enable_bwe(Some(1_000_000.into())), |_| {});
+    let video = publish_video(&mut pair);
+    let told = |pair: &mut Pair| {
+        let events = std::mem::take(&mut pair.client_events);
+        let caps = events.iter().filter_map(|event| match event {
+            Event::EgressBitrateEstimate(BweKind::Remb { estimate, .. }) => Some(estimate.as_u64()),
+            _ => None,
+        });
+        caps.collect::<Vec<_>>()
+    };
+    exchange(&mut pair, video, 150);
+    assert_eq!(told(&mut pair), []);
+    pair.server.cap_incoming(Some(Bitrate::from_kbps(400)));
+    pair.drain_server();
+    pair.run(ms(1_500));
+    assert_eq!(told(&mut pair), [400_000; 2]);
+    pair.server.cap_incoming(None);
+    pair.drain_server();
+    pair.run(ms(20));
+    // As much as the configuration allows, rounded down to 18 bits.
+    let most = told(&mut pair);
+    assert!(matches!(most[..], [49_900_000..=50_000_000]), "{most:?}");
 }
 
 #[test]

@@ -257,6 +257,15 @@ fn a_burst_is_paced_and_audio_passes_it() {
     let sent = at_once.iter().filter(|&&length| length > 900).count();
     assert!((20..60).contains(&sent), "{sent}");
     assert!(pair.server.backlog().bytes() > 40_000);
+    pair.run(ms(30));
+    let figures = pair.server.figures(pair.now);
+    assert!(
+        (ms(25)..ms(50)).contains(&figures.queue_delay),
+        "{:?}",
+        figures.queue_delay
+    );
+    assert!(figures.backlog_bytes > 20_000);
+    assert_eq!(figures.estimator.unwrap().estimate, figures.estimate);
     // More than the bottleneck's queue may take leaves at the path's rate, within half a second.
     pair.run(ms(500));
     assert_eq!(pair.server.backlog().bytes(), 0);
