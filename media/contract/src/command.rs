@@ -115,6 +115,12 @@ pub enum Action {
     OpenRoom,
     /// Ends the room on this shard with all its transports. Answered by `Done`.
     CloseRoom,
+    /// Names the other shards that hold a part of the room, in the place of those named before:
+    /// data messages cross to them. Answered by `Done`.
+    LinkRoom {
+        /// Which.
+        shards: Vec<ShardId>,
+    },
     /// Makes a transport. Answered by `Done`.
     OpenTransport {
         /// Its id, chosen by the actor.

@@ -4,15 +4,17 @@
 //! first, and equals climb together, a step at a time. A step that does not fit is passed over, so
 //! that what is left can still serve a smaller one.
 //!
-//! Nothing here remembers: that layers do not swing is [`settle`]'s business, with the caller's
-//! memory of what flows now.
+//! Nothing here remembers: that layers do not swing is the business of [`steady`].
 
+pub(crate) mod congestion;
 pub(crate) mod ladder;
 pub(crate) mod priority;
+pub(crate) mod steady;
 
 use media_types::{Bitrate, Layer};
 
 pub(crate) use ladder::{Ladder, Step};
+pub(crate) use priority::{Class, Rank};
 
 /// Whether a budget may hold back the lowest step of a slot.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -27,7 +29,7 @@ pub(crate) enum Bases {
 #[derive(Debug, Clone)]
 pub(crate) struct Claim {
     /// Higher goes first.
-    pub(crate) priority: u8,
+    pub(crate) rank: Rank,
     /// What can be had, lowest first; empty for a slot that wants nothing.
     pub(crate) ladder: Ladder,
     /// The highest spatial layer that it has a use for, whether it can be had or not.
@@ -42,7 +44,8 @@ pub(crate) type Grant = usize;
 pub(crate) struct Shares {
     /// One entry a claim.
     pub(crate) grants: Vec<Grant>,
-    order: Vec<usize>,
+    /// Indices of the claims, most important first.
+    pub(crate) order: Vec<usize>,
 }
 
 impl Shares {
@@ -69,12 +72,11 @@ impl Shares {
     }
 }
 
-/// Whether no earlier claim in order had anything to ask for.
+/// Whether no earlier claim in order had anything to ask for that costs something.
 fn is_first(claims: &[Claim], earlier: Option<&[usize]>) -> bool {
     earlier.unwrap_or_default().iter().all(|&index| {
-        claims
-            .get(index)
-            .is_none_or(|claim| claim.ladder.is_empty())
+        let first = claims.get(index).and_then(|claim| claim.ladder.first());
+        first.is_none_or(|step| step.rate == Bitrate::ZERO)
     })
 }
 
@@ -116,10 +118,27 @@ pub(crate) fn total(claims: &[Claim], grants: &[Grant]) -> Bitrate {
     rates.sum()
 }
 
-/// Holds a grant still between a cautious and a full one: what flows now falls only when even the
-/// whole budget does not carry it, and rises only as far as the cautious budget does.
-pub(crate) fn settle(current: Grant, cautious: Grant, full: Grant) -> Grant {
-    current.max(cautious.min(full)).min(full.max(cautious))
+/// Whether one set of grants serves the order better than another: in the first decision in which
+/// they differ, it gives more. Decisions are taken as in [`Shares::allocate`]: the lowest steps in
+/// order, then tier by tier and round by round.
+pub(crate) fn is_better(claims: &[Claim], order: &[usize], one: &[Grant], other: &[Grant]) -> bool {
+    let given = |grants: &[Grant], index: usize| grants.get(index).copied().unwrap_or(0);
+    let differs = |tier: &[usize], round: Grant| {
+        tier.iter().find_map(|&index| {
+            let [one, other] = [one, other].map(|grants| given(grants, index) >= round);
+            (one != other).then_some(one)
+        })
+    };
+    if let Some(better) = differs(order, 1) {
+        return better;
+    }
+    for tier in priority::tiers(claims, order) {
+        let rounds = 2..=ladder::STEPS_MAX;
+        if let Some(better) = rounds.into_iter().find_map(|round| differs(tier, round)) {
+            return better;
+        }
+    }
+    false
 }
 
 /// The layer that a grant means.

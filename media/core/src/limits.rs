@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use media_types::Bitrate;
+
 /// Transports on one shard: about what one core forwards for at a few kilobits each.
 pub const TRANSPORTS_MAX: usize = 4_096;
 /// Rooms on one shard.
@@ -17,9 +19,10 @@ pub const PATHS_PER_TRANSPORT_MAX: usize = 8;
 
 /// Answers that may wait; as many commands as the shard's queue holds.
 pub const ANSWERS_MAX: usize = 4_096;
-/// Data messages that may wait for the signalling of one transport.
+/// Data messages that may wait for one transport: above what its SCTP holds, or for its signalling.
+/// A client so far behind is better off to begin anew.
 pub const DATA_MESSAGES_PER_TRANSPORT_MAX: usize = 256;
-/// Bytes of data messages that may wait for the signalling of one transport.
+/// Their bytes: one of the largest messages.
 pub const DATA_BYTES_PER_TRANSPORT_MAX: usize = 256 * 1024;
 
 /// Packets and data messages that may wait for other shards; the lane is lossy by design.
@@ -81,6 +84,9 @@ pub const UNWANTED_AFTER: Duration = Duration::from_secs(1);
 pub const RESUME_GRACE: Duration = Duration::from_secs(3);
 /// The window over which rates of layers are measured.
 pub const RATE_WINDOW: Duration = Duration::from_millis(500);
+/// How many of them a rate is smoothed over: three seconds even out keyframes, and layers do not
+/// swing with the content.
+pub const RATE_WINDOWS_MAX: u32 = 6;
 
 /// The room's own tick: keyframe retries, stalls, speakers, allocation.
 pub const ROOM_TICK: Duration = Duration::from_millis(50);
@@ -100,14 +106,46 @@ pub const FIGURES_STEP: Duration = Duration::from_millis(100);
 
 /// How long the estimate of a young transport may not hold a picture back.
 pub const ESTIMATE_GRACE: Duration = Duration::from_secs(3);
+/// An estimate below this share, in percent, of its last height has fallen; above, it wavers.
+pub const FALL_PERCENT: u64 = 95;
 /// How long a fallen estimate counts as proof of a narrow path. Without proof the lowest step of
 /// every slot goes: an estimate also stays low because little was sent, and a picture that is held
 /// back for it would never come.
 pub const CONGESTION_HOLD: Duration = Duration::from_secs(30);
-/// Between two rises of a slot's layer, so that it does not swing.
+/// The hold doubles up to this when its end made the estimate fall again.
+pub const CONGESTION_HOLD_MAX: Duration = Duration::from_secs(300);
+/// A fall this soon after a hold was caused by its end.
+pub const CONGESTION_RELAPSE: Duration = Duration::from_secs(15);
+
+/// What is kept free for one more voice, where there is audio: Opus with its headers.
+pub const AUDIO_RESERVE: Bitrate = Bitrate::from_kbps(32);
+/// What a packet costs beside its payload: RTP header and extensions, authentication tag.
+pub const PACKET_OVERHEAD_BYTES: usize = 40;
+
+/// Between two rises of a subscriber's layers, so that they do not swing.
 pub const RAISE_PERIOD: Duration = Duration::from_secs(1);
-/// The share of the budget, in percent, that must carry a rise.
+/// How long more must have been possible before layers rise.
+pub const RAISE_AFTER: Duration = Duration::from_secs(1);
+/// The share of the budget, in percent, that must carry a rise: an estimate that wavers by some
+/// percent then makes nothing fall.
 pub const RAISE_HEADROOM_PERCENT: u64 = 85;
+/// A slot that was filled so lately climbs without waiting: publishers' encodings come one by one.
+pub const RAISE_FRESH: Duration = Duration::from_secs(5);
+/// A fall of the estimate this soon after a rise was caused by it.
+pub const RAISE_FAILED_WITHIN: Duration = Duration::from_secs(10);
+/// A rise that held for so long was right.
+pub const RAISE_PROVEN: Duration = Duration::from_secs(60);
+/// The wait after a first rise that failed; it doubles with each further one.
+pub const RAISE_BACKOFF_MIN: Duration = Duration::from_secs(8);
+/// It doubles up to this.
+pub const RAISE_BACKOFF_MAX: Duration = Duration::from_secs(128);
+/// A need of at most this share of the budget, in percent, is borne for a moment.
+pub const SHORTAGE_PERCENT: u64 = 110;
+/// For so long: the queue that it makes is 50 ms at most.
+pub const SHORTAGE_AFTER: Duration = Duration::from_millis(500);
+
+/// How long somebody is the main speaker at least, so that layers do not follow every word.
+pub const DOMINANT_PERIOD: Duration = Duration::from_secs(2);
 
 const _: () = assert!(LOSSY_BYTES_MAX <= RELIABLE_BYTES_MAX);
 const _: () = assert!(DATA_HEADER_BYTES_MAX < LOSSY_BYTES_MAX);
@@ -117,4 +155,6 @@ const _: () = assert!(ROOM_TICK.as_millis() <= ROOM_TICK_IDLE.as_millis());
 const _: () =
     assert!(FIGURES_STEP.as_millis() * FIGURES_PARTS as u128 == FIGURES_PERIOD.as_millis());
 const _: () = assert!(LAYER_SILENT_AFTER.as_millis() < STALL_AFTER.as_millis());
+const _: () = assert!(RAISE_FAILED_WITHIN.as_millis() < RAISE_PROVEN.as_millis());
+const _: () = assert!(RAISE_HEADROOM_PERCENT < FALL_PERCENT && SHORTAGE_PERCENT > 100);
 const _: () = assert!(RESUME_GRACE.as_millis() < STALL_AFTER.as_millis());

@@ -2,12 +2,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use media_types::{Epoch, RoomId, ShardId, TrackId, TransportId};
+use media_types::{Epoch, Identity, RoomId, ShardId, TrackId, TransportId};
 
 use crate::demux::LinkIndex;
 use crate::shard::deadline::TimerId;
 use crate::slab::Slab;
-use crate::speaker::Speakers;
+use crate::speaker::{Dominant, Speakers};
 use crate::track::{Publisher, Track};
 
 /// Index of a room within its shard.
@@ -25,6 +25,10 @@ pub(crate) struct Room {
     pub(crate) tracks: Slab<Track>,
     pub(crate) track_ids: BTreeMap<TrackId, TrackIndex>,
     pub(crate) speakers: Speakers<TrackId>,
+    /// Whose picture goes before others.
+    pub(crate) dominant: Dominant<Identity>,
+    /// Other shards that were named as holding a part of it.
+    pub(crate) linked: Vec<ShardId>,
 }
 
 impl Room {
@@ -37,6 +41,8 @@ impl Room {
             tracks: Slab::default(),
             track_ids: BTreeMap::new(),
             speakers: Speakers::default(),
+            dominant: Dominant::default(),
+            linked: Vec::new(),
         }
     }
 
@@ -70,9 +76,10 @@ impl Room {
         self.tracks.remove(index)
     }
 
-    /// The other shards that hold a part of this room, as far as relays show it.
+    /// The other shards that hold a part of this room: those that were named, and those that relays
+    /// show.
     pub(crate) fn other_shards(&self) -> BTreeSet<ShardId> {
-        let mut shards = BTreeSet::new();
+        let mut shards: BTreeSet<_> = self.linked.iter().copied().collect();
         for track in self.tracks.values() {
             shards.extend(track.relays.iter().map(|relay| relay.to));
             if let Publisher::Relay { from, .. } = track.publisher {

@@ -16,6 +16,7 @@ mod slots;
 mod tick;
 mod tracks;
 mod transports;
+mod waiting;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Instant;

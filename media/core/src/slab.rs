@@ -53,7 +53,7 @@ impl<T> Slab<T> {
         u32::try_from(self.places.len()).unwrap_or(u32::MAX)
     }
 
-    pub(crate) fn values(&self) -> impl Iterator<Item = &T> {
+    pub(crate) fn values(&self) -> impl Iterator<Item = &T> + Clone {
         self.places.iter().flatten()
     }
 

@@ -95,6 +95,14 @@ impl Loudness {
         self.speaking = false;
     }
 
+    /// The smoothed level in −dBov, if it is clearly speech now.
+    pub(crate) fn level(&self, now: Instant) -> Option<u8> {
+        let last = self.last?;
+        let level = u8::try_from(self.level / FINE).ok()?;
+        let recent = now.saturating_duration_since(last) < SILENT_AFTER;
+        (recent && level <= SPEECH_DBOV_MAX).then_some(level)
+    }
+
     /// The smoothed level in −dBov, if it is speech now.
     pub(crate) fn poll(&mut self, now: Instant) -> Option<u8> {
         let recent = self
@@ -171,6 +179,56 @@ impl<K: Copy + Ord> Speakers<K> {
         heard.clear();
         *told_at = Some(now);
         Some(told)
+    }
+}
+
+/// Who is heard most, for a while: layers must not follow every word.
+#[derive(Debug, Clone)]
+pub(crate) struct Dominant<K> {
+    speaker: Option<K>,
+    since: Option<Instant>,
+}
+
+impl<K> Default for Dominant<K> {
+    fn default() -> Self {
+        Self {
+            speaker: None,
+            since: None,
+        }
+    }
+}
+
+impl<K: Clone + PartialEq> Dominant<K> {
+    /// Who it is; after all fell silent, who it was last.
+    pub(crate) const fn speaker(&self) -> Option<&K> {
+        self.speaker.as_ref()
+    }
+
+    /// Follows those who are heard now, with their levels in −dBov; whether it is another one.
+    /// Another one must be clearly louder than who it was, and that for some time.
+    pub(crate) fn update<'a>(
+        &mut self,
+        now: Instant,
+        period: Duration,
+        heard: impl Iterator<Item = Heard<&'a K>> + Clone,
+    ) -> bool
+    where
+        K: 'a,
+    {
+        let settled = |at| now.saturating_duration_since(at) >= period;
+        if self.speaker.is_some() && !self.since.is_none_or(settled) {
+            return false;
+        }
+        let Some((loudest, level)) = heard.clone().min_by_key(|&(_, level)| level) else {
+            return false;
+        };
+        let mut known = heard.filter(|&(speaker, _)| Some(speaker) == self.speaker.as_ref());
+        if known.any(|(_, known)| known < level.saturating_add(NOTICE_DB)) {
+            return false;
+        }
+        self.speaker = Some(loudest.clone());
+        self.since = Some(now);
+        true
     }
 }
 

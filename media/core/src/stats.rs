@@ -38,7 +38,13 @@ impl Counters {
     }
 
     pub(crate) fn on_dropped(&mut self, reason: impl Into<DropReason>) {
-        *self.dropped.entry(reason.into().word()).or_default() += 1;
+        self.on_dropped_many(reason, 1);
+    }
+
+    pub(crate) fn on_dropped_many(&mut self, reason: impl Into<DropReason>, count: u64) {
+        if count > 0 {
+            *self.dropped.entry(reason.into().word()).or_default() += count;
+        }
     }
 
     pub(crate) fn packets_in(&self) -> BTreeMap<MediaKind, u64> {

@@ -18,6 +18,7 @@ use smallvec::SmallVec;
 use crate::demux::LinkIndex;
 use crate::error::DropReason;
 use crate::forward::Forwarder;
+use crate::limits::PACKET_OVERHEAD_BYTES;
 use crate::relay::RelayOut;
 use crate::speaker::Loudness;
 use keyframe::KeyframeRequests;
@@ -287,10 +288,11 @@ impl Track {
 
     /// Layers, sizes and loudness; whether a layer appeared.
     fn note(&mut self, now: Instant, arrival: &Arrival, frame: &FrameInfo) -> bool {
-        let bytes = arrival.payload.len();
+        let payload = arrival.payload.len();
+        let bytes = payload + PACKET_OVERHEAD_BYTES;
         if self.kind == MediaKind::Audio {
             let level = arrival.extensions.audio_level;
-            self.loudness.on_packet(now, level, bytes);
+            self.loudness.on_packet(now, level, payload);
             self.layers.on_packet(now, Layer::BASE, bytes, true);
             return false;
         }

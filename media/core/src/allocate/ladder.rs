@@ -5,7 +5,7 @@ use media_contract::Wish;
 use media_types::{Bitrate, Layer};
 
 /// Steps of one ladder: every layer there can be.
-const STEPS_MAX: usize = Layer::SPATIAL_MAX as usize * Layer::TEMPORAL_MAX as usize;
+pub(super) const STEPS_MAX: usize = Layer::SPATIAL_MAX as usize * Layer::TEMPORAL_MAX as usize;
 
 /// One layer with what it costs and shows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -23,10 +23,23 @@ pub(crate) struct Step {
 /// Steps that cost more than the one before, lowest first.
 pub(crate) type Ladder = ArrayVec<Step, STEPS_MAX>;
 
+/// What is given up first when not all can be had.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Style {
+    /// Size: a moving picture is better small than jerky.
+    Motion,
+    /// Pictures a second: text must be sharp to be read.
+    Detail,
+}
+
 /// The steps among `steps` that are of use to this wish. There is always one, the lowest, unless
 /// the wish is paused or there are none. With it, the highest spatial layer that the wish has a use
 /// for.
-pub(crate) fn build(steps: impl IntoIterator<Item = Step>, wish: &Wish) -> (Ladder, u8) {
+pub(crate) fn build(
+    steps: impl IntoIterator<Item = Step>,
+    wish: &Wish,
+    style: Style,
+) -> (Ladder, u8) {
     let mut ladder = Ladder::new();
     if wish.paused {
         return (ladder, 0);
@@ -34,9 +47,14 @@ pub(crate) fn build(steps: impl IntoIterator<Item = Step>, wish: &Wish) -> (Ladd
     let mut sorted: ArrayVec<Step, STEPS_MAX> = steps.into_iter().take(STEPS_MAX).collect();
     sorted.sort_unstable_by_key(|step| (step.layer.spatial, step.layer.temporal));
     let spatial_max = spatial_of_use(&sorted, wish);
+    let spatials = sorted.iter().map(|step| step.layer.spatial);
+    let top = spatials.filter(|&spatial| spatial <= spatial_max).max();
     for step in sorted {
         let useful = step.layer.spatial <= spatial_max && is_slow_enough(&step, wish);
-        if !useful && !ladder.is_empty() {
+        // For the sake of detail, size grows before more pictures come.
+        let passed =
+            style == Style::Detail && step.layer.temporal > 0 && Some(step.layer.spatial) != top;
+        if (!useful || passed) && !ladder.is_empty() {
             continue;
         }
         // A higher picture that costs no more takes the place of what it betters.

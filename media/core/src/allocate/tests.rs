@@ -1,6 +1,7 @@
 use media_contract::Wish;
 use proptest::prelude::*;
 
+use super::ladder::Style;
 use super::*;
 
 fn step(spatial: u8, temporal: u8, kbps: u64) -> Step {
@@ -26,9 +27,11 @@ fn camera() -> [Step; 6] {
 }
 
 fn claim(priority: u8, steps: &[Step]) -> Claim {
-    let (ladder, reach) = ladder::build(steps.iter().copied(), &Wish::default());
+    let wish = Wish::default();
+    let (ladder, reach) = ladder::build(steps.iter().copied(), &wish, Style::Motion);
+    let class = Class::Other;
     Claim {
-        priority,
+        rank: Rank { class, priority },
         ladder,
         reach,
     }
@@ -72,7 +75,7 @@ fn a_wish_cuts_the_ladder() {
         ..Wish::default()
     };
     let top = |wish: &Wish| {
-        let (ladder, _) = ladder::build(camera(), wish);
+        let (ladder, _) = ladder::build(camera(), wish, Style::Motion);
         ladder.last().map(|step| step.layer)
     };
     assert_eq!(top(&wish(640, u8::MAX)), Layer::new(1, 1));
@@ -91,17 +94,49 @@ fn a_wish_cuts_the_ladder() {
 #[test]
 fn a_better_picture_for_less_hides_the_worse() {
     let steps = [step(0, 0, 200), step(1, 0, 180), step(2, 0, 700)];
-    let (ladder, _) = ladder::build(steps, &Wish::default());
+    let (ladder, _) = ladder::build(steps, &Wish::default(), Style::Motion);
     let layers: Vec<_> = ladder.iter().map(|step| step.layer.spatial).collect();
     assert_eq!(layers, [1, 2]);
 }
 
 #[test]
-fn what_flows_stays_between_caution_and_budget() {
-    assert_eq!(settle(3, 2, 4), 3);
-    assert_eq!(settle(1, 2, 4), 2);
-    assert_eq!(settle(6, 2, 4), 4);
-    assert_eq!(settle(0, 0, 1), 0);
+fn a_screen_grows_before_it_moves() {
+    let wish = Wish::default();
+    let (ladder, _) = ladder::build(camera(), &wish, Style::Detail);
+    let layers: Vec<_> = ladder
+        .iter()
+        .map(|step| (step.layer.spatial, step.layer.temporal))
+        .collect();
+    assert_eq!(layers, [(0, 0), (1, 0), (2, 0), (2, 1)]);
+}
+
+#[test]
+fn classes_go_before_numbers() {
+    let of = |class, priority| Claim {
+        rank: Rank { class, priority },
+        ..claim(0, &camera())
+    };
+    let claims = [
+        of(Class::Other, 99),
+        of(Class::Speaker, 10),
+        of(Class::Screen, 10),
+        of(Class::Pinned, 0),
+    ];
+    assert_eq!(run(100, Bases::Paid, &claims), [0, 0, 0, 1]);
+    assert_eq!(run(190, Bases::Paid, &claims), [0, 0, 1, 1]);
+    assert_eq!(run(360 + 60, Bases::Paid, &claims), [1, 1, 1, 2]);
+    assert_eq!(run(270 + 1_500, Bases::Paid, &claims), [1, 1, 1, 6]);
+    assert_eq!(run(270 + 1_560, Bases::Paid, &claims), [1, 1, 2, 6]);
+}
+
+#[test]
+fn what_costs_nothing_does_not_take_the_first_place() {
+    let free = Step {
+        rate: Bitrate::ZERO,
+        ..step(0, 0, 0)
+    };
+    let claims = [claim(50, &[free]), claim(10, &camera())];
+    assert_eq!(run(0, Bases::Paid, &claims), [1, 1]);
 }
 
 fn claims() -> impl Strategy<Value = Vec<Claim>> {
@@ -114,7 +149,7 @@ fn claims() -> impl Strategy<Value = Vec<Claim>> {
 /// The lowest step of the first in order, who is served whatever the budget.
 fn minimum(claims: &[Claim]) -> Bitrate {
     let asking = claims.iter().filter(|claim| !claim.ladder.is_empty());
-    let first = asking.rev().max_by_key(|claim| claim.priority);
+    let first = asking.rev().max_by_key(|claim| claim.rank);
     first.map_or(Bitrate::ZERO, |claim| claim.ladder[0].rate)
 }
 
@@ -135,13 +170,15 @@ proptest! {
         let more = run(kbps + more, Bases::Paid, &claims);
         let mut order = Vec::new();
         priority::sort(&claims, &mut order);
+        prop_assert!(!is_better(&claims, &order, &less, &more));
+        prop_assert!(more == less || is_better(&claims, &order, &more, &less));
         let served = |grants: &[Grant]| -> Vec<bool> {
             order.iter().map(|&index| grants[index] > 0).collect()
         };
         prop_assert!(served(&more) >= served(&less));
         if served(&more) == served(&less) && !order.is_empty() {
             prop_assert!(more[order[0]] >= less[order[0]]
-                || claims.iter().filter(|c| c.priority == claims[order[0]].priority).count() > 1);
+                || claims.iter().filter(|c| c.rank == claims[order[0]].rank).count() > 1);
         }
     }
 
@@ -167,7 +204,7 @@ proptest! {
     #[test]
     fn ladders_rise(steps in prop::collection::vec((0_u8..3, 0_u8..4, 1_u64..3_000), 0..12)) {
         let steps = steps.into_iter().map(|(s, t, kbps)| step(s, t, kbps));
-        let (ladder, _) = ladder::build(steps, &Wish::default());
+        let (ladder, _) = ladder::build(steps, &Wish::default(), Style::Motion);
         prop_assert!(ladder.windows(2).all(|pair| pair[0].rate < pair[1].rate));
     }
 }

@@ -58,12 +58,17 @@ impl SimulcastSelector {
             return Verdict::Drop;
         }
         let temporal = frame.layer.temporal;
+        // Until the keyframe of a lower encoding comes, fewer pictures relieve the path at once.
+        let most = match target.spatial < stream {
+            true => 0,
+            false => target.temporal,
+        };
         if frame.start_of_frame {
-            if current.temporal > target.temporal {
-                current.temporal = target.temporal;
+            if current.temporal > most {
+                current.temporal = most;
             }
             // At the base layer, and at every frame that says so, the next higher one may start.
-            if temporal > current.temporal && temporal <= target.temporal && frame.switch_point {
+            if temporal > current.temporal && temporal <= most && frame.switch_point {
                 current.temporal = temporal;
             }
         }
@@ -136,6 +141,19 @@ mod tests {
         assert_eq!(selector.on_packet(2, &delta(0, true)), Verdict::Forward);
         assert_eq!(selector.on_packet(0, &keyframe()), Verdict::Start);
         assert_eq!(selector.current(), Some(layer(0, 0)));
+    }
+
+    #[test]
+    fn on_its_way_down_it_shows_fewer_pictures() {
+        let mut selector = SimulcastSelector::default();
+        selector.set_target(Some(layer(2, 1)));
+        selector.on_packet(2, &keyframe());
+        assert_eq!(selector.on_packet(2, &delta(1, true)), Verdict::Forward);
+        selector.set_target(Some(layer(1, 1)));
+        assert_eq!(selector.on_packet(2, &delta(1, true)), Verdict::Drop);
+        assert_eq!(selector.on_packet(2, &delta(0, true)), Verdict::Forward);
+        assert_eq!(selector.on_packet(1, &keyframe()), Verdict::Start);
+        assert_eq!(selector.on_packet(1, &delta(1, true)), Verdict::Forward);
     }
 
     #[test]

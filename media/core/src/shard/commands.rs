@@ -59,6 +59,13 @@ impl Shard {
         match action {
             Action::OpenRoom => self.open_room(now, id, epoch).map(done),
             Action::CloseRoom => self.close_room(now, id, epoch).map(done),
+            Action::LinkRoom { mut shards } => {
+                let room = self.enter(id, epoch)?;
+                shards.retain(|&shard| shard != self.config.id);
+                let room = self.rooms.get_mut(room).ok_or(RefusedReason::UnknownRoom)?;
+                room.linked = shards;
+                Ok(None)
+            }
             Action::Describe => {
                 let room = self.enter(id, epoch)?;
                 let snapshot = self.describe(room).ok_or(RefusedReason::UnknownRoom)?;
@@ -373,7 +380,9 @@ fn slots_of(link: &super::link::Link, room: &Room) -> Vec<SlotSnapshot> {
 
 fn subject_of(action: &Action) -> Subject {
     match action {
-        Action::OpenRoom | Action::CloseRoom | Action::Describe => Subject::Room,
+        Action::OpenRoom | Action::CloseRoom | Action::LinkRoom { .. } | Action::Describe => {
+            Subject::Room
+        }
         Action::OpenTransport { transport, .. }
         | Action::CloseTransport { transport }
         | Action::Negotiate { transport, .. }

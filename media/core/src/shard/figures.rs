@@ -15,6 +15,9 @@ use crate::limits::FIGURES_PARTS;
 use crate::room::Room;
 
 const PARTS: usize = FIGURES_PARTS as usize;
+/// Layers are chosen anew twice in a round.
+const ALLOCATION_PARTS: u32 = FIGURES_PARTS / 2;
+const ALLOCATIONS: usize = ALLOCATION_PARTS as usize;
 
 /// Facts about the shard itself are of no room.
 const NO_ROOM: RoomId = RoomId::new(0);
@@ -44,12 +47,14 @@ impl Shard {
         }
     }
 
-    /// Tells the figures of the next part of the transports, and chooses their layers anew by the
-    /// rates of the last second; at the end of a round, those of the shard.
+    /// Tells the figures of the next part of the transports; at the end of a round, those of the
+    /// shard. Layers are chosen anew by the rates of late.
     pub(super) fn tell_figures(&mut self, now: Instant) {
         let part = self.figures_part;
         for index in (part..self.links.end()).step_by(PARTS) {
             self.tell_transport_figures(now, index);
+        }
+        for index in (part % ALLOCATION_PARTS..self.links.end()).step_by(ALLOCATIONS) {
             self.want_allocation(index);
         }
         self.figures_part = (part + 1) % FIGURES_PARTS;
@@ -99,7 +104,7 @@ fn transport_figures(link: &Link, room: &Room, stats: &TransportStats) -> Transp
             track: filled.track,
             layer: filled.told.and_then(|(_, layer)| layer),
             rate: sent.map_or(Bitrate::ZERO, |sent| sent.rate),
-            limited: false,
+            limited: filled.limited,
         })
     });
     let tracks = link.published.iter().filter_map(|published| {

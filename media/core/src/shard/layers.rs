@@ -2,29 +2,42 @@
 
 use std::time::Instant;
 
-use media_types::{Bitrate, Layer, MediaKind};
+use media_types::{Bitrate, Identity, Layer, MediaKind, TrackSource};
 use media_webrtc::SlotIndex;
 
 use super::Shard;
 use super::link::{Filled, Link, Slot};
-use crate::allocate::{self, Bases, Claim, Grant, Ladder, Shares, Step, ladder};
+use crate::allocate::ladder::Style;
+use crate::allocate::steady::{Novelty, Question};
+use crate::allocate::{self, Bases, Claim, Class, Grant, Ladder, Rank, Step, ladder};
 use crate::demux::LinkIndex;
-use crate::limits::{CONGESTION_HOLD, ESTIMATE_GRACE, RAISE_HEADROOM_PERCENT, RAISE_PERIOD};
+use crate::limits::{AUDIO_RESERVE, ESTIMATE_GRACE, RAISE_FRESH, RAISE_HEADROOM_PERCENT};
 use crate::room::{Room, RoomIndex, TrackIndex};
 use crate::track::Track;
 
-/// Memory that allocations use again; one entry a filled slot in all but the shares.
+/// Wishes from here on were made by somebody who looks at that one picture.
+const PRIORITY_PINNED: u8 = 100;
+
+/// Memory that allocations use again; one entry a filled slot in all but the last.
 #[derive(Debug, Default)]
 pub(super) struct Scratch {
     slots: Vec<SlotIndex>,
     claims: Vec<Claim>,
-    /// What flows now, and whether it may rise already.
-    flows: Vec<(Grant, bool)>,
-    settled: Vec<Grant>,
+    /// What flows now.
+    current: Vec<Grant>,
+    /// What is to flow.
+    chosen: Vec<Grant>,
     /// Tracks of which another layer is wanted now.
     moved: Vec<(RoomIndex, TrackIndex)>,
-    cautious: Shares,
-    full: Shares,
+}
+
+impl Scratch {
+    fn clear(&mut self) {
+        self.slots.clear();
+        self.claims.clear();
+        self.current.clear();
+        self.chosen.clear();
+    }
 }
 
 impl Shard {
@@ -40,9 +53,7 @@ impl Shard {
     }
 
     fn choose(&mut self, now: Instant, index: LinkIndex, scratch: &mut Scratch) {
-        scratch.slots.clear();
-        scratch.claims.clear();
-        scratch.flows.clear();
+        scratch.clear();
         let start = self.config.transport.start_bitrate;
         let Self { rooms, links, .. } = self;
         let Some(link) = links.get_mut(index) else {
@@ -53,21 +64,36 @@ impl Shard {
             return;
         };
         let mut audio = Bitrate::ZERO;
+        let mut novelty = Novelty::Settled;
         for slot in link.slots.iter().flatten() {
             let Some(view) = View::of(slot, room) else {
                 continue;
             };
             if slot.kind == MediaKind::Audio {
-                audio = audio.saturating_add(view.track.layers.rate());
+                let spoken = view.track.layers.rate();
+                audio = audio.max(AUDIO_RESERVE).saturating_add(spoken);
             }
-            let claim = view.claim();
-            scratch.flows.push(view.flow(now, &claim));
+            let claim = view.claim(room.dominant.speaker());
+            let current = view.current(&claim);
+            novelty = novelty.max(view.novelty(now, &claim, current));
+            scratch.current.push(current);
             scratch.slots.push(slot.index);
             scratch.claims.push(claim);
         }
-        let budget = link.estimate.unwrap_or(start).saturating_sub(audio);
-        share(budget, bases(now, link), scratch);
-        apply(now, link, room, scratch);
+        let question = Question {
+            now,
+            budget: link.estimate.unwrap_or(start).saturating_sub(audio),
+            bases: bases(now, link),
+            claims: &scratch.claims,
+            current: &scratch.current,
+            novelty,
+            fell_at: link.congestion.fell_at(),
+        };
+        let chosen = link.steady.decide(&question).unwrap_or(&scratch.current);
+        scratch.chosen.extend_from_slice(chosen);
+        link.granted = audio.saturating_add(allocate::total(&scratch.claims, &scratch.chosen));
+        aim(now, link, audio, &scratch.claims);
+        apply(link, room, scratch);
     }
 
     /// Has the layers of all who show a track chosen anew.
@@ -104,14 +130,23 @@ impl Shard {
     }
 }
 
+/// Tells the estimator how much there is to be had, with the room that a rise asks for.
+fn aim(now: Instant, link: &mut Link, audio: Bitrate, claims: &[Claim]) {
+    let tops = claims
+        .iter()
+        .filter_map(|claim| Some(claim.ladder.last()?.rate));
+    let all: Bitrate = tops.sum();
+    let wanted = audio.saturating_add(all.percent(100 * 100 / RAISE_HEADROOM_PERCENT + 1));
+    link.call(|transport| transport.set_wanted(now, wanted));
+}
+
 /// Only an estimate that has fallen, on a path that had time to show itself, holds pictures back.
 fn bases(now: Instant, link: &Link) -> Bases {
     let since = |at| now.saturating_duration_since(at);
     let settled = link
         .connected_at
         .is_some_and(|at| since(at) >= ESTIMATE_GRACE);
-    let fell = link.fell_at.is_some_and(|at| since(at) < CONGESTION_HOLD);
-    if settled && fell {
+    if settled && link.congestion.is_proven(now) {
         Bases::Paid
     } else {
         Bases::Free
@@ -137,33 +172,58 @@ impl<'a> View<'a> {
     }
 
     /// What the slot asks for.
-    fn claim(&self) -> Claim {
+    fn claim(&self, speaker: Option<&Identity>) -> Claim {
         let wish = &self.filled.wish;
         let codec = self.track.codec;
         let supported = codec.is_none_or(|codec| self.slot.supported.contains(codec));
         let layers = &self.track.layers;
+        let style = match self.track.source == TrackSource::Screen {
+            true => Style::Detail,
+            false => Style::Motion,
+        };
         let (ladder, reach) = match self.slot.kind {
             _ if !supported => (Ladder::new(), 0),
-            MediaKind::Audio => ladder::build([FREE], wish),
+            MediaKind::Audio => ladder::build([FREE], wish, style),
             // Nothing came yet: whatever comes first is welcome.
-            MediaKind::Video if layers.known().is_empty() => ladder::build([ANY], wish),
-            MediaKind::Video => ladder::build(layers.steps(), wish),
+            MediaKind::Video if layers.known().is_empty() => ladder::build([ANY], wish, style),
+            MediaKind::Video => ladder::build(layers.steps(), wish, style),
         };
         Claim {
-            priority: wish.priority,
+            rank: self.rank(speaker),
             ladder,
             reach,
         }
     }
 
-    /// What flows now as a grant, and whether it has flowed long enough to rise.
-    fn flow(&self, now: Instant, claim: &Claim) -> (Grant, bool) {
+    fn rank(&self, speaker: Option<&Identity>) -> Rank {
+        let priority = self.filled.wish.priority;
+        // What is wished in the background stays there.
+        let class = if priority >= PRIORITY_PINNED {
+            Class::Pinned
+        } else if priority > 0 && self.track.source == TrackSource::Screen {
+            Class::Screen
+        } else if priority > 0 && speaker == Some(&self.track.identity) {
+            Class::Speaker
+        } else {
+            Class::Other
+        };
+        Rank { class, priority }
+    }
+
+    /// What flows now, as a grant.
+    fn current(&self, claim: &Claim) -> Grant {
         let subscription = self.track.subscriptions.get(self.filled.position);
         let target = subscription.and_then(|found| found.forwarder.target());
-        let current = target.map_or(0, |layer| place(claim, layer));
-        let raised = self.filled.raised_at;
-        let rested = |at| now.saturating_duration_since(at) >= RAISE_PERIOD;
-        (current, current == 0 || raised.is_none_or(rested))
+        target.map_or(0, |layer| place(claim, layer))
+    }
+
+    fn novelty(&self, now: Instant, claim: &Claim, current: Grant) -> Novelty {
+        let lately = now.saturating_duration_since(self.filled.wished_at) < RAISE_FRESH;
+        match current {
+            _ if !lately || claim.ladder.is_empty() => Novelty::Settled,
+            0 => Novelty::Empty,
+            _ => Novelty::Fresh,
+        }
     }
 }
 
@@ -181,56 +241,23 @@ const ANY: Step = Step {
     ..FREE
 };
 
-/// Shares the budget out, moving what flows as little as it allows.
-fn share(budget: Bitrate, bases: Bases, scratch: &mut Scratch) {
-    let Scratch {
-        claims,
-        flows,
-        settled,
-        cautious,
-        full,
-        ..
-    } = scratch;
-    full.allocate(budget, bases, claims);
-    cautious.allocate(budget.percent(RAISE_HEADROOM_PERCENT), bases, claims);
-    settled.clear();
-    let grants = cautious.grants.iter().zip(&full.grants);
-    settled.extend(
-        flows
-            .iter()
-            .zip(grants)
-            .map(|(&(current, rested), (&cautious, &full))| {
-                let grant = allocate::settle(current, cautious, full);
-                if rested { grant } else { grant.min(current) }
-            }),
-    );
-    // Holding still must not cost more than there is.
-    let limit = budget.max(allocate::total(claims, &full.grants));
-    if allocate::total(claims, settled) > limit {
-        settled.clone_from(&full.grants);
-    }
-}
-
 /// Gives each forwarder its target.
-fn apply(now: Instant, link: &mut Link, room: &mut Room, scratch: &mut Scratch) {
+fn apply(link: &mut Link, room: &mut Room, scratch: &mut Scratch) {
     let room_index = link.room;
-    let shares = scratch.claims.iter().zip(&scratch.settled);
-    let flows = scratch.flows.iter().zip(shares);
-    for (slot, (&(current, _), (claim, &grant))) in scratch.slots.iter().zip(flows) {
-        let slot = link.slot_mut(*slot);
+    let shares = scratch.claims.iter().zip(&scratch.chosen);
+    for (&slot, (claim, &grant)) in scratch.slots.iter().zip(shares) {
+        let slot = link.slot_mut(slot);
         let Some(filled) = slot.and_then(|slot| slot.filled.as_mut()) else {
             continue;
         };
-        if grant > current {
-            filled.raised_at = Some(now);
-        }
+        let has_all = grant == claim.ladder.len();
+        filled.limited = !has_all;
         let track = room.tracks.get_mut(filled.index);
         let subscription = track.and_then(|track| track.subscriptions.get_mut(filled.position));
-        let target = allocate::layer_of(claim, grant);
         let Some(subscription) = subscription else {
             continue;
         };
-        let has_all = grant == claim.ladder.len();
+        let target = allocate::layer_of(claim, grant);
         let held_back = target.map_or(0, |layer| layer.spatial);
         let reach = if has_all { claim.reach } else { held_back };
         if subscription.forwarder.target() != target || subscription.reach != reach {

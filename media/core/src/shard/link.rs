@@ -7,13 +7,13 @@ use media_types::{Bitrate, Codec, Layer, MediaKind, Mid, TrackId, TransportId};
 use media_webrtc::{MediaLineDescription, SlotIndex, StreamIndex, Transport};
 use smallvec::SmallVec;
 
+use crate::allocate::congestion::Congestion;
+use crate::allocate::steady::Steady;
 use crate::forward::Forwarder;
 use crate::guard::Fenced;
 use crate::room::{RoomIndex, TrackIndex};
 use crate::shard::deadline::TimerId;
-
-/// An estimate below this share of the one before has fallen; above, it merely wavers.
-const FALL_PERCENT: u64 = 95;
+use crate::shard::waiting::Waiting;
 
 /// Codecs that a slot's client offered, one bit each.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -38,7 +38,10 @@ pub(crate) struct Filled {
     /// Where its subscription stands among the track's.
     pub(crate) position: usize,
     pub(crate) wish: Wish,
-    pub(crate) raised_at: Option<Instant>,
+    /// When it was filled, or its wish last changed.
+    pub(crate) wished_at: Instant,
+    /// The budget allows less than the wish asks for and the track has.
+    pub(crate) limited: bool,
     pub(crate) told: Option<(SlotState, Option<Layer>)>,
 }
 
@@ -75,8 +78,11 @@ pub(crate) struct Link {
     pub(crate) connected_at: Option<Instant>,
     pub(crate) lost: Option<LostReason>,
     pub(crate) estimate: Option<Bitrate>,
-    /// When the estimate last fell.
-    pub(crate) fell_at: Option<Instant>,
+    /// What the estimate has proved of the path.
+    pub(crate) congestion: Congestion,
+    /// The rate of all that its slots are to show.
+    pub(crate) granted: Bitrate,
+    pub(crate) steady: Steady,
     pub(crate) told_estimate: Option<Bitrate>,
     /// It is among those that have something to send.
     pub(crate) dirty: bool,
@@ -84,6 +90,9 @@ pub(crate) struct Link {
     pub(crate) allocating: bool,
     /// Publishers' losses already counted for the shard.
     pub(crate) lost_counted: u64,
+    /// Which of its data channels have opened: the lossy one, the reliable one.
+    pub(crate) channels: [bool; 2],
+    pub(crate) waiting: Waiting,
     transport: Fenced<Transport>,
     /// Tracks by stream of the transport; filled as streams appear.
     routes: Vec<Option<TrackIndex>>,
@@ -108,11 +117,15 @@ impl Link {
             connected_at: None,
             lost: None,
             estimate: None,
-            fell_at: None,
+            congestion: Congestion::default(),
+            granted: Bitrate::ZERO,
+            steady: Steady::default(),
             told_estimate: None,
             dirty: false,
             allocating: false,
             lost_counted: 0,
+            channels: [false; 2],
+            waiting: Waiting::default(),
             transport: Fenced::new(transport),
             routes: Vec::new(),
         }
@@ -127,17 +140,32 @@ impl Link {
         result.ok()
     }
 
+    /// Sends a data message by the reliable or the lossy channel; `false` if that has no room.
+    pub(crate) fn send_data(&mut self, now: Instant, reliable: bool, message: &[u8]) -> bool {
+        let sent = self.call(|transport| transport.send_data(now, reliable, message));
+        // What no channel can ever carry must not hold up what comes after it.
+        sent.is_none_or(|sent| sent.unwrap_or(true))
+    }
+
     /// Looks at the transport.
     pub(crate) fn peek<R>(&self, look: impl FnOnce(&Transport) -> R) -> Option<R> {
         self.transport.peek(look)
     }
 
+    /// The channel for messages of a kind, `true` for the reliable one: lossy messages go by the
+    /// reliable channel where there is no other.
+    pub(crate) const fn channel_for(&self, reliable: bool) -> Option<bool> {
+        match (reliable, self.channels) {
+            (false, [true, _]) => Some(false),
+            (_, [_, true]) => Some(true),
+            _ => None,
+        }
+    }
+
     /// Takes a new estimate of what the path carries.
     pub(crate) fn set_estimate(&mut self, now: Instant, estimate: Bitrate) {
-        let before = self.estimate.replace(estimate);
-        if before.is_some_and(|before| estimate < before.percent(FALL_PERCENT)) {
-            self.fell_at = Some(now);
-        }
+        self.estimate = Some(estimate);
+        self.congestion.update(now, estimate, self.granted);
     }
 
     /// The track that a stream belongs to.

@@ -1,5 +1,6 @@
 //! Data messages: read from a channel, signed, and handed to whom they are addressed.
 
+use std::cell::OnceCell;
 use std::time::Instant;
 
 use media_contract::{DataTarget, Event, Fact, Subject, TransportUse};
@@ -7,6 +8,7 @@ use media_types::Identity;
 
 use super::Shard;
 use super::link::Link;
+use super::waiting::{Pushed, Shared};
 use crate::data::Envelope;
 use crate::demux::LinkIndex;
 use crate::error::DropReason;
@@ -23,6 +25,35 @@ pub(super) struct Message<'a> {
     pub(super) bytes: &'a [u8],
     /// What it carries.
     pub(super) payload: &'a [u8],
+    /// The envelope for those who have to wait for it, once there is one.
+    shared: OnceCell<Shared>,
+}
+
+impl<'a> Message<'a> {
+    /// A message that lies, signed, in `bytes`, with its payload from `payload_at` on.
+    pub(super) fn new(
+        from: &'a Identity,
+        to: &'a DataTarget,
+        reliable: bool,
+        topic: &'a str,
+        bytes: &'a [u8],
+        payload_at: usize,
+    ) -> Self {
+        Self {
+            from,
+            to,
+            reliable,
+            topic,
+            bytes,
+            payload: bytes.get(payload_at..).unwrap_or_default(),
+            shared: OnceCell::new(),
+        }
+    }
+
+    fn shared(&self) -> Shared {
+        let shared = self.shared.get_or_init(|| self.bytes.into());
+        Shared::clone(shared)
+    }
 }
 
 impl Shard {
@@ -47,16 +78,10 @@ impl Shard {
         };
         let (room, from) = (link.room, link.settings.identity.clone());
         let (to, topic) = (envelope.to.clone(), envelope.topic.clone());
-        let payload = envelope.payload;
+        let payload_bytes = envelope.payload.len();
         let signed = envelope.write_from(&from);
-        let message = Message {
-            from: &from,
-            to: &to,
-            reliable,
-            topic: &topic,
-            bytes: &signed,
-            payload,
-        };
+        let payload_at = signed.len() - payload_bytes;
+        let message = Message::new(&from, &to, reliable, &topic, &signed, payload_at);
         self.deliver(now, room, Some(index), &message);
         self.relay_message(room, &message);
     }
@@ -88,7 +113,8 @@ impl Shard {
         }
     }
 
-    /// By the channel of its kind, else by the other one, else by signalling.
+    /// By the channel of its kind, else by the other one. Signalling carries it only to one who has
+    /// no channel: a full channel is waited for.
     fn deliver_to(
         &mut self,
         now: Instant,
@@ -96,20 +122,46 @@ impl Shard {
         index: LinkIndex,
         message: &Message<'_>,
     ) {
-        let sent = self.with_transport(index, |transport| {
-            let send = |transport: &mut media_webrtc::Transport, reliable| {
-                transport
-                    .send_data(now, reliable, message.bytes)
-                    .unwrap_or(false)
-            };
-            send(transport, message.reliable) || (!message.reliable && send(transport, true))
-        });
+        let Some(link) = self.links.get_mut(index) else {
+            return;
+        };
+        let Some(channel) = link.channel_for(message.reliable) else {
+            self.signal(room, index, message);
+            return;
+        };
+        let mut pushed = Pushed::default();
+        if !link.waiting.is_before(channel) && link.send_data(now, channel, message.bytes) {
+            link.waiting.on_sent(channel);
+        } else {
+            pushed = link.waiting.push(channel, message.shared());
+        }
+        let subject = Subject::Transport(link.id);
+        let dropped = pushed.dropped;
+        self.counters.on_dropped_many(DropReason::DataFull, dropped);
+        if pushed.slowed {
+            self.tell(room, subject, Fact::SlowClient);
+        }
         self.drain_transport(now, index);
+    }
+
+    /// Sends what waited for room in a client's channels.
+    pub(super) fn flush_messages(&mut self, now: Instant, index: LinkIndex) {
+        let Some(link) = self.links.get_mut(index) else {
+            return;
+        };
+        if !link.waiting.is_empty() {
+            let mut waiting = std::mem::take(&mut link.waiting);
+            waiting.flush(|reliable, bytes| link.send_data(now, reliable, bytes));
+            link.waiting = waiting;
+        }
+    }
+
+    /// Tells a message to its receiver by signalling, which only a full member has.
+    fn signal(&mut self, room: RoomIndex, index: LinkIndex, message: &Message<'_>) {
         let (Some(link), Some(room)) = (self.links.get(index), self.rooms.get(room)) else {
             return;
         };
-        // Only a full member has signalling to be reached by.
-        if sent == Some(true) || link.settings.usage != TransportUse::Peer {
+        if link.settings.usage != TransportUse::Peer {
             return;
         }
         let event = Event {

@@ -7,6 +7,7 @@ use media_rtp::timestamp::SenderClock;
 use media_types::{MediaKind, RoomId, ShardId, TrackId};
 
 use super::Shard;
+use super::messages::Message;
 use crate::error::DropReason;
 use crate::limits::RELAY_DEMAND_PERIOD;
 use crate::relay::{RelayBody, RelayLayers, RelayMessage};
@@ -67,15 +68,7 @@ impl Shard {
                 message,
                 payload_at,
             } => {
-                let payload = message.get(payload_at..).unwrap_or_default();
-                let message = super::messages::Message {
-                    from: &sender,
-                    to: &to,
-                    reliable,
-                    topic: &topic,
-                    bytes: &message,
-                    payload,
-                };
+                let message = Message::new(&sender, &to, reliable, &topic, &message, payload_at);
                 self.deliver(now, room, None, &message);
             }
         }

@@ -100,7 +100,8 @@ impl Shard {
             index: place,
             position: track.subscriptions.len(),
             wish: Wish::default(),
-            raised_at: None,
+            wished_at: now,
+            limited: false,
             told: None,
         });
         track.subscriptions.push(Subscription {
@@ -187,9 +188,11 @@ impl Shard {
         let Some(filled) = slot.and_then(|slot| slot.filled.as_mut()) else {
             return false;
         };
-        filled.wish = wish;
         // Whoever changes a wish does not wait for what a rise would wait for.
-        filled.raised_at = None;
+        if filled.wish != wish {
+            filled.wish = wish;
+            filled.wished_at = now;
+        }
         self.allocate(now, index);
         true
     }

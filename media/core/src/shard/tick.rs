@@ -3,11 +3,11 @@
 use std::time::Instant;
 
 use media_contract::{Fact, Speaker, Subject};
-use media_types::MediaKind;
+use media_types::{MediaKind, TrackSource};
 
 use super::Shard;
 use crate::forward::Forwarder;
-use crate::limits::{ROOM_TICK, ROOM_TICK_IDLE, SPEAKERS_MAX, SPEAKERS_PERIOD};
+use crate::limits::{DOMINANT_PERIOD, ROOM_TICK, ROOM_TICK_IDLE, SPEAKERS_MAX, SPEAKERS_PERIOD};
 use crate::room::{Room, RoomIndex};
 use crate::track::keyframe::Urgency;
 use crate::track::liveness::Flow;
@@ -51,6 +51,28 @@ impl Shard {
             self.tell_wanted(now, index, track);
         }
         self.tell_speakers(now, index);
+        self.follow_speaker(now, index);
+    }
+
+    /// Has layers chosen anew when another one is heard most, wherever that one's voice comes from.
+    fn follow_speaker(&mut self, now: Instant, index: RoomIndex) {
+        let Some(room) = self.rooms.get_mut(index) else {
+            return;
+        };
+        let Room {
+            tracks, dominant, ..
+        } = room;
+        let voices = tracks
+            .values()
+            .filter(|track| track.source == TrackSource::Microphone);
+        let heard = voices.filter_map(|track| Some((&track.identity, track.loudness.level(now)?)));
+        if !dominant.update(now, DOMINANT_PERIOD, heard) {
+            return;
+        }
+        let links = room.links.values().copied();
+        for link in links.collect::<Vec<_>>() {
+            self.want_allocation(link);
+        }
     }
 
     /// Requests that nobody waits for any more are not repeated.

@@ -73,6 +73,7 @@ impl Shard {
     /// Hears what a transport has to tell, and notices its end.
     pub(super) fn drain_transport(&mut self, now: Instant, index: LinkIndex) {
         self.take_events(now, index);
+        self.flush_messages(now, index);
         if let Some(link) = self.links.get_mut(index).filter(|link| link.lost.is_none()) {
             mark_dirty(link, index, &mut self.dirty);
         }
@@ -136,8 +137,13 @@ impl Shard {
             TransportEvent::Data { reliable, bytes } => {
                 self.take_message(now, index, reliable, &bytes);
             }
+            TransportEvent::DataOpen { reliable } => {
+                if let Some(open) = link.channels.get_mut(usize::from(reliable)) {
+                    *open = true;
+                }
+            }
             // A goodbye for one stream shows as a stall if nothing follows.
-            TransportEvent::StreamEnded { .. } | TransportEvent::DataOpen { .. } | _ => {}
+            TransportEvent::StreamEnded { .. } | _ => {}
         }
     }
 

@@ -99,3 +99,44 @@ fn the_list_is_told_when_it_changes_and_not_too_often() {
     assert_eq!(tell(300, &[]), Some(vec![]));
     assert_eq!(tell(900, &[]), None);
 }
+
+#[test]
+fn the_dominant_speaker_stays_for_a_while() {
+    let base = base();
+    let period = Duration::from_secs(2);
+    let mut dominant = Dominant::default();
+    let update = |dominant: &mut Dominant<char>, millis, heard: &[(char, u8)]| {
+        let heard = heard.iter().map(|(who, level)| (who, *level));
+        let changed = dominant.update(base + Duration::from_millis(millis), period, heard);
+        (changed, dominant.speaker().copied())
+    };
+    assert_eq!(update(&mut dominant, 0, &[]), (false, None));
+    assert_eq!(
+        update(&mut dominant, 50, &[('a', 30), ('b', 28)]),
+        (true, Some('b'))
+    );
+    assert_eq!(
+        update(&mut dominant, 900, &[('a', 20)]),
+        (false, Some('b')),
+        "too soon"
+    );
+    assert_eq!(
+        update(&mut dominant, 2_100, &[('a', 20)]),
+        (true, Some('a'))
+    );
+    let close = [('a', 30), ('b', 25)];
+    assert_eq!(
+        update(&mut dominant, 9_000, &close),
+        (false, Some('a')),
+        "hardly louder"
+    );
+    assert_eq!(
+        update(&mut dominant, 9_100, &[]),
+        (false, Some('a')),
+        "nobody else"
+    );
+    assert_eq!(
+        update(&mut dominant, 9_200, &[('a', 40), ('b', 25)]),
+        (true, Some('b'))
+    );
+}

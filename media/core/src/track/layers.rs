@@ -7,7 +7,7 @@ use media_types::{Bitrate, DataSize, Layer, LayerSet};
 
 use super::wanted::Streams;
 use crate::allocate::Step;
-use crate::limits::{LAYER_SILENT_AFTER, RATE_WINDOW, RESUME_GRACE};
+use crate::limits::{LAYER_SILENT_AFTER, RATE_WINDOW, RATE_WINDOWS_MAX, RESUME_GRACE};
 
 const SPATIALS: usize = Layer::SPATIAL_MAX as usize;
 const TEMPORALS: usize = Layer::TEMPORAL_MAX as usize;
@@ -50,8 +50,10 @@ struct Cell {
     /// Smoothed, of past windows.
     rate: Bitrate,
     fps: f32,
-    /// The window is the first after a pause: a part of one.
-    resumed: bool,
+    /// Windows that the rate is made of, up to a bound; none: nothing was measured yet.
+    windows: u32,
+    /// When the layer came, if that was within the window.
+    since: Option<Instant>,
 }
 
 /// What is known of a track's layers.
@@ -145,7 +147,10 @@ impl Layers {
         let Some(cell) = self.cell_mut(layer) else {
             return false;
         };
-        cell.resumed |= appeared || resumed;
+        if appeared || resumed {
+            cell.since = Some(now);
+            (cell.bytes, cell.frames) = (0, 0);
+        }
         cell.last = Some(now);
         cell.bytes += u64::try_from(bytes).unwrap_or(0);
         cell.frames += u32::from(starts_frame);
@@ -189,7 +194,7 @@ impl Layers {
             let Some(cell) = self.cell_mut(layer) else {
                 continue;
             };
-            cell.close(length, excused);
+            cell.close(now, length, excused);
             let seen = cell.last.unwrap_or(start);
             if newest.saturating_duration_since(seen) >= LAYER_SILENT_AFTER {
                 self.active.remove(layer);
@@ -214,7 +219,7 @@ impl Layers {
         for layer in self.active.iter() {
             if let Some(cell) = self.cell_mut(layer) {
                 cell.last = Some(now);
-                cell.resumed = true;
+                cell.since = Some(now);
                 (cell.bytes, cell.frames) = (0, 0);
             }
         }
@@ -260,11 +265,22 @@ impl Layers {
     }
 
     /// The layers that can be had as steps, each with all that it needs. Of an encoding that has
-    /// never flowed because nobody watched it, the cost is guessed.
+    /// not been measured yet, because it has just begun or because nobody ever watched it, the cost
+    /// is guessed.
     pub(crate) fn steps(&self) -> impl Iterator<Item = Step> + '_ {
-        let known = self.known().iter().filter_map(|layer| self.step(layer));
-        let offered = Streams::lowest(self.published).iter();
-        known.chain(offered.filter_map(|stream| self.guess(stream)))
+        let known = self.known().iter().filter_map(|layer| {
+            let guess = self.guess(layer.spatial);
+            match guess {
+                Some(guess) => (layer.temporal == 0).then_some(guess),
+                None => self.step(layer),
+            }
+        });
+        let unseen = Streams::lowest(self.published).iter();
+        let unseen = unseen.filter(|&stream| {
+            let held = self.consent(stream) != Consent::Sent;
+            held && self.known().iter().all(|layer| layer.spatial != stream)
+        });
+        known.chain(unseen.filter_map(|stream| self.guess(stream)))
     }
 
     fn step(&self, layer: Layer) -> Option<Step> {
@@ -292,11 +308,20 @@ impl Layers {
         })
     }
 
-    /// What a held encoding would be, by the nearest one that is known.
+    /// What an encoding that was not measured would be, by the nearest one that was.
     fn guess(&self, stream: u8) -> Option<Step> {
+        if self.scheme == Scheme::Svc {
+            return None;
+        }
         let known = self.known();
-        let of = |spatial: u8| known.iter().rev().find(|layer| layer.spatial == spatial);
-        if self.consent(stream) == Consent::Sent || of(stream).is_some() {
+        let of = |spatial: u8| {
+            let mut measured = known.iter().rev();
+            measured.find(|&layer| {
+                let cell = self.cell(layer);
+                layer.spatial == spatial && cell.is_some_and(|cell| cell.windows > 0)
+            })
+        };
+        if of(stream).is_some() {
             return None;
         }
         let below = (0..stream).rev().find_map(of);
@@ -334,18 +359,30 @@ impl Layers {
 }
 
 impl Cell {
-    fn close(&mut self, length: Duration, excused: bool) {
+    /// Ends a window. A layer that came within it is measured once there is a whole one of it.
+    fn close(&mut self, now: Instant, length: Duration, excused: bool) {
+        let since = self.since.map(|at| now.saturating_duration_since(at));
+        // The first frame of a layer that was there from the start may come a little later.
+        let part = since.filter(|&since| since < length * 7 / 8);
+        let length = part.unwrap_or(length);
+        if length < RATE_WINDOW {
+            return;
+        }
+        self.since = None;
         let rate = Bitrate::of(DataSize::from_bytes(self.bytes), length);
         #[allow(clippy::cast_precision_loss, reason = "a few frames")]
         let fps = self.frames as f32 / length.as_secs_f32();
         (self.bytes, self.frames) = (0, 0);
-        let partial = std::mem::take(&mut self.resumed) || excused;
-        if self.rate == Bitrate::ZERO {
-            (self.rate, self.fps) = (rate, fps);
-        } else if !partial || rate >= self.rate.percent(HELD_PERCENT) {
-            self.rate = self.rate.saturating_add(rate).percent(50);
-            self.fps = f32::midpoint(self.fps, fps);
+        if excused && rate < self.rate.percent(HELD_PERCENT) {
+            return;
         }
+        self.windows = (self.windows + 1).min(RATE_WINDOWS_MAX);
+        let share = u64::from(self.windows);
+        let others = Bitrate::from_bps(self.rate.bps().saturating_mul(share - 1));
+        self.rate = Bitrate::from_bps(others.saturating_add(rate).bps() / share);
+        #[allow(clippy::cast_precision_loss, reason = "a few windows")]
+        let share = self.windows as f32;
+        self.fps += (fps - self.fps) / share;
     }
 }
 

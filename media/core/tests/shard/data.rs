@@ -1,6 +1,9 @@
 //! Data messages between clients.
 
+use std::time::Duration;
+
 use media_contract::{Action, Fact, Subject};
+use media_types::ShardId;
 use str0m::Event;
 use str0m::channel::{ChannelConfig, ChannelId, Reliability};
 use str0m::media::{Direction, MediaKind as Kind};
@@ -39,6 +42,11 @@ fn envelope(to: &str, topic: &str, payload: &[u8]) -> Vec<u8> {
 }
 
 fn send(world: &mut World, from: &Channels, channel: ChannelId, message: &[u8]) {
+    write(world, from, channel, message);
+    world.run(ms(200));
+}
+
+fn write(world: &mut World, from: &Channels, channel: ChannelId, message: &[u8]) {
     let client = &mut world.clients[from.client];
     assert!(
         client
@@ -48,7 +56,6 @@ fn send(world: &mut World, from: &Channels, channel: ChannelId, message: &[u8]) 
             .write(true, message)
             .unwrap()
     );
-    world.run(ms(200));
 }
 
 /// Messages that came to a client: channel and bytes.
@@ -156,7 +163,33 @@ fn bad_and_forbidden_messages_go_nowhere() {
 }
 
 #[test]
-fn messages_cross_to_the_rooms_other_shard() {
+fn messages_cross_to_the_rooms_other_shards() {
+    let mut world = World::new(3);
+    let a = join(&mut world, 0);
+    let [b, c] = [1, 2].map(|shard| join(&mut world, shard));
+    let hello = envelope("room", "chat", b"hello");
+    send(&mut world, &a, a.reliable, &hello);
+    assert!(
+        came(&world, &b).is_empty(),
+        "nobody said that the room is there"
+    );
+    let shards = [0, 1, 2].map(ShardId).to_vec();
+    assert!(world.is_done(0, Action::LinkRoom { shards }));
+    send(&mut world, &a, a.reliable, &hello);
+    for to in [&b, &c] {
+        let messages = came(&world, to);
+        assert_eq!(messages.len(), 1);
+        assert!(messages[0].1.ends_with(b"hello"));
+    }
+    assert!(came(&world, &a).is_empty());
+    let shards = vec![ShardId(2)];
+    assert!(world.is_done(0, Action::LinkRoom { shards }));
+    send(&mut world, &a, a.reliable, &hello);
+    assert_eq!([&b, &c].map(|to| came(&world, to).len()), [1, 2]);
+}
+
+#[test]
+fn a_relay_shows_another_shard_of_the_room() {
     let mut world = World::new(2);
     let a = join(&mut world, 0);
     let b = join(&mut world, 1);
@@ -165,9 +198,7 @@ fn messages_cross_to_the_rooms_other_shard() {
     });
     let mid = crate::support::client::ours(mid);
     let track = world.publish(camera, mid, 1);
-    let end = media_contract::RelayEnd::Out {
-        to: media_types::ShardId(1),
-    };
+    let end = media_contract::RelayEnd::Out { to: ShardId(1) };
     assert!(world.is_done(0, Action::OpenRelay { track, end }));
     send(
         &mut world,
@@ -178,4 +209,80 @@ fn messages_cross_to_the_rooms_other_shard() {
     let messages = came(&world, &b);
     assert_eq!(messages.len(), 1);
     assert!(messages[0].1.ends_with(b"hello"));
+}
+
+/// Sends numbered messages of 50 kB to a client that hears nothing, until `enough`.
+fn flood(world: &mut World, from: &Channels, channel: ChannelId, messages: u8) {
+    for number in 0..messages {
+        let mut payload = vec![0; 50_000];
+        payload[0] = number;
+        write(
+            world,
+            from,
+            channel,
+            &envelope("peer:peer1", "file", &payload),
+        );
+        world.run(ms(60));
+    }
+}
+
+fn slow(world: &World, client: usize) -> usize {
+    let subject = Subject::Transport(world.transport(client));
+    let events = world.events.iter();
+    events
+        .filter(|(_, event)| event.subject == subject && event.fact == Fact::SlowClient)
+        .count()
+}
+
+/// The first bytes of the payloads that came.
+fn numbers(world: &World, to: &Channels) -> Vec<u8> {
+    let messages = came(world, to).into_iter();
+    messages
+        .map(|(_, bytes)| bytes[bytes.len() - 50_000])
+        .collect()
+}
+
+#[test]
+fn a_slow_client_waits_in_order_and_then_is_told_of() {
+    let mut world = World::new(1);
+    let a = join(&mut world, 0);
+    let b = join(&mut world, 0);
+    let deaf = b.client;
+    let silence = |world: &mut World, silent: bool| {
+        world.loss = Box::new(move |_, client, _| silent && client == deaf);
+    };
+    // SCTP holds 4 MiB, and five more messages wait.
+    silence(&mut world, true);
+    flood(&mut world, &a, a.reliable, 86);
+    assert_eq!((slow(&world, deaf), numbers(&world, &b).len()), (0, 0));
+    silence(&mut world, false);
+    let came_all = world.run_until(Duration::from_secs(30), |world| {
+        numbers(world, &b).len() == 86
+    });
+    assert!(came_all, "{:?}", numbers(&world, &b));
+    assert!(numbers(&world, &b).into_iter().eq(0..86));
+    assert!(!world.figures(0).dropped.contains_key("data_full"));
+
+    world.clients[deaf].events.clear();
+    silence(&mut world, true);
+    flood(&mut world, &a, a.reliable, 100);
+    assert_eq!(slow(&world, deaf), 1, "told once");
+    let dropped = world.figures(0).dropped["data_full"];
+    assert!((12..=20).contains(&dropped), "{dropped}");
+    assert!(
+        !world.told(Subject::Transport(world.transport(deaf)), |fact| {
+            matches!(fact, Fact::Data { .. })
+        })
+    );
+    silence(&mut world, false);
+    world.run_until(Duration::from_secs(30), |_| false);
+    flood(&mut world, &a, a.reliable, 2);
+    let got = numbers(&world, &b);
+    assert_eq!(got[got.len() - 2..], [0, 1], "it takes messages again");
+    assert!(
+        got[..got.len() - 2]
+            .iter()
+            .copied()
+            .eq(0..u8::try_from(got.len() - 2).unwrap())
+    );
 }

@@ -173,7 +173,7 @@ fn what_its_publisher_cannot_send_stays_wanted() {
     publisher.play_some(&mut world, 300, &["q", "h"]);
     assert_eq!(layer(&world, viewer, slot), Layer::new(1, 0));
     assert_eq!(told(&world, track), ["h", "f"]);
-    publisher.play(&mut world, 60);
+    publisher.play(&mut world, 120);
     assert_eq!(layer(&world, viewer, slot), Layer::new(2, 0));
     assert_eq!(told(&world, track), ["f"]);
     publisher.play_some(&mut world, 150, &["q", "h"]);
