@@ -97,6 +97,20 @@ impl Director {
         }
     }
 
+    /// The slots of a transport that show what another publishes.
+    pub(crate) fn slots_showing(&self, transport: TransportId, publisher: TransportId) -> Vec<Mid> {
+        let of = |track: &TrackId| {
+            let track = self.tracks.get(track);
+            track.is_some_and(|track| track.publisher == publisher)
+        };
+        let seat = self.seats.get(&transport);
+        let slots = seat.into_iter().flat_map(|seat| &seat.slots);
+        slots
+            .filter(|(_, _, shows)| shows.as_ref().is_some_and(of))
+            .map(|(mid, ..)| *mid)
+            .collect()
+    }
+
     fn forget(&mut self, transport: TransportId) {
         self.seats.remove(&transport);
         self.tracks.retain(|_, track| track.publisher != transport);

@@ -17,13 +17,15 @@ use str0m::crypto::dtls::{
 };
 
 /// Key and salt of both ends for AEAD-AES-256-GCM (RFC 7714, section 12).
-const KEYING_BYTES: usize = 2 * (32 + 12);
+pub(crate) const KEYING_BYTES: usize = 2 * (32 + 12);
 /// A handshake record (RFC 6347), so that demultiplexing takes it for DTLS.
-const HELLO: &[u8] = &[22, 254, 253, 1];
-const HELLO_BACK: &[u8] = &[22, 254, 253, 2];
+pub(crate) const HELLO: &[u8] = &[22, 254, 253, 1];
+pub(crate) const HELLO_BACK: &[u8] = &[22, 254, 253, 2];
 /// Application data, for SCTP.
 const DATA: &[u8] = &[23, 254, 253, 3];
 const CLOSE: &[u8] = &[21, 254, 253, 4];
+/// Everybody's certificate.
+pub(crate) const CERTIFICATE: [u8; 64] = [7; 64];
 /// A lost flight goes again after this.
 const REPEAT: Duration = Duration::from_millis(100);
 
@@ -51,10 +53,15 @@ pub fn seed_keys(seed: u64) {
     KEY.set(seed.to_le_bytes()[0]);
 }
 
+/// What the keys of this thread's connections are made of.
+pub(crate) fn key_of_thread() -> u8 {
+    KEY.get()
+}
+
 impl DtlsProvider for ScriptedDtls {
     fn generate_certificate(&self) -> Option<DtlsCert> {
         Some(DtlsCert {
-            certificate: vec![7; 64],
+            certificate: CERTIFICATE.to_vec(),
             private_key: vec![7; 64],
         })
     }

@@ -1,10 +1,12 @@
 //! Deterministic simulation of whole rooms on one thread.
 #![forbid(unsafe_code)]
 
+pub mod call;
 mod client;
 mod director;
 mod dtls;
 mod frames;
+pub mod quality;
 mod seed;
 mod world;
 

@@ -58,14 +58,29 @@ pub struct World {
 
 /// The start of every run: one for the process, since str0m tells wall clock times that it derives
 /// from it.
-fn base() -> Instant {
+pub(crate) fn base() -> Instant {
     static BASE: OnceLock<Instant> = OnceLock::new();
     #[allow(clippy::disallowed_methods, reason = "only differences to it are used")]
     *BASE.get_or_init(Instant::now)
 }
 
-fn server_address(shard: ShardId) -> SocketAddr {
+pub(crate) fn server_address(shard: ShardId) -> SocketAddr {
     SocketAddr::new(Ipv4Addr::new(10, 0, 0, 1).into(), 7_800 + shard.0)
+}
+
+/// A shard whose chance and keys follow the seed.
+pub(crate) fn new_shard(start: Instant, seed: u64, index: u16) -> Shard {
+    let provider = scripted_provider(&str0m::crypto::from_feature_flags());
+    let candidate = CandidateAddr {
+        addr: server_address(ShardId(index)),
+        protocol: Protocol::Udp,
+    };
+    let certificate = Certificate::generate_by(provider.dtls_provider).expect("a certificate");
+    let mut transport = TransportConfig::new(start, Duration::ZERO, certificate, vec![candidate]);
+    transport.dtls = provider.dtls_provider;
+    let mut config = ShardConfig::new(ShardId(index), transport, [index_seed(seed, index); 32]);
+    config.allow_faults = true;
+    Shard::new(start, config)
 }
 
 impl World {
@@ -81,21 +96,7 @@ impl World {
         seed_keys(seed);
         let provider = Arc::new(scripted_provider(&str0m::crypto::from_feature_flags()));
         let shards = (0..shards)
-            .map(|index| {
-                let candidate = CandidateAddr {
-                    addr: server_address(ShardId(index)),
-                    protocol: Protocol::Udp,
-                };
-                let certificate =
-                    Certificate::generate_by(provider.dtls_provider).expect("a certificate");
-                let mut transport =
-                    TransportConfig::new(start, Duration::ZERO, certificate, vec![candidate]);
-                transport.dtls = provider.dtls_provider;
-                let mut config =
-                    ShardConfig::new(ShardId(index), transport, [index_seed(seed, index); 32]);
-                config.allow_faults = true;
-                Shard::new(start, config)
-            })
+            .map(|index| new_shard(start, seed, index))
             .collect();
         let mut world = Self {
             start,
@@ -420,7 +421,7 @@ fn shard_id(index: usize) -> ShardId {
     ShardId(u16::try_from(index).expect("few shards"))
 }
 
-fn client_address(number: u32, roamed: u16) -> SocketAddr {
+pub(crate) fn client_address(number: u32, roamed: u16) -> SocketAddr {
     let [_, _, high, low] = number.to_be_bytes();
     SocketAddr::new(Ipv4Addr::new(10, 1, high, low).into(), 40_000 + roamed)
 }

@@ -118,68 +118,55 @@ fn an_outage_loses_all_and_only_its_own() {
     assert_eq!(lost, (10..20).collect::<Vec<_>>());
 }
 
+/// How many of 100,000 datagrams meet a fate, within a tenth of what is expected.
+fn assert_share(link: Link, expected: usize, wanted: fn(Fate) -> bool) {
+    let start = base();
+    let mut model = model(start, link);
+    let fates = (0..100_000_u64).map(|at| model.push(start + ms(at * 20), size(1)));
+    let count = fates.filter(|&fate| wanted(fate)).count();
+    let off = count.abs_diff(expected);
+    assert!(off < expected / 10, "{count}, not {expected}");
+}
+
 #[test]
 fn shares_come_out_as_they_are_set() {
-    let start = base();
-    let shares = |link: Link, wanted: fn(Fate) -> bool| {
-        let mut model = model(start, link);
-        let fates = (0..100_000_u64).map(|at| model.push(start + ms(at * 20), size(1)));
-        fates.filter(|&fate| wanted(fate)).count()
-    };
-    let close = |count: usize, expected: usize| {
-        assert!(
-            count.abs_diff(expected) < expected / 10,
-            "{count}, not {expected}"
-        );
-    };
     let link = Link {
         loss_ppm: 50_000,
         ..Link::default()
     };
-    close(
-        shares(link, |fate| fate == Fate::Lost(Cause::Chance)),
-        5_000,
-    );
+    assert_share(link, 5_000, |fate| fate == Fate::Lost(Cause::Chance));
     // Bad for 1 / 0.25 = 4 of every 1 / 0.02 + 4 = 54 datagrams, losing half of them.
-    let burst = Some(Burst {
-        enter_ppm: 20_000,
-        leave_ppm: 250_000,
-        loss_ppm: 500_000,
-    });
     let link = Link {
-        burst,
+        burst: Some(Burst {
+            enter_ppm: 20_000,
+            leave_ppm: 250_000,
+            loss_ppm: 500_000,
+        }),
         ..Link::default()
     };
-    close(
-        shares(link, |fate| fate == Fate::Lost(Cause::Burst)),
-        100_000 * 2 / 54,
-    );
+    assert_share(link, 100_000 * 2 / 54, |fate| {
+        fate == Fate::Lost(Cause::Burst)
+    });
     let link = Link {
         duplicate_ppm: 30_000,
         ..Link::default()
     };
-    close(
-        shares(link, |fate| {
-            matches!(fate, Fate::Arrives { twice: true, .. })
-        }),
-        3_000,
-    );
+    assert_share(link, 3_000, |fate| {
+        matches!(fate, Fate::Arrives { twice: true, .. })
+    });
     let link = Link {
         reorder_ppm: 30_000,
         ..Link::default()
     };
-    close(
-        shares(link, |fate| {
-            matches!(
-                fate,
-                Fate::Arrives {
-                    reordered: true,
-                    ..
-                }
-            )
-        }),
-        3_000,
-    );
+    assert_share(link, 3_000, |fate| {
+        matches!(
+            fate,
+            Fate::Arrives {
+                reordered: true,
+                ..
+            }
+        )
+    });
 }
 
 #[test]

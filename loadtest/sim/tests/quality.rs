@@ -1,0 +1,38 @@
+//! The promises about bad networks that hold, and that a run can be repeated.
+#![allow(
+    missing_docs,
+    reason = "an integration test has no readers of its documentation"
+)]
+
+use sim::quality::{SCENARIOS, SEEDS, Scenario, measure, svg};
+
+fn scenario(name: &str) -> Scenario {
+    let found = SCENARIOS.into_iter().find(|scenario| scenario.name == name);
+    found.expect("a scenario of that name")
+}
+
+/// Fails with every figure if one of them misses its bound.
+fn keeps(name: &str) {
+    let row = measure(&scenario(name), &SEEDS);
+    assert!(row.holds(), "{name}: {:#?}", row.figures);
+}
+
+#[test]
+fn equal_seeds_make_equal_figures_and_plots() {
+    let run = |seed| {
+        let row = measure(&scenario("step"), &[seed]);
+        (row.figures.clone(), svg("step", &row.timeline))
+    };
+    assert_eq!(run(7), run(7));
+    assert_ne!(run(7).1, run(8).1);
+}
+
+#[test]
+fn a_cold_start_is_quick() {
+    keeps("cold-start");
+}
+
+#[test]
+fn a_shared_bottleneck_is_shared_fairly() {
+    keeps("fairness");
+}
