@@ -43,7 +43,8 @@ test-js: sdk
 
 interop: sdk
 	if [ -f $(INTEROP)/package.json ]; then \
-	  cargo build --locked -p troupe && cd $(INTEROP) && npm ci --no-fund --no-audit && npm test; \
+	  cargo build --locked -p troupe && cargo build --locked -p loadtest --bin troupe-shaper && \
+	  cd $(INTEROP) && npm ci --no-fund --no-audit && npm test; \
 	fi
 
 lint: setup-lint lint-rust lint-js ## formatters, clippy, cargo deny, tsc, ESLint

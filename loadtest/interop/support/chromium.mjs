@@ -50,9 +50,10 @@ const DEVICES = {
 /**
  * Starts a browser and serves its pages.
  * @param {object} options `fps` is the rate of the fake camera; `devices` are `fake`, `none`,
- * `denied` to the page, or `tab`: a tab to share as a screen.
+ * `denied` to the page, or `tab`: a tab to share as a screen. `peer`: the only address of candidates
+ * that pages take from the server.
  */
-export async function startChromium({ fps = 30, devices = 'fake' } = {}) {
+export async function startChromium({ fps = 30, devices = 'fake', peer } = {}) {
   const browser = await chromium.launch({
     executablePath: await executable(),
     args: [...ALWAYS, ...DEVICES[devices](fps)],
@@ -60,13 +61,21 @@ export async function startChromium({ fps = 30, devices = 'fake' } = {}) {
     ignoreDefaultArgs: devices === 'tab' ? ['--mute-audio'] : [],
   });
   const pages = await servePages();
-  return new Chromium(browser, pages);
+  return new Chromium(browser, pages, peer);
+}
+
+/** Runs in the page: of the other end's candidates those of this address count. */
+function takeOnly(address) {
+  const apply = RTCPeerConnection.prototype.setRemoteDescription;
+  RTCPeerConnection.prototype.setRemoteDescription = function ({ type, sdp }) {
+    const fits = (line) => !line.startsWith('a=candidate:') || line.split(' ')[4] === address;
+    return apply.call(this, { type, sdp: sdp.split('\r\n').filter(fits).join('\r\n') });
+  };
 }
 
 class Chromium {
-  constructor(browser, pages) {
-    this.browser = browser;
-    this.pages = pages;
+  constructor(browser, pages, peer) {
+    Object.assign(this, { browser, pages, peer });
   }
 
   /**
@@ -79,6 +88,7 @@ class Chromium {
       await context.addInitScript((index) => (window.portrait = index), portrait);
       await context.addInitScript({ path: PORTRAIT });
     }
+    if (this.peer) await context.addInitScript(takeOnly, this.peer);
     const page = await context.newPage();
     page.on('pageerror', (error) => console.error(`page: ${error}`));
     if (process.env.TROUPE_PAGE_LOG) {

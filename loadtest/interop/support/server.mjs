@@ -47,11 +47,22 @@ async function freeUdpPorts(count, address) {
   }
 }
 
+/** Where clients find the media of a server that is `shaped`. */
+export const SHAPED_ADDRESS = '127.0.0.2';
+
+/** One port, UDP alone, and the shaper's address as the only candidate. */
+const SHAPED = {
+  TROUPE_WEBRTC__PUBLIC_ADDRESSES: SHAPED_ADDRESS,
+  TROUPE_WEBRTC__SHARDS: '1',
+  TROUPE_WEBRTC__TCP: 'false',
+};
+
 /**
  * Starts `troupe serve --dev`.
- * @param {object} options `address`: where media is bound; `env` overrides configuration.
+ * @param {object} options `address`: where media is bound; `shaped`: a shaper must stand before its
+ * media; `env` overrides configuration.
  */
-export async function startServer({ shards = 2, address = '127.0.0.1', env = {} } = {}) {
+export async function startServer({ shards = 2, address = '127.0.0.1', shaped, env = {} } = {}) {
   const [http, admin] = [await freePort(), await freePort()];
   const media = await freeUdpPorts(shards, address);
   const data = await mkdtemp(join(tmpdir(), 'troupe-'));
@@ -65,6 +76,7 @@ export async function startServer({ shards = 2, address = '127.0.0.1', env = {} 
       TROUPE_WEBRTC__PORT: String(media),
       TROUPE_WEBRTC__TCP_PORT: String(media),
       TROUPE_WEBRTC__SHARDS: String(shards),
+      ...(shaped ? SHAPED : {}),
       ...env,
     },
     stdio: ['ignore', 'pipe', 'pipe'],

@@ -88,7 +88,7 @@ export function encodingsFor(size: PictureSize, options: VideoEncodingOptions): 
 }
 
 /** The codecs a browser has, the wanted one first. What is not there is no reason to fail. */
-export function preferCodec<T extends { mimeType: string }>(codecs: T[], wanted: Codec): T[] {
+export function preferCodec<T extends { mimeType: string }>(codecs: T[], wanted: Codec | 'red'): T[] {
   const mime = `/${wanted}`;
   const first = codecs.filter(({ mimeType }) => mimeType.toLowerCase().endsWith(mime));
   return [...first, ...codecs.filter((codec) => !first.includes(codec))];

@@ -18,6 +18,11 @@ export interface PublishOptions extends VideoEncodingOptions {
   name?: string;
   /** What the encoder gives up first where it cannot have all; the browser's choice otherwise. */
   degradationPreference?: DegradationPreference;
+  /**
+   * Sends sound twice (RED, RFC 2198), so that a lost packet is not heard. On for a microphone, off
+   * for all else, unless said otherwise; a receiver on a clean path gets it once.
+   */
+  redundant?: boolean;
 }
 
 /** As in WebRTC 1.0, 5.2; the last is younger than the type. */
@@ -40,6 +45,7 @@ interface Publication {
   track: LocalTrack;
   encodings: Encoding[];
   codec: Codec;
+  redundant: boolean;
   degradation: DegradationPreference | null;
   transceiver: RTCRtpTransceiver | null;
   /** The rids that somebody watches; `null` while the server has not said. */
@@ -120,11 +126,13 @@ export class Publisher implements LocalTrackHost {
     const track = new LocalTrack(this, media, source, options.name ?? null, recapture);
     const encodings = audio ? audioEncodings(source) : encodingsFor(sizeOf(media), options);
     const codec = audio ? 'opus' : (options.codec ?? 'vp8');
-    const shape = shapeOf(track.kind, codec, encodings);
+    const redundant = audio && (options.redundant ?? source === 'microphone');
+    const shape = shapeOf(redundant ? 'red' : track.kind, codec, encodings);
     const publication: Publication = {
       track,
       encodings,
       codec,
+      redundant,
       degradation: options.degradationPreference ?? null,
       shape,
       transceiver: null,
@@ -261,7 +269,7 @@ export class Publisher implements LocalTrackHost {
 
   /** Puts a track on an m-line, with every layer awake until the server says who is watched. */
   async #place(publication: Publication, pc: RTCPeerConnection): Promise<void> {
-    const { track, encodings, codec, shape, degradation } = publication;
+    const { track, encodings, codec, shape, degradation, redundant } = publication;
     const media = track.mediaStreamTrack;
     const spare = this.#spares.findIndex((one) => one.shape === shape);
     const [reused] = spare >= 0 ? this.#spares.splice(spare, 1) : [];
@@ -275,7 +283,8 @@ export class Publisher implements LocalTrackHost {
         direction: 'sendonly',
         sendEncodings: structuredClone(encodings),
       });
-      prefer(publication.transceiver, track.kind, codec);
+      const wanted = track.kind === 'video' ? codec : redundant ? 'red' : null;
+      if (wanted) prefer(publication.transceiver, track.kind, wanted);
     }
     if (!reused && !degradation) return;
     await this.#parametersOf(publication.transceiver.sender).change((parameters) => {
@@ -298,9 +307,13 @@ export class Publisher implements LocalTrackHost {
   }
 }
 
-function prefer(transceiver: RTCRtpTransceiver, kind: 'audio' | 'video', codec: Codec): void {
+function prefer(
+  transceiver: RTCRtpTransceiver,
+  kind: 'audio' | 'video',
+  codec: Codec | 'red',
+): void {
   // Absent in Firefox before 128; it then offers VP8 first anyhow.
-  if (!('setCodecPreferences' in transceiver) || kind === 'audio') return;
+  if (!('setCodecPreferences' in transceiver)) return;
   const codecs = RTCRtpSender.getCapabilities(kind)?.codecs ?? [];
   if (codecs.length > 0) transceiver.setCodecPreferences(preferCodec(codecs, codec));
 }
