@@ -6,7 +6,14 @@ export default [
   {
     // Functions given to `page.evaluate` run in the browser, the rest in Node.
     languageOptions: {
-      globals: { ...globals.node, ...globals.browser, call: 'readonly', probe: 'readonly' },
+      globals: {
+        ...globals.node,
+        ...globals.browser,
+        call: 'readonly',
+        direct: 'readonly',
+        layers: 'readonly',
+        probe: 'readonly',
+      },
     },
   },
 ];
