@@ -1,116 +1,234 @@
-//! A guard on queueing delay: how much later packets arrive than the quickest of late did.
+//! What one-way delay says of a path: its slope, and how much of it is queue.
+//!
+//! The slope (groups, trendline, detector) is GCC's. Beside it stands the queue itself: by how
+//! much a packet was later than the quickest of late. GCC does without; we use it for three things.
+//! A slope without a queue is the echo of a pause that is over, and no overuse. A long queue that
+//! neither grows nor drains (a drop-tail queue that is full has no slope) is overuse. And the
+//! longer the queue, the deeper the fall that drains it.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use crate::feedback::PacketResult;
+use crate::arrival_group::ArrivalGroups;
+use crate::number::{difference, millis};
+use crate::overuse::{OveruseDetector, Usage};
+use crate::trendline::Trendline;
 
 /// Each of two buckets of least delay; a clock that drifts by 100 ppm moves 1 ms in one.
 const BUCKET: Duration = Duration::from_secs(10);
-/// What fills a queue for longer than a keyframe does.
-const QUEUE_MAX_US: i64 = 120_000;
-/// How much of a new sample counts, as a divisor.
-const SMOOTHING: i64 = 8;
+/// A queue that is there at all, in milliseconds: above timer and scheduling noise.
+const QUEUE_MIN_MS: f64 = 10.0;
+/// A queue that stands for longer than a keyframe fills one.
+const QUEUE_LONG_MS: f64 = 120.0;
+/// It must stand for so long of arrivals: what a pause held back comes in less.
+const QUEUE_LONG: Duration = Duration::from_millis(200);
+/// Nothing arrived for so long: the path was away, and what it held back says nothing of it.
+const PAUSE: Duration = Duration::from_millis(500);
+/// After a pause what was held back comes first.
+const PAUSE_GRACE: Duration = Duration::from_millis(500);
+/// A long queue that so many falls have not moved is not ours: another flow fills it, or the path
+/// became longer.
+const FALLS_MAX: u32 = 4;
+/// A clock that seems to run back by more than this is another clock.
+const BACKWARDS_MAX: Duration = Duration::from_secs(1);
 
-/// One-way delay above its recent minimum. The two clocks' offset cancels out.
+/// Least one-way delay of late, in milliseconds on mixed clocks.
 #[derive(Debug, Default)]
-pub(crate) struct DelayGuard {
-    origin: Option<Instant>,
-    /// Least one-way delay of the bucket before and the current one, in µs on mixed clocks.
-    least: [Option<i64>; 2],
-    bucket_since: Option<Instant>,
-    queue_us: i64,
+struct Floor {
+    before: Option<f64>,
+    current: Option<f64>,
+    since: Duration,
 }
 
-impl DelayGuard {
-    pub(crate) fn on_result(&mut self, result: &PacketResult) {
-        let Some(arrived) = result.arrived else {
-            return;
-        };
-        let origin = *self.origin.get_or_insert(result.sent);
-        let sent = micros(result.sent.saturating_duration_since(origin));
-        let delay = micros(arrived).saturating_sub(sent);
-        let since = *self.bucket_since.get_or_insert(result.sent);
-        let [before, current] = self.least;
-        if result.sent.saturating_duration_since(since) > BUCKET {
-            self.bucket_since = Some(result.sent);
-            self.least = [current, Some(delay)];
-        } else {
-            let least = current.map_or(delay, |least| least.min(delay));
-            self.least = [before, Some(least)];
+impl Floor {
+    /// Takes a delay, and gives what of it is above the floor.
+    fn on_delay(&mut self, at: Duration, delay: f64) -> f64 {
+        if at.saturating_sub(self.since) > BUCKET {
+            self.since = at;
+            self.before = self.current.take();
         }
-        let floor = self.least.into_iter().flatten().min().unwrap_or(delay);
-        let queue = delay.saturating_sub(floor);
-        self.queue_us += (queue - self.queue_us) / SMOOTHING;
-    }
-
-    /// Whether the path's queue is so full that sending must slow down.
-    pub(crate) const fn is_overused(&self) -> bool {
-        self.queue_us > QUEUE_MAX_US
-    }
-
-    /// Forgets the queue but not the floor, so that one full queue is answered once.
-    pub(crate) const fn relieve(&mut self) {
-        self.queue_us = 0;
-    }
-
-    pub(crate) fn clear(&mut self) {
-        *self = Self::default();
+        let current = self.current.map_or(delay, |least| least.min(delay));
+        self.current = Some(current);
+        delay - self.before.map_or(current, |least| least.min(current))
     }
 }
 
-fn micros(time: Duration) -> i64 {
-    i64::try_from(time.as_micros()).unwrap_or(i64::MAX)
+/// All that is derived from one-way delay.
+#[derive(Debug, Default)]
+pub(crate) struct DelayDetector {
+    groups: ArrivalGroups,
+    trendline: Trendline,
+    detector: OveruseDetector,
+    floor: Floor,
+    last_arrived: Option<Duration>,
+    /// Queue of the last packets, in milliseconds.
+    recent: [f64; 3],
+    /// Since when the queue has been long.
+    long_since: Option<Duration>,
+    quiet_until: Duration,
+    falls: u32,
+}
+
+impl DelayDetector {
+    /// Takes a packet by when it was sent and when it arrived, each on its own clock, in order of
+    /// arrival. Says whether the path had been away before it.
+    pub(crate) fn on_packet(&mut self, sent: Duration, arrived: Duration) -> bool {
+        let last = self.last_arrived.replace(arrived).unwrap_or(arrived);
+        if last.saturating_sub(arrived) > BACKWARDS_MAX {
+            *self = Self::default();
+        }
+        let paused = arrived.saturating_sub(last) > PAUSE;
+        if paused {
+            self.forget_slope();
+            self.quiet_until = arrived + PAUSE_GRACE;
+        }
+        let queue = self.floor.on_delay(arrived, difference(arrived, sent));
+        let [_, second, third] = self.recent;
+        self.recent = [second, third, queue];
+        if self.queue_ms() <= QUEUE_LONG_MS || arrived < self.quiet_until {
+            self.long_since = None;
+        } else {
+            self.long_since.get_or_insert(arrived);
+        }
+        if let Some(delta) = self.groups.on_packet(sent, arrived) {
+            let scaled = self.trendline.on_delta(&delta);
+            let stands = self.queue_ms() > QUEUE_MIN_MS;
+            self.detector
+                .on_slope(scaled, delta.sent_ms, delta.arrived, stands);
+        }
+        paused
+    }
+
+    /// What the delay says now.
+    pub(crate) fn usage(&self) -> Usage {
+        let usage = self.detector.usage();
+        if usage == Usage::Normal && self.is_long() {
+            return Usage::Over;
+        }
+        usage
+    }
+
+    /// The estimate fell because of what this said.
+    pub(crate) fn on_fall(&mut self) {
+        if self.queue_ms() <= QUEUE_LONG_MS {
+            self.falls = 0;
+            return;
+        }
+        self.falls += 1;
+        if self.falls >= FALLS_MAX {
+            self.falls = 0;
+            self.long_since = None;
+            self.floor = Floor::default();
+        }
+    }
+
+    /// How long the path's queue is now.
+    pub(crate) fn queue(&self) -> Duration {
+        Duration::try_from_secs_f64(self.queue_ms() / 1_000.0).unwrap_or(Duration::ZERO)
+    }
+
+    /// The slope as the detector sees it, and its threshold, in milliseconds.
+    pub(crate) fn trend(&self) -> (f64, f64) {
+        (self.trendline.scaled(), self.detector.threshold())
+    }
+
+    fn is_long(&self) -> bool {
+        let (since, last) = (self.long_since, self.last_arrived);
+        let length = since
+            .zip(last)
+            .map(|(since, last)| last.saturating_sub(since));
+        length.is_some_and(|length| length >= QUEUE_LONG)
+    }
+
+    /// The least of the last packets: one late packet is no queue.
+    fn queue_ms(&self) -> f64 {
+        let [first, second, third] = self.recent;
+        first.min(second).min(third)
+    }
+
+    fn forget_slope(&mut self) {
+        self.groups.clear();
+        self.trendline.clear();
+        self.detector.clear();
+        self.recent = [0.0; 3];
+        self.long_since = None;
+    }
+}
+
+/// What share of a rate to give up so that a queue drains within about a second, beyond what a
+/// fall gives up anyway.
+pub(crate) fn drain_share(queue: Duration) -> f64 {
+    (millis(queue) / 1_000.0 - 0.1).clamp(0.0, 0.2)
 }
 
 #[cfg(test)]
-#[allow(
-    clippy::disallowed_methods,
-    reason = "tests take one instant as their base"
-)]
 mod tests {
     use super::*;
-    use media_types::DataSize;
 
-    fn feed(guard: &mut DelayGuard, base: Instant, at_ms: u64, delay_ms: u64) {
-        let sent = base + Duration::from_millis(at_ms);
-        guard.on_result(&PacketResult {
-            sequence: at_ms,
-            sent,
-            arrived: Some(Duration::from_millis(40_000 + at_ms + delay_ms)),
-            size: DataSize::from_bytes(1_000),
-            probe: None,
-            was_missing: false,
-        });
+    const MS: fn(u64) -> Duration = Duration::from_millis;
+
+    /// Packets each 10 ms, `delay_ms` late; gives what was said last.
+    fn feed(detector: &mut DelayDetector, at: std::ops::Range<u64>, delay_ms: u64) -> Usage {
+        for packet in at {
+            detector.on_packet(MS(packet * 10), MS(40_000 + packet * 10 + delay_ms));
+        }
+        detector.usage()
     }
 
     #[test]
-    fn a_standing_queue_is_overuse_and_a_keyframe_is_not() {
-        let base = Instant::now();
-        let mut guard = DelayGuard::default();
-        for at in 0..100 {
-            feed(&mut guard, base, at * 10, 20);
+    fn a_queue_that_grows_is_overuse_at_once() {
+        let mut detector = DelayDetector::default();
+        feed(&mut detector, 0..100, 20);
+        assert_eq!(detector.usage(), Usage::Normal);
+        let mut over = None;
+        for packet in 100..150_u64 {
+            let delay = 20 + (packet - 100) * 5;
+            detector.on_packet(MS(packet * 10), MS(40_000 + packet * 10 + delay));
+            if over.is_none() && detector.usage() == Usage::Over {
+                over = Some(detector.queue());
+            }
         }
-        // A burst of 60 ms at the bottleneck.
-        for at in 100..110 {
-            feed(&mut guard, base, at * 10, 80);
+        assert!(over.unwrap() <= MS(50), "{over:?}");
+    }
+
+    #[test]
+    fn a_full_queue_is_overuse_though_it_does_not_grow() {
+        let mut detector = DelayDetector::default();
+        feed(&mut detector, 0..100, 20);
+        // Adaptation lets the step itself pass, and then nothing changes any more.
+        assert_eq!(feed(&mut detector, 100..300, 320), Usage::Over);
+        assert_eq!(detector.queue(), MS(300));
+        // Falls that change nothing make it the path's own delay.
+        for _ in 0..FALLS_MAX {
+            detector.on_fall();
         }
-        assert!(!guard.is_overused());
-        for at in 110..200 {
-            feed(&mut guard, base, at * 10, 320);
-        }
-        assert!(guard.is_overused());
-        guard.relieve();
-        assert!(!guard.is_overused());
+        assert_eq!(feed(&mut detector, 300..310, 320), Usage::Normal);
+        assert_eq!(detector.queue(), Duration::ZERO);
     }
 
     #[test]
     fn a_longer_route_becomes_the_new_floor() {
-        let base = Instant::now();
-        let mut guard = DelayGuard::default();
-        feed(&mut guard, base, 0, 20);
-        for at in 1..300 {
-            feed(&mut guard, base, at * 100, 300);
+        let mut detector = DelayDetector::default();
+        feed(&mut detector, 0..10, 20);
+        assert_eq!(feed(&mut detector, 10..3_000, 300), Usage::Normal);
+    }
+
+    #[test]
+    fn after_a_pause_there_is_no_slope() {
+        let mut detector = DelayDetector::default();
+        feed(&mut detector, 0..100, 20);
+        // Two seconds away: what was held back comes quickly, and then all is as before.
+        for packet in 100..300_u64 {
+            let paused = detector.on_packet(MS(packet * 10), MS(43_000 + packet));
+            assert_eq!(paused, packet == 100);
+            assert_ne!(detector.usage(), Usage::Over);
         }
-        assert!(!guard.is_overused());
+        assert_eq!(feed(&mut detector, 330..400, 20), Usage::Normal);
+    }
+
+    #[test]
+    fn the_longer_the_queue_the_deeper_the_fall() {
+        assert_eq!(drain_share(MS(50)), 0.0);
+        assert!((drain_share(MS(200)) - 0.1).abs() < 1e-9);
+        assert_eq!(drain_share(MS(2_000)), 0.2);
     }
 }

@@ -1,41 +1,35 @@
-//! What the path can carry: by loss, by what is acknowledged, and by a guard on delay.
-//!
-//! A plain estimator. It starts generously, holds while the application sends less than it may,
-//! grows by 8 % a second while what it allows is used and arrives, and falls when packets are lost
-//! or the path's queue stands. It sends no probes.
+//! [`GccEstimator`]: joins what delay, loss, probes and the far end say into one rate.
 
 use std::time::{Duration, Instant};
 
 use media_types::{Bitrate, DataSize};
 
-use crate::acked::AckedRate;
-use crate::delay::DelayGuard;
+use crate::acked::RateWindow;
+use crate::aimd::{Aimd, AimdInput};
+use crate::delay::DelayDetector;
 use crate::feedback::{PacketReport, PacketResult};
 use crate::figures::{EstimatorFigures, ProbeFigures};
 use crate::history::SentHistory;
+use crate::idle::LimitDetector;
+use crate::limits::{FEEDBACK_REPORTS_MAX, REMB_AGE_MAX};
+use crate::loss::{LossController, LossInput, ReportLoss};
+use crate::overuse::Usage;
 use crate::probe::{ProbeCluster, ProbeContext, ProbeId, Prober};
 
-/// Loss is judged over at least this long …
-const LOSS_INTERVAL: Duration = Duration::from_millis(250);
-/// … and this many packets.
-const LOSS_PACKETS_MIN: u32 = 20;
-/// Above a tenth lost: less (as libwebrtc's first estimator had it; below 2 % loss says nothing).
-const LOSS_HIGH_PERCENT: u64 = 10;
-const LOSS_LOW_PERCENT: u64 = 2;
-/// Growth a second while nothing speaks against it.
-const GROWTH_PERCENT: u64 = 8;
-/// After a fall, the path gets this long to recover before the next.
-const HOLD: Duration = Duration::from_millis(500);
-/// What is left when the path's queue stands: of what arrives, as libwebrtc has it.
-const OVERUSE_PERCENT: u64 = 85;
-/// Who sends less than this share of the estimate is limited by the application, not by the path.
-const LIMITED_PERCENT: u64 = 70;
 /// A change smaller than this is not told.
 const TELL_PERCENT: u64 = 3;
 /// A fall to less than this share of what was is deep: a probe asks soon whether it lasts.
 const DEEP_PERCENT: u64 = 67;
-/// A REMB older than this no longer binds; senders repeat it each second or so.
-const REMB_AGE_MAX: Duration = Duration::from_secs(10);
+/// Falls that follow each other within this are one.
+const FALL_SPAN: Duration = Duration::from_secs(1);
+/// A round trip before one was measured.
+const RTT_UNKNOWN: Duration = Duration::from_millis(100);
+/// A probe's own queue has drained so long after its last packet was answered …
+const PROBE_GRACE: Duration = Duration::from_millis(150);
+/// … and none is sent into a queue longer than this.
+const PROBE_QUEUED: Duration = Duration::from_millis(25);
+/// A probe's queue is never longer than this.
+const PROBE_QUEUE_MAX: Duration = Duration::from_millis(120);
 
 /// Bounds of an estimate.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -58,39 +52,41 @@ impl Default for EstimatorConfig {
     }
 }
 
-/// Packets of one interval in which loss is judged.
+/// A series of falls.
 #[derive(Debug, Clone, Copy)]
-struct LossInterval {
-    since: Instant,
-    sent: u32,
-    lost: u32,
+struct Fall {
+    last: Instant,
+    /// The estimate before the first.
+    before: Bitrate,
 }
 
 /// Estimates one path from what its far end reports.
 #[derive(Debug)]
 pub struct GccEstimator {
     config: EstimatorConfig,
-    estimate: Bitrate,
     told: Option<Bitrate>,
     history: SentHistory,
-    acked: AckedRate,
-    /// The same packets on our clock: how fast they were sent, since the first of them.
-    sending: AckedRate,
-    first_sent: Option<Instant>,
-    delay: DelayGuard,
-    interval: Option<LossInterval>,
-    remb: Option<(Instant, Bitrate)>,
-    rtt: Option<Duration>,
-    fell_at: Option<Instant>,
-    grew_at: Option<Instant>,
-    /// Share lost in the last interval, in 256ths.
-    loss: u8,
-    /// The most that the application could use.
-    wanted: Option<Bitrate>,
+    /// What one feedback message says; kept, so that none allocates.
+    results: Vec<PacketResult>,
+    /// When the first packet was sent, from which sending is counted.
+    origin: Option<Instant>,
+    acked: RateWindow,
+    delay: DelayDetector,
+    aimd: Aimd,
+    loss: LossController,
+    /// In place of both for a far end without transport-wide feedback.
+    reports: ReportLoss,
+    limit: LimitDetector,
     prober: Prober,
+    probe_until: Option<Instant>,
+    fall: Option<Fall>,
+    remb: Option<(Instant, Bitrate)>,
+    feedback_rtt: Option<Duration>,
+    reported_rtt: Option<Duration>,
     /// Whether the far end sends transport-wide feedback, without which a probe has no answer.
     has_feedback: bool,
-    reported_rtt: Option<Duration>,
+    /// The most that the application could use.
+    wanted: Option<Bitrate>,
 }
 
 impl GccEstimator {
@@ -99,34 +95,35 @@ impl GccEstimator {
     pub fn new(config: EstimatorConfig) -> Self {
         Self {
             config,
-            estimate: config.start,
             told: None,
             history: SentHistory::new(),
-            acked: AckedRate::default(),
-            sending: AckedRate::default(),
-            first_sent: None,
-            delay: DelayGuard::default(),
-            interval: None,
-            remb: None,
-            rtt: None,
-            fell_at: None,
-            grew_at: None,
-            loss: 0,
-            wanted: None,
+            results: Vec::new(),
+            origin: None,
+            acked: RateWindow::default(),
+            delay: DelayDetector::default(),
+            aimd: Aimd::new(config.start),
+            loss: LossController::default(),
+            reports: ReportLoss::new(config.start),
+            limit: LimitDetector::default(),
             prober: Prober::default(),
-            has_feedback: false,
+            probe_until: None,
+            fall: None,
+            remb: None,
+            feedback_rtt: None,
             reported_rtt: None,
+            has_feedback: false,
+            wanted: None,
         }
     }
 
     /// Takes note of a packet that leaves now and gives it its transport-wide number.
     pub fn on_sent(&mut self, now: Instant, size: DataSize) -> u16 {
-        self.history.on_sent(now, size, None)
+        self.note(now, size, None)
     }
 
     /// The same for a packet, of media or padding, that leaves as part of a probe cluster.
     pub fn on_probe_sent(&mut self, now: Instant, size: DataSize, probe: ProbeId) -> u16 {
-        self.history.on_sent(now, size, Some(probe))
+        self.note(now, size, Some(probe))
     }
 
     /// The most that the application could use, audio included. The estimate probes towards it and
@@ -139,6 +136,45 @@ impl GccEstimator {
     pub fn set_bounds(&mut self, _now: Instant, least: Bitrate, most: Bitrate) {
         self.config.least = least;
         self.config.most = most.max(least);
+        self.clamp();
+    }
+
+    /// Takes transport-wide feedback (transport-wide-cc-extensions-01), in order of the numbers.
+    pub fn on_feedback(&mut self, now: Instant, reports: impl IntoIterator<Item = PacketReport>) {
+        self.results.clear();
+        for report in reports.into_iter().take(FEEDBACK_REPORTS_MAX) {
+            if let Some(result) = self.history.on_report(report) {
+                self.loss.on_result(&result);
+                self.prober.on_result(&result);
+                self.results.push(result);
+            }
+        }
+        self.has_feedback = true;
+        let arrived = self.results.iter().rev().find(|at| at.arrived.is_some());
+        if let Some(newest) = arrived {
+            // Feedback waits up to its interval at the far end, so this is an upper bound.
+            self.feedback_rtt = Some(now.saturating_duration_since(newest.sent));
+        }
+        self.take_arrivals();
+        self.judge(now);
+    }
+
+    /// Takes a receiver report's share of packets lost since the one before, in 256ths (RFC 3550,
+    /// section 6.4.1); for paths without transport-wide feedback.
+    pub fn on_report_loss(&mut self, now: Instant, fraction_lost: u8) {
+        if self.has_feedback {
+            return;
+        }
+        let target = self.reports.target();
+        let used = !self.limit.is_limited() || target < self.config.start;
+        self.reports
+            .on_report(now, fraction_lost, used, self.config.most);
+        self.clamp();
+    }
+
+    /// Takes a receiver's own estimate (draft-alvestrand-rmcat-remb).
+    pub const fn on_remb(&mut self, now: Instant, most: Bitrate) {
+        self.remb = Some((now, most));
     }
 
     /// Takes a round-trip time that reports have shown. Without it that of feedback is used, which
@@ -147,10 +183,29 @@ impl GccEstimator {
         self.reported_rtt = Some(rtt);
     }
 
+    /// The path is another one: what was learnt is void.
+    pub fn on_path_change(&mut self) {
+        self.prober.reset();
+        *self = Self {
+            // Numbers go on, since the far end counts them; feedback about the old path does no
+            // harm.
+            history: std::mem::take(&mut self.history),
+            results: std::mem::take(&mut self.results),
+            prober: std::mem::take(&mut self.prober),
+            origin: self.origin,
+            told: self.told,
+            has_feedback: self.has_feedback,
+            wanted: self.wanted,
+            ..Self::new(self.config)
+        };
+    }
+
     /// A cluster of packets to send now, if it is time to ask the path for more.
     pub fn poll_probe(&mut self, now: Instant) -> Option<ProbeCluster> {
         let context = self.probe_context(now)?;
-        self.prober.poll(now, &context)
+        let cluster = self.prober.poll(now, &context)?;
+        self.probe_until = Some(cluster.until + self.rtt() + PROBE_GRACE);
+        Some(cluster)
     }
 
     /// When [`poll_probe`](Self::poll_probe) may have something without further input.
@@ -160,90 +215,19 @@ impl GccEstimator {
         (due > now).then_some(due)
     }
 
-    /// What the pacer should let out.
-    #[must_use]
-    pub fn pacing_rate(&self, now: Instant) -> Bitrate {
-        self.estimate(now)
-    }
-
-    /// What the estimate is made of.
-    #[must_use]
-    pub fn figures(&self, now: Instant) -> EstimatorFigures {
-        EstimatorFigures {
-            estimate: self.estimate(now),
-            acknowledged: self.acked.rate(),
-            probes: ProbeFigures {
-                sent: self.prober.sent(),
-                answered: self.prober.answered(),
-                last: self.prober.last_result(),
-            },
-        }
-    }
-
-    /// Takes transport-wide feedback (transport-wide-cc-extensions-01), in order of the numbers.
-    pub fn on_feedback(&mut self, now: Instant, reports: impl IntoIterator<Item = PacketReport>) {
-        let mut newest = None;
-        for report in reports {
-            if let Some(result) = self.history.on_report(report) {
-                self.on_result(now, &result);
-                newest = result.arrived.map(|_| result.sent).or(newest);
-            }
-        }
-        // Feedback waits up to its interval at the far end, so this is an upper bound.
-        self.rtt = newest
-            .map(|sent| now.saturating_duration_since(sent))
-            .or(self.rtt);
-        self.has_feedback = true;
-        if let Some(carried) = self.prober.poll_result(now) {
-            self.estimate = self.estimate.max(carried).min(self.config.most);
-        }
-        self.judge_loss(now);
-        if self.delay.is_overused() {
-            self.delay.relieve();
-            self.fall(now, self.overused_target());
-        }
-    }
-
-    /// Takes a receiver report's share of packets lost since the one before, in 256ths (RFC 3550,
-    /// section 6.4.1); for paths without transport-wide feedback.
-    pub fn on_report_loss(&mut self, now: Instant, fraction_lost: u8) {
-        self.loss = fraction_lost;
-        let percent = u64::from(fraction_lost) * 100 / 256;
-        self.apply_loss(now, percent, Duration::from_secs(1));
-    }
-
-    /// Takes a receiver's own estimate (draft-alvestrand-rmcat-remb).
-    pub fn on_remb(&mut self, now: Instant, most: Bitrate) {
-        self.remb = Some((now, most));
-    }
-
-    /// The path is another one: what was learnt is void.
-    pub fn on_path_change(&mut self) {
-        let told = self.told;
-        let history = std::mem::take(&mut self.history);
-        let mut prober = std::mem::take(&mut self.prober);
-        prober.reset();
-        *self = Self {
-            wanted: self.wanted,
-            has_feedback: self.has_feedback,
-            prober,
-            ..Self::new(self.config)
-        };
-        // Numbers go on, since the far end counts them; feedback about the old path does no harm.
-        self.history = history;
-        self.told = told;
-        self.acked.clear();
-        self.delay.clear();
-    }
-
     /// What the path can carry now.
     #[must_use]
     pub fn estimate(&self, now: Instant) -> Bitrate {
-        let fresh = self
-            .remb
-            .filter(|(at, _)| now.saturating_duration_since(*at) < REMB_AGE_MAX);
-        let capped = fresh.map_or(self.estimate, |(_, most)| self.estimate.min(most));
-        capped.clamp(self.config.least, self.config.most)
+        let own = if self.has_feedback {
+            let by_delay = self.aimd.target();
+            self.loss
+                .limit()
+                .map_or(by_delay, |rate| rate.min(by_delay))
+        } else {
+            self.reports.target()
+        };
+        let capped = self.fresh_remb(now).map_or(own, |most| own.min(most));
+        capped.max(self.config.least).min(self.config.most)
     }
 
     /// The estimate, if it differs noticeably from what was told last.
@@ -258,16 +242,26 @@ impl GccEstimator {
         (estimate != told).then_some(estimate)
     }
 
+    /// What the pacer should let out.
+    #[must_use]
+    pub fn pacing_rate(&self, now: Instant) -> Bitrate {
+        self.estimate(now)
+    }
+
     /// The share of packets lost in the last interval, in 256ths.
     #[must_use]
     pub const fn loss(&self) -> u8 {
-        self.loss
+        if self.has_feedback {
+            self.loss.last()
+        } else {
+            self.reports.last()
+        }
     }
 
     /// Time from sending to feedback, as last seen; `None` before any.
     #[must_use]
     pub const fn feedback_rtt(&self) -> Option<Duration> {
-        self.rtt
+        self.feedback_rtt
     }
 
     /// Bytes whose fate is unknown.
@@ -276,102 +270,134 @@ impl GccEstimator {
         self.history.in_flight()
     }
 
+    /// What the estimate is made of.
+    #[must_use]
+    pub fn figures(&self, now: Instant) -> EstimatorFigures {
+        let (trend_ms, threshold_ms) = self.delay.trend();
+        EstimatorFigures {
+            estimate: self.estimate(now),
+            by_delay: self.aimd.target(),
+            by_loss: self.loss.limit(),
+            by_remb: self.fresh_remb(now),
+            acknowledged: self.acked.rate(),
+            capacity: self.aimd.capacity(),
+            usage: self.delay.usage(),
+            state: self.aimd.state(),
+            trend_ms,
+            threshold_ms,
+            queue: self.delay.queue(),
+            inherent_loss: self.loss.inherent(),
+            application_limited: self.limit.is_limited(),
+            probes: ProbeFigures {
+                sent: self.prober.sent(),
+                answered: self.prober.answered(),
+                last: self.prober.last_result(),
+            },
+        }
+    }
+
+    fn note(&mut self, now: Instant, size: DataSize, probe: Option<ProbeId>) -> u16 {
+        self.origin.get_or_insert(now);
+        self.limit.on_sent(now, size, self.estimate(now));
+        self.history.on_sent(now, size, probe)
+    }
+
+    fn rtt(&self) -> Duration {
+        let rtt = self.reported_rtt.or(self.feedback_rtt);
+        rtt.unwrap_or(RTT_UNKNOWN)
+    }
+
+    fn fresh_remb(&self, now: Instant) -> Option<Bitrate> {
+        let (at, most) = self.remb?;
+        (now.saturating_duration_since(at) < REMB_AGE_MAX).then_some(most)
+    }
+
+    fn clamp(&mut self) {
+        self.aimd.clamp(self.config.least, self.config.most);
+        self.reports.clamp(self.config.least, self.config.most);
+    }
+
     fn probe_context(&self, now: Instant) -> Option<ProbeContext> {
         let wanted = self.wanted.filter(|_| self.has_feedback)?;
         Some(ProbeContext {
             estimate: self.estimate(now),
             wanted,
             most: self.config.most,
-            rtt: self.reported_rtt.or(self.rtt).unwrap_or(Duration::ZERO),
-            congested_at: self.fell_at,
+            rtt: self.rtt(),
+            congested_at: self.fall.map(|fall| fall.last),
+            queued: self.delay.queue() > PROBE_QUEUED,
         })
     }
 
-    fn on_result(&mut self, now: Instant, result: &PacketResult) {
-        self.prober.on_result(result);
-        let interval = self.interval.get_or_insert(LossInterval {
-            since: now,
-            sent: 0,
-            lost: 0,
-        });
-        interval.sent = interval.sent.saturating_add(1);
-        match result.arrived {
-            Some(at) => self.acked.on_arrival(at, result.size),
-            None => interval.lost = interval.lost.saturating_add(1),
-        }
-        let first = *self.first_sent.get_or_insert(result.sent);
-        let sent = result.sent.saturating_duration_since(first);
-        self.sending.on_arrival(sent, result.size);
-        self.delay.on_result(result);
-    }
-
-    /// Where to fall when the delay rises. What arrives tells what the path carries only while
-    /// about as much is sent as the estimate allows: a hiccup of a client that is sent little must
-    /// not cost more than one step. A path that really is narrow is found a step later, half a
-    /// second.
-    fn overused_target(&self) -> Bitrate {
-        let limited = self.estimate.percent(LIMITED_PERCENT);
-        let sent = self.sending.rate().filter(|sent| *sent >= limited);
-        let basis = sent.and_then(|_| self.acked.rate());
-        basis.unwrap_or(self.estimate).percent(OVERUSE_PERCENT)
-    }
-
-    fn judge_loss(&mut self, now: Instant) {
-        let Some(interval) = self.interval else {
-            return;
-        };
-        let length = now.saturating_duration_since(interval.since);
-        if interval.sent < LOSS_PACKETS_MIN || length < LOSS_INTERVAL {
-            return;
-        }
-        self.interval = None;
-        let share = u64::from(interval.lost) * 256 / u64::from(interval.sent.max(1));
-        self.loss = u8::try_from(share).unwrap_or(u8::MAX);
-        let percent = u64::from(interval.lost) * 100 / u64::from(interval.sent.max(1));
-        self.apply_loss(now, percent, length);
-    }
-
-    fn apply_loss(&mut self, now: Instant, percent: u64, length: Duration) {
-        if percent > LOSS_HIGH_PERCENT {
-            let target = self.estimate.percent(100 - (percent / 2).min(50));
-            self.fall(now, target);
-        } else if percent < LOSS_LOW_PERCENT {
-            self.grow(now, length);
-        }
-    }
-
-    fn fall(&mut self, now: Instant, target: Bitrate) {
-        let held = self
-            .fell_at
-            .is_some_and(|at| now.saturating_duration_since(at) < HOLD);
-        if !held && target < self.estimate {
-            if target < self.estimate.percent(DEEP_PERCENT) {
-                self.prober.on_deep_fall(now, self.estimate);
-            } else {
-                self.prober.on_congestion(now);
+    /// Feeds what arrived to the detector, in the order of arrival.
+    fn take_arrivals(&mut self) {
+        self.results.sort_unstable_by_key(|result| result.arrived);
+        for result in &self.results {
+            let (Some(arrived), Some(origin)) = (result.arrived, self.origin) else {
+                continue;
+            };
+            let sent = result.sent.saturating_duration_since(origin);
+            if self.delay.on_packet(sent, arrived) {
+                self.acked.clear();
             }
-            self.estimate = target.max(self.config.least);
-            self.fell_at = Some(now);
+            self.acked.on_packet(arrived, result.size);
         }
     }
 
-    /// Grows only while the application uses what it may: an idle path proves nothing.
-    fn grow(&mut self, now: Instant, length: Duration) {
-        let acked = self.acked.rate();
-        let used = acked.is_none_or(|acked| acked >= self.estimate.percent(70));
-        if !used && self.estimate >= self.config.start {
-            return;
+    /// What the delay says, but for the queue that a probe of ours makes.
+    fn usage(&self, now: Instant) -> Usage {
+        let usage = self.delay.usage();
+        let probing = self.probe_until.is_some_and(|until| now < until);
+        if probing && usage == Usage::Over && self.delay.queue() < PROBE_QUEUE_MAX {
+            return Usage::Under;
         }
-        let since = self
-            .grew_at
-            .map_or(length, |at| now.saturating_duration_since(at).min(length));
-        self.grew_at = Some(now);
-        let millis = u64::try_from(since.as_millis()).unwrap_or(1_000).min(1_000);
-        let step = self.estimate.bps() * GROWTH_PERCENT * millis / 100_000;
-        let grown = self
-            .estimate
-            .saturating_add(Bitrate::from_bps(step.max(1_000)));
-        self.estimate = grown.min(self.config.most);
+        usage
+    }
+
+    fn judge(&mut self, now: Instant) {
+        let before = self.estimate(now);
+        if let Some(result) = self.prober.poll_result(now) {
+            self.aimd.on_probe(result.carried, result.saturated);
+            let carried = result.worth(before);
+            self.aimd.raise(carried);
+            self.loss.on_probe(carried);
+        }
+        let input = AimdInput {
+            usage: self.usage(now),
+            acked: self.acked.rate(),
+            recent: self.acked.recent(),
+            queue: self.delay.queue(),
+            rtt: self.rtt(),
+            limited: self.limit.is_limited(),
+            inherent_loss: self.loss.inherent(),
+            most: self.config.most,
+        };
+        let overused = self.aimd.update(now, &input);
+        if overused {
+            self.delay.on_fall();
+        }
+        self.clamp();
+        let lossy = self.loss.update(&LossInput {
+            by_delay: self.aimd.target(),
+            acked: input.acked,
+            least: self.config.least,
+        });
+        if overused || lossy {
+            self.on_fall(now, before);
+        }
+    }
+
+    fn on_fall(&mut self, now: Instant, before: Bitrate) {
+        let first = self
+            .fall
+            .filter(|fall| now.saturating_duration_since(fall.last) < FALL_SPAN);
+        let before = first.map_or(before, |fall| fall.before);
+        self.fall = Some(Fall { last: now, before });
+        if self.estimate(now) < before.percent(DEEP_PERCENT) {
+            self.prober.on_deep_fall(now, before);
+        } else {
+            self.prober.on_congestion(now);
+        }
     }
 }
 

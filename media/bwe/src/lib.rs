@@ -33,19 +33,29 @@
 )]
 
 mod acked;
+mod aimd;
+mod arrival_group;
+mod capacity;
 mod delay;
 mod estimator;
 mod feedback;
 mod figures;
 mod history;
+mod idle;
 mod limits;
+mod loss;
+mod number;
+mod overuse;
 mod pacer;
 mod probe;
+mod trendline;
 
+pub use aimd::RateState;
 pub use estimator::{EstimatorConfig, GccEstimator};
 pub use feedback::{PacketReport, PacketResult};
 pub use figures::{EstimatorFigures, ProbeFigures};
 pub use history::SentHistory;
+pub use overuse::Usage;
 pub use pacer::{Departure, PACING_TICK, Pacer, Priority};
 pub use probe::{ProbeCluster, ProbeId};
 

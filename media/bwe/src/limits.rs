@@ -18,6 +18,8 @@ pub(crate) const PROBE_SEND_SLACK: Duration = Duration::from_millis(50);
 pub(crate) const PROBE_INTERVAL: Duration = Duration::from_secs(3);
 /// A path that has just been full has no room.
 pub(crate) const PROBE_QUIET: Duration = Duration::from_millis(2_500);
+/// Spread of that rest among the flows of one bottleneck.
+pub(crate) const PROBE_DITHER_MS: u64 = 500;
 /// After a deep fall the question is sooner: was it a moment or is it the path?
 pub(crate) const PROBE_RECOVERY_QUIET: Duration = Duration::from_millis(1_500);
 const _: () = assert!(PROBE_RECOVERY_QUIET.as_millis() < PROBE_QUIET.as_millis());
@@ -33,3 +35,15 @@ pub(crate) const PACER_QUEUE_MIN: u64 = 3_600;
 pub(crate) const PACER_WAIT_MAX: Duration = Duration::from_millis(500);
 /// Padding packets are no larger than a path of any kind takes.
 pub(crate) const PADDING_BYTES_MAX: u64 = 1_200;
+
+/// Packets of a rate's window: 500 ms at 100 Mb/s.
+pub(crate) const RATE_PACKETS_MAX: usize = 8_192;
+
+/// Observations of loss: five seconds of them, since an older path is another one.
+pub(crate) const LOSS_OBSERVATIONS_MAX: usize = 20;
+
+/// Reports of one feedback message that are looked at; the wire's count has 16 bits, and no client
+/// that reports every 100 ms comes near.
+pub(crate) const FEEDBACK_REPORTS_MAX: usize = 8_192;
+/// A REMB older than this no longer binds; senders repeat it each second or so.
+pub(crate) const REMB_AGE_MAX: Duration = Duration::from_secs(10);

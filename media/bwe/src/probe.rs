@@ -1,7 +1,7 @@
 //! Probing: short bursts above the estimate that show whether the path carries more.
 //!
-//! A sender that only grows by what it sends needs tens of seconds to find a path that became wide,
-//! and one that is limited by its layers never finds it. So while the allocation could use more than
+//! A sender that only grows by what it sends needs tens of seconds to find a path that became
+//! wide, and one that is limited by its layers never finds it. So while more could be used than
 //! the estimate, a *cluster* of packets leaves at a multiple of it, filled up with padding; how
 //! quickly the cluster arrives bounds what the path carries from below. The multiples and the share
 //! that counts as success are those of libwebrtc's `ProbeController` (3 and then 6 times the start,
@@ -19,8 +19,8 @@ use media_types::{Bitrate, DataSize};
 
 use crate::feedback::PacketResult;
 use crate::limits::{
-    PROBE_INTERVAL, PROBE_PACKETS, PROBE_PERIOD, PROBE_QUIET, PROBE_RECOVERY_QUIET,
-    PROBE_SEND_SLACK,
+    PROBE_DITHER_MS, PROBE_INTERVAL, PROBE_PACKETS, PROBE_PERIOD, PROBE_QUIET,
+    PROBE_RECOVERY_QUIET, PROBE_SEND_SLACK,
 };
 use measure::Measure;
 
@@ -36,6 +36,9 @@ const WANTED_PERCENT: u64 = 115;
 const GAIN_PERCENT: u64 = 105;
 /// A path that fell from some rate is asked first for this much of it, as libwebrtc does.
 const RECOVERY_PERCENT: u64 = 85;
+/// No probe leaves at more than this multiple of the estimate: at four times, its 25 ms are a queue
+/// of 75.
+const RATE_PERCENT_MAX: u64 = 400;
 /// The least that a cluster carries: below it one packet more or less changes the result.
 const BYTES_MIN: u64 = 2_500;
 /// Feedback about a cluster comes within this and the round trip, or not at all.
@@ -74,6 +77,30 @@ pub struct ProbeCluster {
     pub until: Instant,
 }
 
+/// What a cluster's arrival shows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct ProbeResult {
+    /// The path carries at least this.
+    pub(crate) carried: Bitrate,
+    /// And not more: the cluster arrived slower than it was sent.
+    pub(crate) saturated: bool,
+    /// A probe just before had shown room.
+    pub(crate) chained: bool,
+}
+
+impl ProbeResult {
+    /// The estimate that it is worth to a flow that has `estimate`. A probe pushes other flows
+    /// aside for as long as it lasts, so what it got of a full path is more than its due: half of
+    /// the gain is taken, but where a probe before has shown that the path became wider.
+    pub(crate) fn worth(&self, estimate: Bitrate) -> Bitrate {
+        if !self.saturated || self.chained {
+            return self.carried;
+        }
+        let gain = self.carried.saturating_sub(estimate);
+        estimate.saturating_add(gain.percent(50))
+    }
+}
+
 /// What the estimator tells the prober when it asks for a cluster.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct ProbeContext {
@@ -84,6 +111,8 @@ pub(crate) struct ProbeContext {
     pub(crate) rtt: Duration,
     /// When the path last showed that it is full.
     pub(crate) congested_at: Option<Instant>,
+    /// Whether there is a queue on the path right now.
+    pub(crate) queued: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -104,6 +133,8 @@ pub(crate) struct Prober {
     next_id: u32,
     phase: ProbePhase,
     active: Option<Measure>,
+    /// The cluster that is out follows one that showed room.
+    chained: bool,
     /// What the path carried before it last fell deeply.
     recover: Option<Bitrate>,
     answered: u32,
@@ -116,6 +147,7 @@ impl Default for Prober {
             next_id: 0,
             phase: ProbePhase::Fresh,
             active: None,
+            chained: false,
             recover: None,
             answered: 0,
             last_result: None,
@@ -127,7 +159,7 @@ impl Prober {
     /// The next cluster, if one is due.
     pub(crate) fn poll(&mut self, now: Instant, context: &ProbeContext) -> Option<ProbeCluster> {
         self.expire(now);
-        if !is_useful(context) || self.due(context).is_some_and(|due| now < due) {
+        if context.queued || !is_useful(context) || self.due(context).is_some_and(|due| now < due) {
             return None;
         }
         let estimate = context.estimate;
@@ -142,7 +174,10 @@ impl Prober {
                 before.unwrap_or(estimate.percent(GROWTH_PERCENT))
             }
         };
-        Some(self.launch(now, rate.min(ceiling(context)), context.rtt))
+        let rate = rate
+            .min(ceiling(context))
+            .min(estimate.percent(RATE_PERCENT_MAX));
+        Some(self.launch(now, rate, context.rtt))
     }
 
     /// The instant before which [`poll`](Self::poll) has nothing; `None` if that is over, or if no
@@ -156,6 +191,7 @@ impl Prober {
         } else {
             PROBE_QUIET
         };
+        let quiet = quiet + dither(context.estimate);
         let calm = context.congested_at.map(|at| at + quiet);
         match self.phase {
             ProbePhase::Fresh | ProbePhase::Further(_) => calm,
@@ -171,15 +207,19 @@ impl Prober {
         }
     }
 
-    /// The rate at which the cluster that is out arrived, once that is known.
-    pub(crate) fn poll_result(&mut self, now: Instant) -> Option<Bitrate> {
+    /// How the cluster that is out arrived, once that is known.
+    pub(crate) fn poll_result(&mut self, now: Instant) -> Option<ProbeResult> {
         let measure = self.active.as_ref()?;
         let (rate, result) = (measure.rate(), measure.result()?);
+        let result = ProbeResult {
+            chained: self.chained,
+            ..result
+        };
         self.active = None;
         self.answered = self.answered.saturating_add(1);
-        self.last_result = Some(result);
-        self.phase = if result >= rate.percent(SUCCESS_PERCENT) {
-            ProbePhase::Further(result.percent(GROWTH_PERCENT))
+        self.last_result = Some(result.carried);
+        self.phase = if result.carried >= rate.percent(SUCCESS_PERCENT) {
+            ProbePhase::Further(result.carried.percent(GROWTH_PERCENT))
         } else {
             let until = now + PROBE_INTERVAL;
             ProbePhase::Resting { until }
@@ -232,6 +272,7 @@ impl Prober {
             until: now + rate.time_for(DataSize::from_bytes(bytes)) + PROBE_SEND_SLACK,
         };
         self.next_id = self.next_id.wrapping_add(1);
+        self.chained = matches!(self.phase, ProbePhase::Further(_));
         self.active = Some(Measure::new(&cluster));
         let until = cluster.until + rtt + ANSWER_MAX;
         self.phase = ProbePhase::Waiting { until };
@@ -248,6 +289,12 @@ impl Prober {
             self.phase = ProbePhase::Resting { until };
         }
     }
+}
+
+/// Flows that share a bottleneck see it full at the same moment. What they carry differs, so that
+/// makes them ask at different ones.
+const fn dither(estimate: Bitrate) -> Duration {
+    Duration::from_millis(estimate.bps() / 8 % PROBE_DITHER_MS)
 }
 
 /// The most that a probe may try.

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use media_types::{Bitrate, DataSize};
 
-use super::{ProbeCluster, ProbeId};
+use super::{ProbeCluster, ProbeId, ProbeResult};
 use crate::feedback::PacketResult;
 
 /// The share of a cluster's packets and bytes that must arrive before it says anything.
@@ -84,7 +84,7 @@ impl Measure {
     }
 
     /// The rate that the path carried, once enough has arrived to tell.
-    pub(super) fn result(&self) -> Option<Bitrate> {
+    pub(super) fn result(&self) -> Option<ProbeResult> {
         let (sent, arrived) = (self.sent?, self.arrived?);
         if self.packets < self.packets_min || self.bytes.bytes() < self.bytes_min {
             return None;
@@ -101,9 +101,16 @@ impl Measure {
         if arrived_rate.bps() > sent_rate.bps().saturating_mul(COMPRESSED_MAX) {
             return None;
         }
-        if arrived_rate < sent_rate.percent(SATURATED_PERCENT) {
-            return Some(arrived_rate.percent(UTILISATION_PERCENT));
-        }
-        Some(sent_rate.min(arrived_rate))
+        let saturated = arrived_rate < sent_rate.percent(SATURATED_PERCENT);
+        let carried = if saturated {
+            arrived_rate.percent(UTILISATION_PERCENT)
+        } else {
+            sent_rate.min(arrived_rate)
+        };
+        Some(ProbeResult {
+            carried,
+            saturated,
+            chained: false,
+        })
     }
 }

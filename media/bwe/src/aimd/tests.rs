@@ -1,0 +1,121 @@
+//! How far the rate falls, and how it grows.
+#![allow(
+    clippy::disallowed_methods,
+    reason = "tests take one instant as their base"
+)]
+
+use super::*;
+
+const KBPS: fn(u64) -> Bitrate = Bitrate::from_kbps;
+const MS: fn(u64) -> Duration = Duration::from_millis;
+
+fn input(usage: Usage, acked: u64) -> AimdInput {
+    AimdInput {
+        usage,
+        acked: Some(KBPS(acked)),
+        recent: Some(KBPS(acked)),
+        queue: Duration::ZERO,
+        rtt: MS(50),
+        limited: false,
+        inherent_loss: 0.0,
+        most: KBPS(50_000),
+    }
+}
+
+#[test]
+fn overuse_keeps_most_of_what_arrives() {
+    let now = Instant::now();
+    let mut aimd = Aimd::new(KBPS(2_000));
+    assert!(aimd.update(now, &input(Usage::Over, 1_000)));
+    assert_eq!(aimd.target(), KBPS(850));
+    assert_eq!(aimd.capacity(), Some(KBPS(1_000)));
+    assert_eq!(aimd.state(), RateState::Decrease);
+    // Not again before the fall can have shown.
+    assert!(!aimd.update(now + MS(100), &input(Usage::Over, 700)));
+    assert!(aimd.update(now + MS(120), &input(Usage::Over, 700)));
+    assert_eq!(aimd.target(), KBPS(595));
+    let drains = AimdInput {
+        queue: MS(40),
+        ..input(Usage::Under, 700)
+    };
+    aimd.update(now + MS(300), &drains);
+    assert_eq!((aimd.target(), aimd.state()), (KBPS(595), RateState::Hold));
+}
+
+#[test]
+fn a_long_queue_is_drained_and_then_the_rate_comes_back() {
+    let now = Instant::now();
+    let mut aimd = Aimd::new(KBPS(3_000));
+    let full = AimdInput {
+        queue: MS(250),
+        acked: Some(KBPS(2_000)),
+        ..input(Usage::Over, 1_000)
+    };
+    aimd.update(now, &full);
+    assert_eq!(aimd.target(), KBPS(700));
+    let drains = AimdInput {
+        queue: MS(100),
+        ..input(Usage::Normal, 1_000)
+    };
+    aimd.update(now + MS(50), &drains);
+    assert!(aimd.target() < KBPS(710));
+    aimd.update(now + MS(100), &input(Usage::Normal, 1_000));
+    assert!(aimd.target() >= KBPS(900) && aimd.target() < KBPS(910));
+}
+
+#[test]
+fn growth_is_quick_on_an_unknown_path_and_slow_near_a_known_one() {
+    let now = Instant::now();
+    let mut aimd = Aimd::new(KBPS(1_000));
+    aimd.update(now, &input(Usage::Normal, 1_000));
+    aimd.update(now + MS(1_000), &input(Usage::Normal, 1_000));
+    assert_eq!(aimd.target(), KBPS(1_080));
+    aimd.update(now + MS(1_000), &input(Usage::Over, 1_000));
+    aimd.update(now + MS(2_000), &input(Usage::Normal, 900));
+    let grown = aimd.target().bps() - 900_000;
+    assert!((4_000..100_000).contains(&grown), "{grown}");
+}
+
+#[test]
+fn nothing_grows_without_proof() {
+    let now = Instant::now();
+    let mut aimd = Aimd::new(KBPS(1_000));
+    let limited = AimdInput {
+        limited: true,
+        ..input(Usage::Normal, 1_000)
+    };
+    for second in 0..20_u64 {
+        aimd.update(now + MS(second * 1_000), &limited);
+    }
+    assert_eq!(aimd.target(), KBPS(1_000));
+    for second in 20..60_u64 {
+        aimd.update(now + MS(second * 1_000), &input(Usage::Normal, 800));
+    }
+    assert_eq!(aimd.target(), KBPS(1_210));
+}
+
+#[test]
+fn who_sends_little_falls_by_steps() {
+    let mut aimd = Aimd::new(KBPS(2_000));
+    let limited = AimdInput {
+        limited: true,
+        ..input(Usage::Over, 100)
+    };
+    aimd.update(Instant::now(), &limited);
+    assert_eq!(aimd.target(), KBPS(1_020));
+    assert_eq!(aimd.capacity(), None);
+}
+
+#[test]
+fn a_probe_raises_and_tells_the_capacity() {
+    let mut aimd = Aimd::new(KBPS(1_000));
+    aimd.on_probe(KBPS(800), true);
+    aimd.raise(KBPS(800));
+    assert_eq!(
+        (aimd.target(), aimd.capacity()),
+        (KBPS(1_000), Some(KBPS(800)))
+    );
+    aimd.on_probe(KBPS(2_000), false);
+    aimd.raise(KBPS(2_000));
+    assert_eq!((aimd.target(), aimd.capacity()), (KBPS(2_000), None));
+}
