@@ -27,6 +27,10 @@ pub struct ActorsConfig {
     pub heartbeat_missed: u32,
     /// How long a lost session keeps its resources.
     pub resume_window: Duration,
+    /// Chat messages, reactions and sends of one client at once: everybody gets each of them.
+    pub talk_burst: u32,
+    /// The same, a second, once the burst is used.
+    pub talk_per_second: u32,
     /// Rooms that this worker opens.
     pub rooms_max: usize,
     /// Settings of a room that nobody has described.
@@ -51,6 +55,8 @@ impl Default for ActorsConfig {
             heartbeat_interval: Duration::from_secs(5),
             heartbeat_missed: 2,
             resume_window: Duration::from_secs(20),
+            talk_burst: 50,
+            talk_per_second: 20,
             rooms_max: 10_000,
             room_defaults: RoomSettings::default(),
             roster_limit: 100,

@@ -30,14 +30,6 @@ pub const RECONCILE_AFTER: Duration = Duration::from_millis(250);
 /// How long a WHIP or WHEP session may take until its media path stands.
 pub const CONNECT_DEADLINE: Duration = Duration::from_secs(30);
 
-/// Requests that a client may send at once, and then per second: a human clicks, a page subscribes.
-pub const REQUESTS_BURST: u32 = 200;
-/// Requests a second once the burst is used.
-pub const REQUESTS_PER_SECOND: u32 = 50;
-/// Chat messages and sends at once: everybody in the room gets each of them.
-pub const TALK_BURST: u32 = 50;
-/// Chat messages and sends a second once the burst is used.
-pub const TALK_PER_SECOND: u32 = 20;
 /// Kinds of reactions in one second; further kinds wait for nobody and are dropped.
 pub const REACTION_KINDS_MAX: usize = 64;
 

@@ -14,6 +14,8 @@ pub const ACTOR_EVENTS_REFUSED: &str = "troupe_actor_events_refused_total";
 pub const ROOMS: &str = "troupe_actor_rooms";
 /// Peers that are in a room.
 pub const PEERS: &str = "troupe_actor_peers";
+/// What a limit turned away, by limit; described by the server, which has more of them.
+pub const RATELIMIT_REJECTED: &str = "troupe_ratelimit_rejected_total";
 /// Joins, by outcome.
 pub const JOINS: &str = "troupe_signaling_joins_total";
 

@@ -5,6 +5,7 @@
 //! `supervisor.rs` starts and buries.
 
 pub(crate) mod actor;
+mod layers;
 pub(crate) mod message;
 mod reconcile;
 pub(crate) mod record;

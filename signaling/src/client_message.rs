@@ -208,9 +208,13 @@ pub struct SlotWish {
     /// No more pictures a second than this.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_fps: Option<u32>,
-    /// Who gets bandwidth first: the higher. Zero where it is not said.
+    /// Who gets bandwidth first: the higher. 100 for a pinned slot where it is not said.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub priority: Option<u8>,
+    /// `false`: the slot is not pinned; the wish holds for the track wherever the server shows it.
+    /// True where it is not said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pin: Option<bool>,
 }
 
 /// Parameters of `unpublish`.

@@ -209,14 +209,17 @@ fn wish() -> impl Strategy<Value = SlotWish> {
     let size = || proptest::option::of(any::<u32>());
     let track = proptest::option::of(any::<u64>().prop_map(media_types::TrackId::new));
     let priority = proptest::option::of(any::<u8>());
-    ("[a-z0-9]{1,16}", track, size(), size(), size(), priority).prop_map(
-        |(mid, track_id, max_width, max_height, max_fps, priority)| SlotWish {
+    let pin = proptest::option::of(any::<bool>());
+    let sizes = (size(), size(), size());
+    ("[a-z0-9]{1,16}", track, sizes, priority, pin).prop_map(
+        |(mid, track_id, (max_width, max_height, max_fps), priority, pin)| SlotWish {
             mid: mid.parse().unwrap(),
             track_id,
             max_width,
             max_height,
             max_fps,
             priority,
+            pin,
         },
     )
 }

@@ -16,7 +16,7 @@ use signaling::{Address, ErrorType, RequestId, RpcError};
 use supervision::{Behaviour, Goodbye, Scope, TellError, TimerId};
 
 use super::negotiation::Responder;
-use super::state::{Effect, PeerState, Phase, Purpose, Timings};
+use super::state::{Effect, PeerState, Phase, Purpose, Terms};
 use super::{PeerMessage, PeerSeed, say_goodbye};
 use crate::context::Commander;
 use crate::error::from_ask;
@@ -80,14 +80,17 @@ impl Peer {
         }
         let context = Arc::clone(&self.seed.room.context);
         let config = &context.config;
-        let timings = Timings {
+        let terms = Terms {
             heartbeat_interval: config.heartbeat_interval,
             heartbeat_missed: config.heartbeat_missed,
             resume_window: config.resume_window,
+            talk_burst: config.talk_burst,
+            talk_per_second: config.talk_per_second,
+            codecs: self.seed.room.settings().codecs.unwrap_or_default(),
         };
         let shared = Arc::clone(&context);
         let new_track = Box::new(move || shared.ids.track());
-        let state = PeerState::new(now, record, view, timings, new_track);
+        let state = PeerState::new(now, record, view, terms, new_track);
         self.retry_at = None;
         self.life = Life::Running(Box::new(state));
     }

@@ -46,6 +46,7 @@ impl PeerState {
                 }
             }
             Fact::Figures(figures) => self.take_figures(figures),
+            Fact::SlowClient => self.slow_client(now),
             Fact::Data {
                 from,
                 topic,
@@ -94,6 +95,15 @@ impl PeerState {
             LostReason::Crashed => {}
             LostReason::ShardRestarted => self.rejoin(now, CloseReason::ShardRestarted),
             _ => self.rejoin(now, CloseReason::Timeout),
+        }
+    }
+
+    /// What the client did not take in time is lost: it comes back for a whole picture.
+    fn slow_client(&mut self, now: Instant) {
+        if matches!(self.phase, Phase::Active { .. }) && self.record.kind == SessionKind::WebSocket
+        {
+            self.goodbye(CloseReason::SlowClient);
+            self.lose_client(now);
         }
     }
 

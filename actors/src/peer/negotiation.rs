@@ -97,7 +97,7 @@ impl PeerState {
             publish: self.may_publish() && usage != TransportUse::Viewer,
             subscribe: grants.subscribe && usage != TransportUse::Publisher,
             data: grants.data,
-            codecs: Vec::new(),
+            codecs: self.terms.codecs.clone(),
         };
         let transport = self.record.transport;
         self.record.media = MediaPhase::Open;

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use media_contract::{SlotFigures, TransportFigures};
+use media_contract::{LayerFigures, SlotFigures, TransportFigures};
 use signaling::server_message::StatsResult;
 use signaling::view::{LayerStats, PublishedStats, QualityReason, SlotPhase, SubscribedStats};
 
@@ -79,12 +79,7 @@ impl PeerState {
         let figures = self.figures.as_ref().unwrap_or(&none);
         let published = figures.tracks.iter().map(|track| PublishedStats {
             track_id: track.track,
-            layers: vec![LayerStats {
-                rid: None,
-                spatial: 0,
-                active: track.rate.bps() > 0,
-                bps: track.rate.bps(),
-            }],
+            layers: layers_stats(&track.layers),
             loss: f64::from(figures.loss_in),
         });
         StatsResult {
@@ -98,6 +93,17 @@ impl PeerState {
             slots: self.slots_stats(figures),
         }
     }
+}
+
+fn layers_stats(layers: &[LayerFigures]) -> Vec<LayerStats> {
+    let numbered = (0..=u8::MAX).zip(layers);
+    let stats = numbered.map(|(spatial, layer)| LayerStats {
+        rid: layer.rid.map(|rid| rid.to_string()),
+        spatial,
+        active: layer.rate.bps() > 0,
+        bps: layer.rate.bps(),
+    });
+    stats.collect()
 }
 
 #[cfg(test)]

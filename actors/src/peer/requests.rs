@@ -14,6 +14,7 @@ use signaling::{Address, AdminRole, ClientMessage, ErrorType, Outgoing, RequestI
 
 use super::negotiation::Responder;
 use super::state::{Effect, PeerState, Phase, Purpose};
+use crate::metrics::RATELIMIT_REJECTED;
 use crate::room::Speech;
 
 /// Bytes of a data channel as the JSON value that `message` carries.
@@ -44,11 +45,6 @@ impl PeerState {
             return;
         }
         self.heard(now);
-        if let Err(wait) = self.requests.take(now) {
-            let error = RpcError::new(ErrorType::RateLimited).retry_after(wait);
-            self.respond(id, Err(error));
-            return;
-        }
         match message {
             ClientMessage::Offer(params) => self.offer(now, params, Responder::Client(id)),
             ClientMessage::Subscribe(params) => match self.subscribe(params) {
@@ -162,7 +158,10 @@ impl PeerState {
             return Err(ErrorType::Forbidden.into());
         }
         let taken = self.talk.take(now);
-        taken.map_err(|wait| RpcError::new(ErrorType::RateLimited).retry_after(wait))
+        taken.map_err(|wait| {
+            metrics::counter!(RATELIMIT_REJECTED, "limit" => "talk").increment(1);
+            RpcError::new(ErrorType::RateLimited).retry_after(wait)
+        })
     }
 
     fn say(&mut self, now: Instant, id: Option<RequestId>, speech: Speech) {

@@ -5,16 +5,14 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use media_contract::{Action, LostReason, MediaLine, TransportFigures, Wish};
-use media_types::{Mid, TrackId};
+use media_types::{Codec, Mid, TrackId};
 use signaling::view::{CloseReason, LeaveReason, PeerState as Presence, QualityReason, SlotState};
 use signaling::{Outgoing, RpcError, ServerMessage};
 
 use super::bucket::Bucket;
 use super::negotiation::{Held, PendingOffer};
 use super::slots::SlotBook;
-use crate::limits::{
-    RECONCILE_AFTER, REQUESTS_BURST, REQUESTS_PER_SECOND, TALK_BURST, TALK_PER_SECOND,
-};
+use crate::limits::RECONCILE_AFTER;
 use crate::room::{MediaPhase, PeerRecord, RoomView, Speech};
 use crate::session::{Outbox, SessionKind};
 
@@ -74,18 +72,23 @@ pub(crate) enum Phase {
     Closed,
 }
 
-/// Times of a session.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Timings {
+/// What the worker and the room hold a session to.
+#[derive(Debug, Clone)]
+pub(crate) struct Terms {
     pub(crate) heartbeat_interval: Duration,
     pub(crate) heartbeat_missed: u32,
     pub(crate) resume_window: Duration,
+    /// Chat messages, reactions and sends at once, and then a second.
+    pub(crate) talk_burst: u32,
+    pub(crate) talk_per_second: u32,
+    /// The codecs that the room allows; empty: all.
+    pub(crate) codecs: Vec<Codec>,
 }
 
 pub(crate) struct PeerState {
     pub(crate) record: PeerRecord,
     pub(crate) phase: Phase,
-    timings: Timings,
+    pub(super) terms: Terms,
     pub(super) view: Arc<RoomView>,
     /// Makes the ids of new tracks.
     pub(super) new_track: Box<dyn FnMut() -> TrackId>,
@@ -98,7 +101,6 @@ pub(crate) struct PeerState {
     pub(super) wishes: BTreeMap<Mid, Wish>,
     pub(super) shown: BTreeMap<Mid, SlotState>,
     pub(super) figures: Option<TransportFigures>,
-    pub(super) requests: Bucket,
     pub(super) talk: Bucket,
     /// By then the media path must stand.
     pub(super) connect_by: Option<Instant>,
@@ -116,7 +118,7 @@ impl PeerState {
         now: Instant,
         record: PeerRecord,
         view: Arc<RoomView>,
-        timings: Timings,
+        terms: Terms,
         new_track: Box<dyn FnMut() -> TrackId>,
     ) -> Self {
         let phase = if record.state == Presence::Reconnecting {
@@ -128,7 +130,6 @@ impl PeerState {
         let connects = record.kind != SessionKind::WebSocket && !settling;
         let mut state = Self {
             phase,
-            timings,
             view,
             new_track,
             offers: BTreeMap::new(),
@@ -139,8 +140,8 @@ impl PeerState {
             wishes: BTreeMap::new(),
             shown: BTreeMap::new(),
             figures: None,
-            requests: Bucket::new(now, REQUESTS_BURST, REQUESTS_PER_SECOND),
-            talk: Bucket::new(now, TALK_BURST, TALK_PER_SECOND),
+            talk: Bucket::new(now, terms.talk_burst, terms.talk_per_second),
+            terms,
             connect_by: connects.then(|| now + crate::limits::CONNECT_DEADLINE),
             settling,
             dirty_at: None,
@@ -182,7 +183,7 @@ impl PeerState {
     pub(crate) fn poll_timeout(&self) -> Option<Instant> {
         let session = match self.phase {
             Phase::Active { heard } => self.has_heartbeat().then(|| heard + self.patience()),
-            Phase::Zombie { since } => Some(since + self.timings.resume_window),
+            Phase::Zombie { since } => Some(since + self.terms.resume_window),
             Phase::Closed => return None,
         };
         let offers = self.offers.values().map(|offer| offer.due).min();
@@ -198,7 +199,7 @@ impl PeerState {
                 self.goodbye(CloseReason::Timeout);
                 self.lose_client(now);
             }
-            Phase::Zombie { since } if now >= since + self.timings.resume_window => {
+            Phase::Zombie { since } if now >= since + self.terms.resume_window => {
                 self.leave(LeaveReason::Timeout);
             }
             Phase::Active { .. } | Phase::Zombie { .. } | Phase::Closed => {}
@@ -218,8 +219,8 @@ impl PeerState {
 
     /// The missed pings, and half an interval for the network.
     fn patience(&self) -> Duration {
-        let interval = self.timings.heartbeat_interval;
-        interval.saturating_mul(self.timings.heartbeat_missed) + interval / 2
+        let interval = self.terms.heartbeat_interval;
+        interval.saturating_mul(self.terms.heartbeat_missed) + interval / 2
     }
 
     /// The client was heard.

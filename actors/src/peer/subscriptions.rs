@@ -21,7 +21,7 @@ const PRIORITY_PINNED: u8 = 100;
 /// Of a shared screen.
 const PRIORITY_SCREEN: u8 = 50;
 
-fn wish_of(wanted: &SlotWish) -> Wish {
+fn wish_of(wanted: &SlotWish, priority: u8) -> Wish {
     let pixels =
         |max: Option<u32>| max.map_or(u16::MAX, |max| u16::try_from(max).unwrap_or(u16::MAX));
     let fps = wanted
@@ -32,7 +32,7 @@ fn wish_of(wanted: &SlotWish) -> Wish {
         width_max: pixels(wanted.max_width),
         height_max: pixels(wanted.max_height),
         fps_max: fps,
-        priority: wanted.priority.unwrap_or(PRIORITY_PINNED),
+        priority: wanted.priority.unwrap_or(priority),
         paused: nothing(wanted.max_width) || nothing(wanted.max_height) || nothing(wanted.max_fps),
     }
 }
@@ -46,6 +46,8 @@ impl PeerState {
                 own.codec = entry.view.codec;
             }
         }
+        let listed = |track: &TrackId| view.tracks.iter().any(|e| e.view.track_id == *track);
+        self.record.sizes.retain(|track, _| listed(track));
         self.view = view;
         self.arrange();
     }
@@ -126,7 +128,13 @@ impl PeerState {
         } else if screen {
             wish.priority = PRIORITY_SCREEN;
         }
-        wish
+        match self.record.sizes.get(&track) {
+            Some(size) => Wish {
+                priority: size.priority.max(wish.priority),
+                ..*size
+            },
+            None => wish,
+        }
     }
 
     /// The client fills slots by hand.
@@ -168,27 +176,61 @@ impl PeerState {
     /// Notes one wish; a slot that keeps its track hears of it at once.
     fn want(&mut self, wanted: &SlotWish) {
         let mid = wanted.mid;
-        let Some(track) = wanted.track_id else {
-            self.slots.release(mid);
-            self.wishes.remove(&mid);
-            self.record.pins.retain(|pin| pin.mid != mid);
+        let is_pin = wanted.pin.unwrap_or(true);
+        let Some(track) = wanted.track_id.filter(|_| is_pin) else {
+            self.release(mid);
+            if let Some(track) = wanted.track_id {
+                self.want_size(track, wanted);
+            }
             return;
         };
-        let wish = wish_of(wanted);
+        let wish = wish_of(wanted, PRIORITY_PINNED);
         self.slots.pin(mid, Some(track));
         self.wishes.insert(mid, wish);
         self.record.pins.retain(|pin| pin.mid != mid);
         let track = Some(track);
         self.record.pins.push(Pin { mid, track, wish });
         if self.slots.shows(mid) == Some(track) {
-            let transport = self.record.transport;
-            let set = Action::SetWish {
-                transport,
-                slot: mid,
-                wish,
-            };
-            self.command(Purpose::Other, set);
+            self.set_wish(mid, wish);
         }
+    }
+
+    /// Takes a pin away; a slot that keeps its track gets the wish that it has without it.
+    fn release(&mut self, mid: Mid) {
+        self.slots.release(mid);
+        self.record.pins.retain(|pin| pin.mid != mid);
+        let had = self.wishes.remove(&mid).is_some();
+        if let (true, Some(Some(track))) = (had, self.slots.shows(mid)) {
+            self.set_wish(mid, self.wish_for(mid, track));
+        }
+    }
+
+    /// Notes how much of a track is of use wherever the server shows it.
+    fn want_size(&mut self, track: TrackId, wanted: &SlotWish) {
+        if !self.view.tracks.iter().any(|e| e.view.track_id == track) {
+            return;
+        }
+        let wish = wish_of(wanted, Wish::default().priority);
+        self.record.sizes.insert(track, wish);
+        let showing = self
+            .slots
+            .iter()
+            .filter(|(.., shown)| *shown == Some(track));
+        let free = showing.filter(|(mid, ..)| !self.wishes.contains_key(mid));
+        let free: Vec<Mid> = free.map(|(mid, ..)| mid).collect();
+        for mid in free {
+            self.set_wish(mid, self.wish_for(mid, track));
+        }
+    }
+
+    fn set_wish(&mut self, slot: Mid, wish: Wish) {
+        let transport = self.record.transport;
+        let set = Action::SetWish {
+            transport,
+            slot,
+            wish,
+        };
+        self.command(Purpose::Other, set);
     }
 
     fn slot_state(&self, wanted: &SlotWish) -> SlotState {

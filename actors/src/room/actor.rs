@@ -292,6 +292,11 @@ impl Room {
                     self.state.track_started(shard, track, codec);
                 }
             }
+            Fact::LayersWanted { active } => {
+                if let media_contract::Subject::Track(track) = event.subject {
+                    self.state.layers_wanted(shard, track, active);
+                }
+            }
             Fact::SpeakersChanged { speakers } => self.state.speakers_changed(shard, speakers),
             Fact::Described { command, snapshot } => {
                 let asked = self.describes.remove(&command).is_some();

@@ -35,6 +35,7 @@ impl RoomState {
                 changed |= self.track_flows(track, codec);
             }
         }
+        self.link_shard(shard);
         self.reopen_relays(shard);
         if changed {
             self.push_view();

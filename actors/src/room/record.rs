@@ -1,5 +1,6 @@
 //! What a room remembers of its peers: enough to build a crashed `Peer` again.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
@@ -63,6 +64,8 @@ pub(crate) struct PeerRecord {
     pub(crate) media: MediaPhase,
     pub(crate) tracks: Vec<TrackRecord>,
     pub(crate) pins: Vec<Pin>,
+    /// Wishes for tracks that are not pinned, wherever they are shown.
+    pub(crate) sizes: BTreeMap<TrackId, Wish>,
     pub(crate) pairs: Vec<(Mid, Mid)>,
     pub(crate) outbox: Arc<dyn Outbox>,
     /// Rises with every connection that takes the session up.

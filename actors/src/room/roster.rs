@@ -139,6 +139,7 @@ impl RoomState {
         member.record.outbox = outbox;
         member.record.attachment = member.record.attachment.saturating_add(1);
         self.effects.push(Effect::Attach(peer));
+        self.tell_layers_again(peer);
         true
     }
 
@@ -364,6 +365,7 @@ impl RoomState {
         }
         self.loudest.remove(&shard);
         self.effects.push(Effect::Command(shard, Action::OpenRoom));
+        self.link_shard(shard);
         self.reopen_relays(shard);
         let there: Vec<PeerId> = self
             .members

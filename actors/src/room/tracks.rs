@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use media_contract::{Action, RelayEnd, Speaker};
-use media_types::{Codec, PeerId, ShardId, TrackId};
+use media_types::{Codec, PeerId, Rid, ShardId, TrackId};
 use signaling::ServerMessage;
 use signaling::server_message::{
     SpeakersParams, TrackMutedParams, TrackPublishedParams, TrackUnpublishedParams,
@@ -30,6 +30,8 @@ pub(crate) struct TrackTable {
     shards: BTreeMap<TrackId, ShardId>,
     /// Which other shards each is relayed to.
     relays: BTreeSet<(TrackId, ShardId)>,
+    /// Which simulcast layers of each somebody watches.
+    wanted: BTreeMap<TrackId, Vec<Rid>>,
 }
 
 impl TrackTable {
@@ -52,6 +54,17 @@ impl TrackTable {
     /// The shard on which a track is published.
     pub(crate) fn home(&self, track: TrackId) -> Option<ShardId> {
         self.shards.get(&track).copied()
+    }
+
+    /// The layers of a track that somebody watches; `None` where no shard has said so.
+    pub(crate) fn wanted(&self, track: TrackId) -> Option<&[Rid]> {
+        self.wanted.get(&track).map(Vec::as_slice)
+    }
+
+    /// Notes them; whether that is news.
+    pub(crate) fn set_wanted(&mut self, track: TrackId, active: Vec<Rid>) -> bool {
+        let before = self.wanted.insert(track, active);
+        before.as_deref() != self.wanted(track)
     }
 
     /// Shards that a track is relayed to.
@@ -151,6 +164,7 @@ impl RoomState {
     fn drop_track(&mut self, track: TrackId) -> bool {
         self.close_relays(track);
         self.tracks.shards.remove(&track);
+        self.tracks.wanted.remove(&track);
         let Some(place) = self
             .tracks
             .entries
@@ -264,6 +278,7 @@ impl RoomState {
         }
         self.shards.push(shard);
         self.effects.push(Effect::Command(shard, Action::OpenRoom));
+        self.link_shards();
         self.reopen_relays(shard);
     }
 

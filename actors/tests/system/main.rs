@@ -5,6 +5,7 @@
 )]
 
 mod faults;
+mod layers;
 mod rooms;
 mod shard;
 mod slots;

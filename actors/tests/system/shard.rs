@@ -158,6 +158,13 @@ impl FakePlane {
         inner.tell(shard, room, Subject::Transport(transport), fact);
     }
 
+    /// Something happens to a track that the peer publishes.
+    pub(crate) fn happen_to(&self, identity: &Identity, track: TrackId, fact: Fact) {
+        let mut inner = self.0.lock().unwrap();
+        let (shard, room, _) = inner.place_of(identity).expect("a transport");
+        inner.tell(shard, room, Subject::Track(track), fact);
+    }
+
     /// The shard forgets everything.
     pub(crate) fn restart(&self, shard: ShardId) {
         self.0

@@ -14,7 +14,7 @@ use crate::rooms::{PUBLISH, WATCH};
 use crate::world::{Client, World, config, methods, request, run};
 
 /// Publishers `p1`… with media flowing.
-async fn publishers(world: &World, count: usize) -> Vec<Client> {
+pub(crate) async fn publishers(world: &World, count: usize) -> Vec<Client> {
     let mut all = Vec::new();
     for n in 1..=count {
         let client = world.join("r", &format!("p{n}")).await;
@@ -28,7 +28,7 @@ async fn publishers(world: &World, count: usize) -> Vec<Client> {
 }
 
 /// The track of that kind, as others see it.
-async fn track(world: &World, client: &Client, kind: &str) -> TrackId {
+pub(crate) async fn track(world: &World, client: &Client, kind: &str) -> TrackId {
     let peers = world.system.peers(&client.room).await.unwrap();
     let own = peers
         .iter()
@@ -38,7 +38,7 @@ async fn track(world: &World, client: &Client, kind: &str) -> TrackId {
     own.tracks.iter().find(named).unwrap().track_id
 }
 
-fn shown(world: &World, client: &Client, mid: &str) -> Option<TrackId> {
+pub(crate) fn shown(world: &World, client: &Client, mid: &str) -> Option<TrackId> {
     world.plane.slots_of(&client.identity).get(mid).copied()
 }
 

@@ -98,6 +98,11 @@ pub struct SessionConfig {
     pub messages_per_second: u32,
     /// Messages that a client may send at once before that rate counts.
     pub messages_burst: u32,
+    /// Chat messages, reactions and sends a second of a client, each of which goes to everybody;
+    /// past it `rate_limited`.
+    pub talk_per_second: u32,
+    /// As many at once before that rate counts.
+    pub talk_burst: u32,
 }
 
 impl Default for SessionConfig {
@@ -111,8 +116,10 @@ impl Default for SessionConfig {
             out_bytes_max: 1024 * 1024,
             in_messages_max: 64,
             in_stall_max: Duration::from_secs(5),
-            messages_per_second: 100,
-            messages_burst: 400,
+            messages_per_second: 50,
+            messages_burst: 200,
+            talk_per_second: 20,
+            talk_burst: 50,
         }
     }
 }

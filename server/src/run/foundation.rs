@@ -76,6 +76,8 @@ impl Foundation {
             heartbeat_interval: session.heartbeat_interval,
             heartbeat_missed: session.heartbeat_missed,
             resume_window: session.resume_window,
+            talk_burst: session.talk_burst,
+            talk_per_second: session.talk_per_second,
             rooms_max: usize::try_from(room.rooms_max).unwrap_or(usize::MAX),
             room_defaults: room.settings(),
             roster_limit: usize::try_from(room.roster_limit).unwrap_or(usize::MAX),

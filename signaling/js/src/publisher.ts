@@ -286,13 +286,21 @@ export class Publisher implements LocalTrackHost {
       const wanted = track.kind === 'video' ? codec : redundant ? 'red' : null;
       if (wanted) prefer(publication.transceiver, track.kind, wanted);
     }
-    if (!reused && !degradation) return;
-    await this.#parametersOf(publication.transceiver.sender).change((parameters) => {
-      parameters.encodings.forEach((encoding, index) => Object.assign(encoding, encodings[index]));
-      activate(parameters.encodings, publication.watched);
-      if (degradation) parameters.degradationPreference = degradation as RTCDegradationPreference;
+    const parameters = this.#parametersOf(publication.transceiver.sender);
+    if (reused) {
+      await parameters.change((now) => {
+        now.encodings.forEach((encoding, index) => Object.assign(encoding, encodings[index]));
+        activate(now.encodings, publication.watched);
+        return true;
+      });
+    }
+    if (!degradation) return;
+    // A preference that a browser does not know is no reason not to publish.
+    const told = parameters.change((now) => {
+      now.degradationPreference = degradation as RTCDegradationPreference;
       return true;
     });
+    await told.catch(() => undefined);
   }
 
   /** Silences an m-line and keeps it for the next track of its shape. */

@@ -48,6 +48,7 @@ fn record(kind: SessionKind) -> PeerRecord {
         media: MediaPhase::None,
         tracks: Vec::new(),
         pins: Vec::new(),
+        sizes: std::collections::BTreeMap::new(),
         pairs: Vec::new(),
         outbox: Arc::new(Nowhere),
         attachment: 1,
@@ -55,17 +56,20 @@ fn record(kind: SessionKind) -> PeerRecord {
 }
 
 fn peer_of(now: Instant, record: PeerRecord) -> PeerState {
-    let timings = Timings {
+    let terms = Terms {
         heartbeat_interval: Duration::from_secs(5),
         heartbeat_missed: 2,
         resume_window: Duration::from_secs(20),
+        talk_burst: 50,
+        talk_per_second: 20,
+        codecs: Vec::new(),
     };
     let mut tracks = 0;
     let new_track = Box::new(move || {
         tracks += 1;
         TrackId::new(tracks)
     });
-    PeerState::new(now, record, Arc::default(), timings, new_track)
+    PeerState::new(now, record, Arc::default(), terms, new_track)
 }
 
 fn peer(now: Instant) -> PeerState {

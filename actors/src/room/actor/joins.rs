@@ -101,6 +101,7 @@ impl Room {
             media: MediaPhase::None,
             tracks: Vec::new(),
             pins: Vec::new(),
+            sizes: BTreeMap::new(),
             pairs: Vec::new(),
             outbox: request.outbox,
             attachment: 1,

@@ -54,6 +54,7 @@ fn record(number: u64, identity: &str, kind: SessionKind) -> PeerRecord {
         media: MediaPhase::None,
         tracks: Vec::new(),
         pins: Vec::new(),
+        sizes: std::collections::BTreeMap::new(),
         pairs: Vec::new(),
         outbox: Arc::new(Nowhere),
         attachment: 1,

@@ -314,7 +314,12 @@ export interface SlotWish {
   maxWidth?: number | null;
   /** The slot. */
   mid: string;
-  /** Who gets bandwidth first: the higher. Zero where it is not said. */
+  /**
+   * `false`: the slot is not pinned; the wish holds for the track wherever the server shows it.
+   * True where it is not said.
+   */
+  pin?: boolean | null;
+  /** Who gets bandwidth first: the higher. 100 for a pinned slot where it is not said. */
   priority?: number | null;
   /** The track to show; `null` takes the pin away. */
   trackId?: string | null;

@@ -1,0 +1,57 @@
+//! Which simulcast layers somebody watches, for those who send them.
+
+use media_contract::Action;
+use media_types::{PeerId, Rid, ShardId, TrackId};
+use signaling::ServerMessage;
+use signaling::server_message::PublishLayersParams;
+
+use super::message::Audience;
+use super::state::{Effect, RoomState};
+
+impl RoomState {
+    /// A shard says which layers of a track are watched. Only the publisher's own shard knows.
+    pub(crate) fn layers_wanted(&mut self, shard: ShardId, track: TrackId, active: Vec<Rid>) {
+        if self.tracks.home(track) == Some(shard) && self.tracks.set_wanted(track, active) {
+            self.tell_layers(track);
+        }
+    }
+
+    /// A publisher whose connection was away hears again of each of its tracks: a notice may have
+    /// been lost with the connection.
+    pub(crate) fn tell_layers_again(&mut self, peer: PeerId) {
+        let own = self.tracks.iter().filter(|entry| entry.owner == peer);
+        let own: Vec<TrackId> = own.map(|entry| entry.view.track_id).collect();
+        for track in own {
+            self.tell_layers(track);
+        }
+    }
+
+    fn tell_layers(&mut self, track_id: TrackId) {
+        let (Some(entry), Some(active)) = (self.tracks.get(track_id), self.tracks.wanted(track_id))
+        else {
+            return;
+        };
+        let active = active.iter().map(ToString::to_string).collect();
+        let owner = Audience::One(entry.owner);
+        let message = ServerMessage::PublishLayers(PublishLayersParams { track_id, active });
+        self.notify(owner, message);
+    }
+
+    /// Each shard learns which others hold a part of the room, so that data messages cross.
+    pub(super) fn link_shards(&mut self) {
+        for shard in self.shards.clone() {
+            self.link_shard(shard);
+        }
+    }
+
+    /// One shard learns it.
+    pub(super) fn link_shard(&mut self, shard: ShardId) {
+        if self.shards.len() > 1 {
+            let others = self.shards.iter().copied().filter(|other| *other != shard);
+            let link = Action::LinkRoom {
+                shards: others.collect(),
+            };
+            self.effects.push(Effect::Command(shard, link));
+        }
+    }
+}
