@@ -69,9 +69,9 @@ async function watchAt(viewer, width, maxWidth) {
 }
 
 const SVC = {
-  VP9: { codec: 'vp9', scalabilityMode: 'L3T3_KEY', width: 1280, height: 720, maxBitrate: 2_500_000 },
+  VP9: { codec: 'vp9', scalabilityMode: 'L3T3_KEY', width: 1280, height: 720 },
   // Two layers of 360p are what two cores encode in AV1.
-  AV1: { codec: 'av1', scalabilityMode: 'L2T2_KEY', width: 640, height: 360, maxBitrate: 1_000_000 },
+  AV1: { codec: 'av1', scalabilityMode: 'L2T2_KEY', width: 640, height: 360 },
 };
 
 for (const [name, publish] of Object.entries(SVC)) {
