@@ -25,8 +25,7 @@ impl SealedWindow {
         if index + SPAN <= self.highest {
             return None;
         }
-        let word = usize::try_from(index / 64 % (SPAN / 64)).ok();
-        let word = word.and_then(|word| self.words.get_mut(word))?;
+        let word = word_of(index).and_then(|at| self.words.get_mut(at))?;
         let bit = 1 << (index % 64);
         let fresh = *word & bit == 0;
         *word |= bit;
@@ -38,14 +37,40 @@ impl SealedWindow {
             self.words = [0; WORDS];
         } else {
             for passed in self.highest + 1..=index {
-                let word = usize::try_from(passed / 64 % (SPAN / 64)).ok();
-                if let Some(word) = word.and_then(|word| self.words.get_mut(word)) {
+                if let Some(word) = word_of(passed).and_then(|at| self.words.get_mut(at)) {
                     *word &= !(1 << (passed % 64));
                 }
             }
         }
         self.highest = index;
     }
+}
+
+/// In which of two forms each of the last numbers was sealed. What is sealed again under its number
+/// must have the form of its first time, or one key stream would cover two texts.
+#[derive(Debug, Default)]
+pub(crate) struct FormWindow {
+    words: [u64; WORDS],
+}
+
+impl FormWindow {
+    /// Remembers the form of an index that is sealed for the first time.
+    pub(crate) fn set(&mut self, index: u64, form: bool) {
+        if let Some(word) = word_of(index).and_then(|at| self.words.get_mut(at)) {
+            let bit = 1 << (index % 64);
+            *word = if form { *word | bit } else { *word & !bit };
+        }
+    }
+
+    /// The form of an index that [`SealedWindow::index`] still knows.
+    pub(crate) fn get(&self, index: u64) -> bool {
+        let word = word_of(index).and_then(|at| self.words.get(at));
+        word.is_some_and(|word| word & (1 << (index % 64)) != 0)
+    }
+}
+
+fn word_of(index: u64) -> Option<usize> {
+    usize::try_from(index / 64 % (SPAN / 64)).ok()
 }
 
 const _: () = assert!(SPAN == 64 * WORDS as u64);
@@ -66,6 +91,17 @@ mod tests {
         assert_eq!(window.index(start + 2_000), Some((67_530, true)));
         assert_eq!(window.index(start + 10), None);
         assert_eq!(window.index(3), None);
+    }
+
+    #[test]
+    fn a_form_is_kept_as_long_as_its_number() {
+        let mut forms = FormWindow::default();
+        for index in 0..3_000 {
+            forms.set(index, index % 3 == 0);
+            for kept in u64::saturating_sub(index, SPAN - 1)..=index {
+                assert_eq!(forms.get(kept), kept % 3 == 0, "{kept} of {index}");
+            }
+        }
     }
 
     proptest! {

@@ -5,9 +5,9 @@ mod write;
 
 use std::time::{Duration, Instant};
 
-use media_bwe::{EstimatorConfig, GccEstimator, Pacer};
+use media_bwe::{EstimatorConfig, GccEstimator, Pacer, Priority};
 use media_rtp::srtp::SrtpSender;
-use media_types::DataSize;
+use media_types::{DataSize, MediaKind};
 
 use crate::batch::TransmitBatch;
 use crate::config::TransportConfig;
@@ -15,7 +15,7 @@ use crate::limits::{DATAGRAM_BYTES_MAX, PACER_PACKETS_MAX, RED_HOLD, RED_LOSS_25
 use crate::meter::Meter;
 use crate::packet::{SendPacket, SlotIndex};
 use crate::path::Path;
-use crate::sealed::SealedWindow;
+use crate::sealed::{FormWindow, SealedWindow};
 use crate::slots::Slots;
 use padding::Recent;
 use write::Purpose;
@@ -29,6 +29,8 @@ const OVERHEAD_BYTES: usize = 48;
 #[derive(Debug, Default)]
 pub(crate) struct SlotState {
     pub(crate) sealed: SealedWindow,
+    /// Which of the sealed numbers left with redundancy.
+    wrapped: FormWindow,
     pub(crate) rtx_sequence: u64,
     /// Packets and bytes of payload, as sender reports count them.
     pub(crate) packets: u32,
@@ -182,11 +184,12 @@ impl Sender {
     pub(crate) fn queue(&mut self, now: Instant, packet: SendPacket) {
         let size = packet.payload.len() + packet.prefix.len() + OVERHEAD_BYTES + UNDERLAY_BYTES;
         let size = DataSize::from_bytes(u64::try_from(size).unwrap_or(u64::MAX));
-        if self
-            .pacer
-            .push(now, packet.priority, size, packet)
-            .is_some()
-        {
+        // Sound is as urgent when it is sent again.
+        let priority = match packet.codec.kind() {
+            MediaKind::Audio => packet.priority.min(Priority::Audio),
+            MediaKind::Video => packet.priority,
+        };
+        if self.pacer.push(now, priority, size, packet).is_some() {
             self.pacer_dropped += 1;
         }
     }

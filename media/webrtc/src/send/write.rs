@@ -167,10 +167,10 @@ impl Sender {
     /// How many of the payload's first bytes are left out. Sound that came with redundancy leaves
     /// with it where the slot knows it and the path loses packets, else as its newest block alone.
     ///
-    /// `None` for redundancy without a newest block, and for what was sealed under its number
-    /// before: then it may have had the other form, and one key stream must not cover two texts.
+    /// What is sealed again has the form of its first time. `None` for redundancy without a newest
+    /// block.
     fn choose_form(
-        &self,
+        &mut self,
         now: Instant,
         slot: &Slot,
         packet: &SendPacket,
@@ -179,18 +179,22 @@ impl Sender {
         if !packet.red || packet.payload.is_empty() {
             return Some(usize::from(packet.prefix_replaces));
         }
-        if !numbers.fresh {
-            return None;
-        }
+        let state = self.slots.get_mut(usize::from(packet.slot.0))?;
         // A repair format belongs to plain Opus, so redundancy cannot pass in it.
-        let red = slot.line.red.filter(|_| numbers.original.is_none());
-        match red.filter(|_| self.loss.wants_redundancy(now)) {
-            Some(payload_type) => {
-                numbers.fields.payload_type = payload_type;
-                Some(usize::from(packet.prefix_replaces))
-            }
-            None => red::primary_offset(packet.payload.as_slice()),
+        let repair = numbers.original.is_some();
+        let wrapped = match numbers.fresh {
+            true => self.loss.wants_redundancy(now),
+            false => state.wrapped.get(numbers.index),
+        };
+        let red = slot.line.red.filter(|_| wrapped && !repair);
+        if numbers.fresh && !repair {
+            state.wrapped.set(numbers.index, red.is_some());
         }
+        let Some(payload_type) = red else {
+            return red::primary_offset(packet.payload.as_slice());
+        };
+        numbers.fields.payload_type = payload_type;
+        Some(usize::from(packet.prefix_replaces))
     }
 
     /// The transport-wide number and the time of sending, where the slot's m-line agreed to them.

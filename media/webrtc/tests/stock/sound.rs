@@ -3,9 +3,10 @@
 use media_types::{Codec, Payload};
 use media_webrtc::{Priority, SlotIndex};
 use str0m::Event;
+use str0m::format::Codec as Str0mCodec;
 use str0m::media::{Direction, MediaKind};
 
-use crate::media::{ms, packet};
+use crate::media::{client_pt, client_sends, ms, packet};
 use crate::support::{Pair, Way, client_config, mid};
 
 /// One older block of two bytes, then the newest, which names its number.
@@ -93,4 +94,73 @@ fn loss_brings_redundancy_back() {
     assert_eq!(heard(&pair).last().unwrap().1, wrapped(1_099));
     speak(&mut pair, slot, 1_100..1_900);
     assert_eq!(heard(&pair).last().unwrap(), &(1_899, plain(1_899)));
+}
+
+/// A client that asks for lost sound again.
+fn nacking() -> Pair {
+    let mut client = client_config().clear_codecs().enable_opus(true, true);
+    for params in client.codec_config().iter_mut() {
+        params.set_fb_nack(true);
+    }
+    Pair::with(client, |_| {})
+}
+
+#[test]
+fn sound_sent_again_has_the_bytes_of_its_first_time() {
+    let mut pair = nacking();
+    let (line, _) = pair
+        .negotiate(|api| api.add_media(MediaKind::Audio, Direction::RecvOnly, None, None, None));
+    assert!(
+        pair.answer.contains("a=rtcp-fb:111 nack\r\n"),
+        "{}",
+        pair.answer
+    );
+    let slot = pair.server.slot(mid(line)).unwrap();
+    pair.connect();
+    speak(&mut pair, slot, 0..600);
+    let first = std::mem::take(&mut pair.down);
+    // The first left with redundancy, the last without; asked for again, each does as before.
+    for number in [1, 599] {
+        let mut again = packet(slot, Codec::Opus, number);
+        again.red = true;
+        again.timestamp = u32::try_from(number * 960).unwrap();
+        again.payload = Payload::copy_of(&wrapped(number)).unwrap();
+        again.retransmission_of = u16::try_from(number).ok();
+        again.marker = true;
+        pair.server.send(pair.now, again);
+        pair.drain_server();
+    }
+    let media = |bytes: &&Vec<u8>| bytes[0] >= 128 && !matches!(bytes[1], 192..=223);
+    let again: Vec<_> = pair.down.iter().filter(media).collect();
+    let first: Vec<_> = first.iter().filter(media).collect();
+    assert_eq!(again, [first[1], first[599]]);
+    assert_eq!(again[0].len() - again[1].len(), 7);
+}
+
+#[test]
+fn lost_sound_is_asked_for_where_that_was_offered() {
+    for asks in [true, false] {
+        let client = client_config().clear_codecs().enable_opus(true, true);
+        let mut pair = if asks {
+            nacking()
+        } else {
+            Pair::with(client, |_| {})
+        };
+        let (line, _) = pair.negotiate(|api| {
+            api.add_media(MediaKind::Audio, Direction::SendOnly, None, None, None)
+        });
+        assert_eq!(pair.answer.contains("nack"), asks);
+        pair.connect();
+        let pt = client_pt(&pair, Str0mCodec::Opus);
+        for number in (0..20).chain(21..40) {
+            client_sends(&mut pair, line, pt, number);
+            pair.run(ms(20));
+        }
+        // An empty report of 8 bytes, a request of 16, a tag of 16 and an index of 4.
+        let requests = pair
+            .down
+            .iter()
+            .filter(|bytes| bytes[1] == 201 && bytes.len() == 44);
+        assert_eq!(requests.count() > 0, asks);
+    }
 }
