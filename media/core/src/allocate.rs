@@ -109,13 +109,16 @@ fn raise(grants: &mut [Grant], index: usize) {
     }
 }
 
+/// The rate of a grant.
+pub(crate) fn rate_of(claim: &Claim, grant: Grant) -> Bitrate {
+    let top = grant.checked_sub(1).and_then(|top| claim.ladder.get(top));
+    top.map_or(Bitrate::ZERO, |step| step.rate)
+}
+
 /// The rate of all grants together.
 pub(crate) fn total(claims: &[Claim], grants: &[Grant]) -> Bitrate {
-    let rates = claims.iter().zip(grants).filter_map(|(claim, &grant)| {
-        let step = claim.ladder.get(grant.checked_sub(1)?)?;
-        Some(step.rate)
-    });
-    rates.sum()
+    let shares = claims.iter().zip(grants);
+    shares.map(|(claim, &grant)| rate_of(claim, grant)).sum()
 }
 
 /// Whether one set of grants serves the order better than another: in the first decision in which

@@ -144,6 +144,11 @@ pub const SHORTAGE_PERCENT: u64 = 110;
 /// For so long: the queue that it makes is 50 ms at most.
 pub const SHORTAGE_AFTER: Duration = Duration::from_millis(500);
 
+/// The least that a publisher is bound to: a small picture and sound.
+pub const CAP_MIN: Bitrate = Bitrate::from_kbps(150);
+/// How long a publisher's bound holds without its viewer's renewal, which comes twice a second.
+pub const CAP_LIFE: Duration = Duration::from_secs(2);
+
 /// How long somebody is the main speaker at least, so that layers do not follow every word.
 pub const DOMINANT_PERIOD: Duration = Duration::from_secs(2);
 

@@ -1,5 +1,6 @@
 //! [`Shard`]: everything that one thread of the packet core owns.
 
+mod caps;
 mod catch_up;
 mod commands;
 mod datagrams;

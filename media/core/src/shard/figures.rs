@@ -53,6 +53,7 @@ impl Shard {
         let part = self.figures_part;
         for index in (part..self.links.end()).step_by(PARTS) {
             self.tell_transport_figures(now, index);
+            self.lift_cap(now, index);
         }
         for index in (part % ALLOCATION_PARTS..self.links.end()).step_by(ALLOCATIONS) {
             self.want_allocation(index);

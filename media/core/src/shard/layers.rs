@@ -2,10 +2,12 @@
 
 use std::time::Instant;
 
+use media_contract::Wish;
 use media_types::{Bitrate, Identity, Layer, MediaKind, TrackSource};
 use media_webrtc::SlotIndex;
 
 use super::Shard;
+use super::caps::{self, Cap};
 use super::link::{Filled, Link, Slot};
 use crate::allocate::ladder::Style;
 use crate::allocate::steady::{Novelty, Question};
@@ -29,6 +31,8 @@ pub(super) struct Scratch {
     chosen: Vec<Grant>,
     /// Tracks of which another layer is wanted now.
     moved: Vec<(RoomIndex, TrackIndex)>,
+    /// Bounds for publishers.
+    caps: Vec<Cap>,
 }
 
 impl Scratch {
@@ -46,6 +50,9 @@ impl Shard {
         let mut scratch = std::mem::take(&mut self.scratch);
         self.choose(now, index, &mut scratch);
         self.rewatched.append(&mut scratch.moved);
+        while let Some(cap) = scratch.caps.pop() {
+            self.cap(now, cap);
+        }
         for &slot in &scratch.slots {
             self.tell_slot(index, slot);
         }
@@ -93,6 +100,8 @@ impl Shard {
         scratch.chosen.extend_from_slice(chosen);
         link.granted = audio.saturating_add(allocate::total(&scratch.claims, &scratch.chosen));
         aim(now, link, audio, &scratch.claims);
+        let budget = question.budget;
+        bound(now, link, room, budget, scratch);
         apply(link, room, scratch);
     }
 
@@ -140,6 +149,20 @@ fn aim(now: Instant, link: &mut Link, audio: Bitrate, claims: &[Claim]) {
     link.call(|transport| transport.set_wanted(now, wanted));
 }
 
+/// Bounds publishers to what this viewer can take, where that is known: what its other slots leave.
+fn bound(now: Instant, link: &Link, room: &Room, budget: Bitrate, scratch: &mut Scratch) {
+    let narrow = bases(now, link) == Bases::Paid;
+    let all = allocate::total(&scratch.claims, &scratch.chosen);
+    let shares = scratch.claims.iter().zip(&scratch.chosen);
+    let views = link.slots.iter().flatten();
+    let views = views.filter_map(|slot| View::of(slot, room));
+    for (view, (claim, &grant)) in views.zip(shares) {
+        let others = all.saturating_sub(allocate::rate_of(claim, grant));
+        let left = narrow.then_some(budget.saturating_sub(others));
+        scratch.caps.extend(caps::cap_of(now, &view, left));
+    }
+}
+
 /// Only an estimate that has fallen, on a path that had time to show itself, holds pictures back.
 fn bases(now: Instant, link: &Link) -> Bases {
     let since = |at| now.saturating_duration_since(at);
@@ -154,7 +177,7 @@ fn bases(now: Instant, link: &Link) -> Bases {
 }
 
 /// A filled slot with the track that it shows.
-struct View<'a> {
+pub(super) struct View<'a> {
     slot: &'a Slot,
     filled: &'a Filled,
     track: &'a Track,
@@ -169,6 +192,14 @@ impl<'a> View<'a> {
             filled,
             track,
         })
+    }
+
+    pub(super) const fn track(&self) -> &Track {
+        self.track
+    }
+
+    pub(super) const fn wish(&self) -> &Wish {
+        &self.filled.wish
     }
 
     /// What the slot asks for.

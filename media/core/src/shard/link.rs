@@ -83,6 +83,8 @@ pub(crate) struct Link {
     /// The rate of all that its slots are to show.
     pub(crate) granted: Bitrate,
     pub(crate) steady: Steady,
+    /// The bound for what it publishes, and when that was last renewed.
+    pub(crate) cap: Option<(Bitrate, Instant)>,
     pub(crate) told_estimate: Option<Bitrate>,
     /// It is among those that have something to send.
     pub(crate) dirty: bool,
@@ -120,6 +122,7 @@ impl Link {
             congestion: Congestion::default(),
             granted: Bitrate::ZERO,
             steady: Steady::default(),
+            cap: None,
             told_estimate: None,
             dirty: false,
             allocating: false,

@@ -1,8 +1,8 @@
 //! Data messages that wait until a client's channels have room for them.
 //!
 //! Reliable messages wait in their order. When there is no room for one more, the client is slow:
-//! all that waits is dropped, since a gap in what should have none is worth nothing, and its owner is
-//! told once, so that the client begins anew. Of lossy messages the oldest go first.
+//! all that waits is dropped, since a gap in what should have none is worth nothing, and its owner
+//! is told once, so that the client begins anew. Of lossy messages the oldest go first.
 
 use std::collections::VecDeque;
 use std::sync::Arc;

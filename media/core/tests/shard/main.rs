@@ -4,6 +4,7 @@
     reason = "tests pick what they look for"
 )]
 
+mod allocation;
 mod audio;
 mod commands;
 mod connecting;

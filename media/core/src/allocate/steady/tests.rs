@@ -177,7 +177,8 @@ proptest! {
     /// nothing switches.
     #[test]
     fn a_constant_link_makes_no_layers_swing(
-        claims in claims(), kbps in 100_u64..8_000, noise in prop::collection::vec(950_u64..1_050, 97),
+        claims in claims(), kbps in 100_u64..8_000,
+        noise in prop::collection::vec(950_u64..1_050, 97),
     ) {
         let mut call = Subscriber::new(claims);
         let mut noise = noise.into_iter().cycle();
