@@ -48,6 +48,7 @@ mod number;
 mod overuse;
 mod pacer;
 mod probe;
+mod receive;
 mod trendline;
 
 pub use aimd::RateState;
@@ -58,6 +59,7 @@ pub use history::SentHistory;
 pub use overuse::Usage;
 pub use pacer::{Departure, PACING_TICK, Pacer, Priority};
 pub use probe::{ProbeCluster, ProbeId};
+pub use receive::{ReceiveEstimator, SendTime};
 
 /// The former name of [`GccEstimator`].
 pub type Estimator = GccEstimator;

@@ -47,3 +47,9 @@ pub(crate) const LOSS_OBSERVATIONS_MAX: usize = 20;
 pub(crate) const FEEDBACK_REPORTS_MAX: usize = 8_192;
 /// A REMB older than this no longer binds; senders repeat it each second or so.
 pub(crate) const REMB_AGE_MAX: Duration = Duration::from_secs(10);
+
+/// How often a REMB is repeated: a sender forgets it after some.
+pub(crate) const REMB_INTERVAL: Duration = Duration::from_secs(1);
+/// Nothing has come for so long: there is nobody to tell.
+pub(crate) const REMB_SILENCE_MAX: Duration = Duration::from_secs(2);
+const _: () = assert!(REMB_INTERVAL.as_millis() < REMB_SILENCE_MAX.as_millis());

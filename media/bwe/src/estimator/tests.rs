@@ -4,6 +4,8 @@
     reason = "tests take one instant as their base"
 )]
 
+mod properties;
+
 use super::*;
 
 /// A link that carries `rate`, queues 300 ms of it, and drops what does not fit.

@@ -39,11 +39,16 @@ impl ReportLoss {
         }
     }
 
+    /// Whether a share in 256ths lowers the rate.
+    pub(crate) fn is_high(lost: u8) -> bool {
+        percent(lost) > HIGH_PERCENT
+    }
+
     /// Takes a report's share in 256ths. `used` says whether the application sends about what it
     /// may; growth stops at `most`.
     pub(crate) fn on_report(&mut self, now: Instant, lost: u8, used: bool, most: Bitrate) {
         self.last = lost;
-        let percent = u64::from(lost) * 100 / 256;
+        let percent = percent(lost);
         let since = self.updated.replace(now);
         let since = since.map_or(STEP_MAX, |at| {
             now.saturating_duration_since(at).min(STEP_MAX)
@@ -74,4 +79,8 @@ impl ReportLoss {
     pub(crate) const fn last(&self) -> u8 {
         self.last
     }
+}
+
+fn percent(lost: u8) -> u64 {
+    u64::from(lost) * 100 / 256
 }
