@@ -2,7 +2,8 @@
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
 .PHONY: help run test lint sim fuzz bench docs release web sdk interop \
-	test-rust test-js setup-build setup-test setup-lint lint-rust lint-js
+	test-rust test-js setup-build setup-test setup-lint lint-rust lint-js \
+	bench-quality
 
 # What `setup.sh` puts beside the tree comes first, so that an old node of the system is not used;
 # rustup's place comes last, for a shell that was open when it was installed.
@@ -72,6 +73,10 @@ fuzz: ## grow the corpus of one parser, as T=rtp_header; needs nightly and cargo
 
 bench: ## criterion benches of the packet path
 	for crate in $(BENCHED); do cargo bench --locked -p $$crate --benches || exit 1; done
+
+# Writes docs/quality.md and its plots anew; the figures follow from the seeds.
+bench-quality:
+	cargo run --locked -p sim --bin troupe-quality -- docs "$$(git rev-parse --short HEAD)"
 
 docs: ## the crates' documentation
 	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --locked

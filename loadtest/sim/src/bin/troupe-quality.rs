@@ -1,6 +1,7 @@
 //! Measures the scenarios of `sim::quality` and writes docs/quality.md with its plots.
 //!
 //! `troupe-quality DOCS COMMIT`: where the docs are, and what the page says it was made from.
+//! `troupe-quality compare -`: our estimator beside stock str0m's.
 //! `troupe-quality NAME SEED`: one run of one scenario, its figures and each second of it on
 //! standard output.
 #![forbid(unsafe_code)]
@@ -8,7 +9,9 @@
 use std::path::Path;
 use std::process::ExitCode;
 
-use sim::quality::{Row, SCENARIOS, SEEDS, Scenario, Timeline, measure, page, svg};
+use sim::quality::{
+    Row, SCENARIOS, SEEDS, Scenario, Timeline, compare, measure, page, section, svg,
+};
 
 fn main() -> ExitCode {
     let words: Vec<String> = std::env::args().skip(1).collect();
@@ -23,6 +26,7 @@ fn main() -> ExitCode {
             print(&row);
             print_seconds(&row.timeline);
         }
+        None if first == "compare" => println!("{}", section(&compare())),
         None => {
             if let Err(error) = write(Path::new(first), second) {
                 eprintln!("{first}: {error}");
@@ -79,5 +83,8 @@ fn write(docs: &Path, commit: &str) -> std::io::Result<()> {
         std::fs::write(plot, svg(scenario.title, &row.timeline))?;
         rows.push((scenario, row));
     }
-    std::fs::write(docs.join("quality.md"), page(commit, &SEEDS, &rows, ""))
+    std::fs::write(
+        docs.join("quality.md"),
+        page(commit, &SEEDS, &rows, &section(&compare())),
+    )
 }

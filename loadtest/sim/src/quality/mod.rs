@@ -3,14 +3,17 @@
 //! A [`Scenario`] runs a call from a seed and gives an [`Outcome`]: figures, each with its bound,
 //! and a [`Timeline`] to plot. [`measure`] over several seeds gives a [`Row`] with the medians.
 
+mod compare;
 mod crowd;
 mod figures;
 mod page;
 mod pair;
 mod plot;
 mod rows;
+mod stock;
 mod timeline;
 
+pub use compare::{Comparison, Side, compare, section};
 pub use figures::{Bound, Figure, Outcome, Row, freezes, jain, measure, median};
 pub use page::page;
 pub use plot::svg;

@@ -3,7 +3,7 @@
 use std::ops::Range;
 use std::time::{Duration, Instant};
 
-use loadtest::network::{Link, SERIES_STEP, Trace};
+use loadtest::network::{Link, Meter, SERIES_STEP, Trace};
 use media_types::Bitrate;
 
 use super::{Figure, Outcome, Timeline, freezes};
@@ -124,14 +124,16 @@ pub(super) fn received(guest: &Guest, span: Range<Duration>) -> f64 {
 
 /// The longest time on end during which the queue was longer than 250 ms, in seconds.
 pub(super) fn long_queue(hall: &Hall, pipe: PipeId) -> f64 {
+    long_queue_of(hall.look(pipe).meter())
+}
+
+/// The same of a meter.
+pub(super) fn long_queue_of(meter: &Meter) -> f64 {
     let mut longest = 0_u32;
     let mut run = 0_u32;
-    for wait in hall.look(pipe).meter().waits() {
-        run = if wait > Duration::from_millis(250) {
-            run + 1
-        } else {
-            0
-        };
+    for wait in meter.waits() {
+        let long = wait > Duration::from_millis(250);
+        run = if long { run + 1 } else { 0 };
         longest = longest.max(run);
     }
     f64::from(longest) * SERIES_STEP.as_secs_f64()
