@@ -8,10 +8,12 @@ mod dtls;
 mod frames;
 pub mod quality;
 mod seed;
+mod tape;
 mod world;
 
 pub use client::{Client, Plan, Shown};
 pub use dtls::{scripted_provider, seed_keys};
 pub use frames::Content;
 pub use loadtest::network::{Burst, Chance, Figures, Link, Pipe, Queue, Trace};
+pub use tape::Tape;
 pub use world::{Member, World};

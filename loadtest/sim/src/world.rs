@@ -11,11 +11,12 @@ use std::time::{Duration, Instant};
 use media_contract::{Action, Command, CommandId, Event, Fact, Subject};
 use media_core::{Shard, ShardConfig};
 use media_types::{Epoch, RoomId, ShardId, TransportId};
-use media_webrtc::{CandidateAddr, Certificate, Path, Protocol, TransmitBatch, TransportConfig};
+use media_webrtc::{CandidateAddr, Certificate, Path, Protocol, TransportConfig};
 use str0m::config::CryptoProvider;
 
 use crate::director::Director;
 use crate::seed::seed_clients;
+use crate::tape::{Tape, Taped};
 use crate::{Chance, Client, Link, Pipe, Plan, scripted_provider, seed_keys};
 
 const ROOM: RoomId = RoomId::new(1);
@@ -47,7 +48,7 @@ pub struct World {
     pub members: Vec<Member>,
     /// Every event that the shards told, in order.
     pub events: Vec<(ShardId, Event)>,
-    shards: Vec<Shard>,
+    shards: Vec<Taped>,
     director: Director,
     provider: Arc<CryptoProvider>,
     chance: Chance,
@@ -96,7 +97,7 @@ impl World {
         seed_keys(seed);
         let provider = Arc::new(scripted_provider(&str0m::crypto::from_feature_flags()));
         let shards = (0..shards)
-            .map(|index| new_shard(start, seed, index))
+            .map(|index| Taped::new(start, seed, index))
             .collect();
         let mut world = Self {
             start,
@@ -208,6 +209,25 @@ impl World {
         self.now = end;
     }
 
+    /// Records what goes into the shards and comes out of them from now on; to be called before
+    /// anybody joins.
+    pub fn record(&mut self) {
+        let (start, seed) = (self.start, self.seed);
+        for (index, shard) in (0..).zip(&mut self.shards) {
+            *shard = Taped::new(start, seed, index);
+            shard.record();
+        }
+        for index in 0..self.shards.len() {
+            self.command(shard_id(index), Action::OpenRoom);
+        }
+    }
+
+    /// What was recorded of a shard, if it was.
+    #[must_use]
+    pub fn tape(&self, shard: u16) -> Option<Tape> {
+        self.shards.get(usize::from(shard))?.tape()
+    }
+
     /// A number made of when every datagram was sent and how long it was: equal for equal runs.
     #[must_use]
     pub fn trace(&self) -> u64 {
@@ -258,7 +278,7 @@ impl World {
             .members
             .iter()
             .flat_map(|member| [member.up.next(), member.down.next()]);
-        let shards = self.shards.iter().map(Shard::poll_timeout);
+        let shards = self.shards.iter().map(Taped::poll_timeout);
         clients.chain(pipes).chain(shards).flatten().min()
     }
 
@@ -333,20 +353,12 @@ impl World {
     fn send_shards(&mut self) -> bool {
         let mut moved = false;
         for index in 0..self.shards.len() {
-            let mut batch = TransmitBatch::new(65_536);
-            while self.shards[index].poll_transmit(self.now, &mut batch) || !batch.is_empty() {
-                let sent: Vec<(Path, Vec<u8>)> = batch
-                    .datagrams()
-                    .map(|(path, bytes)| (path, bytes.to_vec()))
-                    .collect();
-                batch.clear();
+            for (path, datagram) in self.shards[index].poll_transmit(self.now) {
                 moved = true;
-                for (path, datagram) in sent {
-                    self.note_sent(&datagram);
-                    let to = |member: &&mut Member| member.client.address() == path.remote;
-                    if let Some(member) = self.members.iter_mut().find(to) {
-                        member.down.push(self.now, datagram.len(), datagram);
-                    }
+                self.note_sent(&datagram);
+                let to = |member: &&mut Member| member.client.address() == path.remote;
+                if let Some(member) = self.members.iter_mut().find(to) {
+                    member.down.push(self.now, datagram.len(), datagram);
                 }
             }
         }
@@ -367,7 +379,7 @@ impl World {
     fn direct(&mut self) -> bool {
         let mut events = Vec::new();
         for (index, shard) in self.shards.iter_mut().enumerate() {
-            while let Some(event) = shard.poll_event() {
+            while let Some(event) = shard.poll_event(self.now) {
                 events.push((shard_id(index), event));
             }
         }

@@ -10,6 +10,7 @@ mod faults;
 mod members;
 mod network;
 mod oracle;
+mod replay;
 
 use std::time::Duration;
 
