@@ -13,13 +13,6 @@ export interface SubscriptionHost {
   applySlots(states: SlotState[]): void;
 }
 
-/**
- * Of a video that is named for its size alone, so that it does not outrank one that was pinned: the
- * server puts its speakers first by itself.
- */
-const PRIORITY_SHOWN = 0;
-/** Of a screen that is named for its size alone. */
-const PRIORITY_SCREEN = 50;
 /** How long after a refusal wishes are said again, in milliseconds. */
 const RETRY_MS = 2_000;
 
@@ -30,8 +23,9 @@ export class Subscriptions {
   readonly #adaptive: AdaptiveStream | null;
   /** By hand. */
   readonly #pins = new Map<string, TrackWish>();
-  /** What was said last, by mid, so that nothing is said twice. */
+  /** What was said last of pins, by mid, and of sizes, by track, so that nothing is said twice. */
   #said = new Map<string, string>();
+  #saidSizes = new Map<string, string>();
   #retry: ReturnType<typeof setTimeout> | undefined;
   #flushing: Promise<void> | null = null;
   #stopped = false;
@@ -71,14 +65,15 @@ export class Subscriptions {
 
   /** A track is over. */
   forget(trackId: string): void {
-    const followed = this.#adaptive?.need(trackId) ?? null;
     this.#adaptive?.remove(trackId);
-    if (this.#pins.delete(trackId) || followed) this.#flushSoon();
+    this.#saidSizes.delete(trackId);
+    if (this.#pins.delete(trackId)) this.#flushSoon();
   }
 
   /** Nothing that was said holds any more: a new connection has new slots. */
   restart(): void {
     this.#said = new Map();
+    this.#saidSizes = new Map();
     for (const slot of this.#host.slots().all) slot.pinned = false;
     this.#flushSoon();
   }
@@ -95,35 +90,40 @@ export class Subscriptions {
   flush(): Promise<void> {
     this.#flushing ??= Promise.resolve().then(async () => {
       this.#flushing = null;
-      const slots = this.#changes();
+      const [pins, sizes] = [this.#pinChanges(), this.#sizeChanges()];
+      const slots = [...pins, ...sizes];
       if (slots.length === 0) return;
       try {
         const result = await this.#host.subscribe({ slots });
-        this.#host.applySlots(result.slots);
+        // A slot by which a size was said shows what it showed.
+        const named = new Set(pins.map(({ mid }) => mid));
+        const unknown = ({ mid, reason }: SlotState): boolean =>
+          reason === 'not_found' && !named.has(mid);
+        this.#host.applySlots(result.slots.filter((state) => !unknown(state)));
       } catch (error) {
-        for (const { mid } of slots) this.#said.delete(mid);
+        for (const { mid } of pins) this.#said.delete(mid);
+        for (const { trackId } of sizes) this.#saidSizes.delete(trackId ?? '');
         throw error;
       }
     });
     return this.#flushing;
   }
 
-  #changes(): SlotWish[] {
+  #pinChanges(): SlotWish[] {
     const table = this.#host.slots();
-    const wishes = this.#wishes(table);
-    const released = this.#release(table, wishes);
+    const released = this.#release(table);
     const wanted = new Map<Slot, SlotWish>();
     // Who has a slot keeps it; the others choose among the rest.
     const settled = ([trackId]: [string, TrackWish]): boolean =>
       this.#saidSlot(table, trackId) !== undefined || table.byTrack(trackId) !== undefined;
-    const order = [...wishes].sort((a, b) => Number(settled(b)) - Number(settled(a)));
+    const order = [...this.#pins].sort((a, b) => Number(settled(b)) - Number(settled(a)));
     for (const [trackId, wish] of order) {
       const kind = this.#host.tracks().find(({ id }) => id === trackId)?.kind;
       if (!kind) continue;
       const taken = new Set(wanted.keys());
       const slot = this.#saidSlot(table, trackId) ?? table.placeFor(trackId, kind, taken);
       const mid = slot?.transceiver.mid;
-      if (slot && mid) wanted.set(slot, { mid, trackId, ...wish });
+      if (slot && mid) wanted.set(slot, { mid, trackId, ...this.#sizeOf(trackId, wish), ...wish });
     }
     const changes: SlotWish[] = [];
     for (const slot of table.all) {
@@ -139,12 +139,41 @@ export class Subscriptions {
     return changes;
   }
 
-  /** Gives up the slots of tracks that are not asked for any more, so that others can have them. */
-  #release(table: SlotTable, wishes: Map<string, TrackWish>): Set<Slot> {
-    const kept = new Set([...wishes.keys()].map((trackId) => this.#saidSlot(table, trackId)));
+  /** Gives up the slots of tracks that are not pinned any more, so that others can have them. */
+  #release(table: SlotTable): Set<Slot> {
+    const kept = new Set([...this.#pins.keys()].map((trackId) => this.#saidSlot(table, trackId)));
     const released = table.all.filter((slot) => slot.pinned && !kept.has(slot));
     for (const slot of released) slot.pinned = false;
     return new Set(released);
+  }
+
+  /** The size of its elements counts for a pinned track whose wish names none. */
+  #sizeOf(trackId: string, wish: TrackWish): TrackWish {
+    const own = [wish.maxWidth, wish.maxHeight, wish.maxFps].some((max) => max !== undefined);
+    const need = this.#adaptive?.need(trackId);
+    return need && !own ? wishOf(need) : {};
+  }
+
+  /**
+   * What elements ask for, without pinning anything: it holds for the track wherever the server shows
+   * it. Naming a slot takes its pin away, so it is said by one that has none.
+   */
+  #sizeChanges(): SlotWish[] {
+    const changes: SlotWish[] = [];
+    const table = this.#host.slots();
+    const free = table.all
+      .filter(({ pinned, transceiver }) => !pinned && transceiver.mid !== null)
+      .sort((a, b) => Number(a.kind === 'audio') - Number(b.kind === 'audio'));
+    for (const { id } of this.#host.tracks()) {
+      const need = this.#adaptive?.need(id);
+      if (!need || this.#pins.has(id)) continue;
+      const mid = (free.find(({ state }) => state?.trackId === id) ?? free[0])?.transceiver.mid;
+      const size = { ...wishOf(need), pin: false };
+      if (!mid || this.#saidSizes.get(id) === JSON.stringify(size)) continue;
+      this.#saidSizes.set(id, JSON.stringify(size));
+      changes.push({ mid, trackId: id, ...size });
+    }
+    return changes;
   }
 
   /** The slot that a track was given, though the server may not have filled it yet. */
@@ -153,50 +182,5 @@ export class Subscriptions {
       const said = slot.pinned && this.#said.get(slot.transceiver.mid ?? '');
       return said ? (JSON.parse(said) as SlotWish).trackId === trackId : false;
     });
-  }
-
-  /** What is wanted of whom. The size of its elements counts for a pinned track that names none. */
-  #wishes(table: SlotTable): Map<string, TrackWish> {
-    const wishes = this.#shown(table);
-    for (const [trackId, wish] of this.#pins) {
-      const size = { ...wishes.get(trackId) };
-      delete size.priority;
-      const own = [wish.maxWidth, wish.maxHeight, wish.maxFps].some((max) => max !== undefined);
-      wishes.set(trackId, own ? wish : { ...size, ...wish });
-    }
-    return wishes;
-  }
-
-  /**
-   * What elements ask for. Asking for a size names a slot and thus pins it. Where everybody has a
-   * slot that costs nothing. Where there are more videos than slots, those that are seen are asked
-   * for if all of them find room, and those that are not seen are kept paused only where every
-   * video is shown somewhere: else they would keep the next speaker out.
-   */
-  #shown(table: SlotTable): Map<string, TrackWish> {
-    const wishes = new Map<string, TrackWish>();
-    const adaptive = this.#adaptive;
-    if (!adaptive) return wishes;
-    const videos = this.#host.tracks().filter(({ kind }) => kind === 'video');
-    const needed = videos.flatMap((track) => {
-      const need = adaptive.need(track.id);
-      return need ? [{ track, need, pinned: this.#pins.has(track.id) }] : [];
-    });
-    const pinned = videos.filter(({ id }) => this.#pins.has(id)).length;
-    const seen = needed.filter(({ need, pinned }) => need.side > 0 && !pinned).length;
-    let spare = table.all.filter(({ kind }) => kind === 'video').length - pinned - seen;
-    const roomForAll = spare >= 0;
-    const mayPark = spare + pinned + seen >= videos.length || needed.length === videos.length;
-    // Who has a slot already is paused there rather than given up.
-    needed.sort((a, b) => Number(!table.byTrack(a.track.id)) - Number(!table.byTrack(b.track.id)));
-    for (const { track, need, pinned } of needed) {
-      const parks = need.side === 0 && !pinned;
-      if (parks && (!mayPark || spare <= 0)) continue;
-      if (!pinned && !roomForAll) continue;
-      if (parks) spare -= 1;
-      const priority = track.source === 'screen' ? PRIORITY_SCREEN : PRIORITY_SHOWN;
-      wishes.set(track.id, { ...wishOf(need), priority });
-    }
-    return wishes;
   }
 }

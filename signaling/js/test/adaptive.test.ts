@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { afterEach, beforeEach, mock, test } from 'node:test';
 
 import { AdaptiveStream, needOf, wishOf } from '../src/adaptive.js';
-import type { SlotWish, Track } from '../src/protocol/index.js';
+import type { SlotState, SlotWish, Track } from '../src/protocol/index.js';
 import { RemoteTrack } from '../src/remote-track.js';
 import { SlotTable } from '../src/slots.js';
 import { Subscriptions } from '../src/subscriptions.js';
@@ -194,8 +194,10 @@ function subscribing(
       subscribe: (params) => {
         if (fail.next) return Promise.reject(new Error('not now'));
         said.push(params.slots);
-        const states = params.slots.map(({ mid, trackId }) => {
-          return { mid, trackId: trackId ?? null, state: 'live' as const };
+        const states = params.slots.map(({ mid, trackId = null, pin }): SlotState => {
+          const state = slots.byMid(mid)?.state;
+          if (pin !== false) return { mid, trackId, state: 'live' };
+          return state ?? { mid, trackId, state: 'waiting', reason: 'not_found' };
         });
         return Promise.resolve({ slots: states });
       },
@@ -212,35 +214,51 @@ async function settled(): Promise<void> {
   for (let turn = 0; turn < 10; turn += 1) await Promise.resolve();
 }
 
-test('the server is told what elements need, cameras behind screens and pins', async () => {
+test('the server is told what elements need, and nothing is pinned', async () => {
   const [camera, screen] = [remote('a'), remote('b', { source: 'screen' })];
-  const { said, subscriptions } = subscribing([camera, screen], 3);
+  const { said, slots } = subscribing([camera, screen], 3);
+  slots.apply([{ mid: '3', trackId: 'b', state: 'live' }]);
   shown(camera, 320, 180);
   shown(screen, 1280, 720);
   await settled();
   assert.deepEqual(said, [
     [
-      { mid: '1', trackId: 'a', maxHeight: 180, priority: 0 },
-      { mid: '3', trackId: 'b', maxHeight: 720, priority: 50 },
+      { mid: '1', trackId: 'a', maxHeight: 180, pin: false },
+      { mid: '3', trackId: 'b', maxHeight: 720, pin: false },
     ],
   ]);
-  await subscriptions.pin('a', {});
-  assert.deepEqual(said.at(-1), [{ mid: '1', trackId: 'a', maxHeight: 180 }]);
-  await subscriptions.pin('a', { maxHeight: 1080 });
-  assert.deepEqual(said.at(-1), [{ mid: '1', trackId: 'a', maxHeight: 1080 }]);
+  assert.equal(slots.byTrack('a'), undefined, 'no slot is known to show it');
+  assert.equal(slots.all.some(({ pinned }) => pinned), false);
 });
 
-test('a wish of the caller wins over a hidden element', async () => {
+test('a size is never said by a slot that is pinned', async () => {
+  const [a, b] = [remote('a'), remote('b')];
+  const { said, subscriptions } = subscribing([a, b], 1);
+  await subscriptions.pin('a', {});
+  shown(b, 320, 180);
+  await settled();
+  assert.deepEqual(said, [
+    [{ mid: '1', trackId: 'a' }],
+    [{ mid: '0', trackId: 'b', maxHeight: 180, pin: false }],
+  ]);
+});
+
+test('a pinned track is asked for as large as it is shown, or as the caller says', async () => {
   const track = remote('a');
   const { said, subscriptions } = subscribing([track], 2);
   const video = shown(track, 320, 180);
+  await subscriptions.pin('a', {});
+  assert.deepEqual(said.at(-1), [{ mid: '1', trackId: 'a', maxHeight: 180 }]);
   await subscriptions.pin('a', { maxWidth: 640 });
   scroll(video, false);
   mock.timers.tick(1_000);
   await settled();
-  assert.deepEqual(said.at(-1), [{ mid: '1', trackId: 'a', maxWidth: 640 }]);
+  assert.deepEqual(said.at(-1), [{ mid: '1', trackId: 'a', maxWidth: 640 }], 'hidden or not');
   await subscriptions.unpin('a');
-  assert.deepEqual(said.at(-1), [{ mid: '1', trackId: 'a', maxHeight: 0, priority: 0 }]);
+  assert.deepEqual(said.at(-1), [
+    { mid: '1', trackId: null },
+    { mid: '1', trackId: 'a', maxHeight: 0, pin: false },
+  ]);
 });
 
 test('turned off, nothing is watched or said', async () => {
@@ -252,40 +270,6 @@ test('turned off, nothing is watched or said', async () => {
   assert.equal(watching(), 0);
 });
 
-test('with more videos than slots, those that are seen get them', async () => {
-  const tracks = ['a', 'b', 'c', 'd'].map((id) => remote(id));
-  const { said, slots } = subscribing(tracks, 2);
-  const [a, b, c] = tracks.slice(0, 3).map((track) => shown(track, 320, 180));
-  await settled();
-  assert.deepEqual(said, [], 'more are seen than find room: the server chooses');
-  scroll(a!, false);
-  mock.timers.tick(1_000);
-  await settled();
-  const named = slots.all.flatMap(({ state, pinned }) => (pinned ? [state?.trackId] : []));
-  assert.deepEqual(named.sort(), ['b', 'c'], 'd is shown nowhere: nobody is kept paused');
-  scroll(b!, false);
-  scroll(c!, false);
-  mock.timers.tick(1_000);
-  await settled();
-  assert.equal(slots.all.some(({ pinned }) => pinned), false);
-});
-
-test('with all of them attached, the hidden ones rest where they are', async () => {
-  const tracks = ['a', 'b', 'c'].map((id) => remote(id));
-  const { said } = subscribing(tracks, 2);
-  const [, b] = tracks.map((track, index) => {
-    const video = shown(track, 320, 180);
-    scroll(video, index < 2);
-    mock.timers.tick(1_000);
-    return video;
-  });
-  await settled();
-  scroll(b!, false);
-  mock.timers.tick(1_000);
-  await settled();
-  assert.deepEqual(said.at(-1), [{ mid: '3', trackId: 'b', maxHeight: 0, priority: 0 }]);
-});
-
 test('what could not be said is said later', async () => {
   const track = remote('a');
   const { said, fail } = subscribing([track], 1);
@@ -295,5 +279,5 @@ test('what could not be said is said later', async () => {
   fail.next = false;
   mock.timers.tick(2_000);
   await settled();
-  assert.deepEqual(said, [[{ mid: '1', trackId: 'a', maxHeight: 180, priority: 0 }]]);
+  assert.deepEqual(said, [[{ mid: '1', trackId: 'a', maxHeight: 180, pin: false }]]);
 });

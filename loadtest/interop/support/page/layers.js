@@ -5,12 +5,12 @@ import { outbound, pause } from './probe.js';
 
 const now = () => performance.timeOrigin + performance.now();
 
-/** What was sent of each layer: `{ rid: [frames, bytes] }`. */
+/** What was sent of each layer: `{ rid: [frames, bytes] }`; a layer has no row before it begins. */
 async function sent(connection) {
   const rows = (await outbound(connection)).filter(({ kind }) => kind === 'video');
-  return Object.fromEntries(
-    rows.map(({ rid, framesSent, bytesSent }) => [rid ?? '-', [framesSent ?? 0, bytesSent ?? 0]]),
-  );
+  const none = Object.fromEntries(['q', 'h', 'f'].map((rid) => [rid, [0, 0]]));
+  const some = rows.map(({ rid, framesSent, bytesSent }) => [rid, [framesSent ?? 0, bytesSent ?? 0]]);
+  return { ...none, ...Object.fromEntries(some) };
 }
 
 /** Waits until nothing was sent of `rids` for a second; returns when the last of it was. */
