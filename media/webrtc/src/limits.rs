@@ -29,6 +29,8 @@ pub const PACER_PACKETS_MAX: usize = 2_048;
 /// The largest datagram that is sent: fits IPv6 over Ethernet with room for a tunnel.
 pub const DATAGRAM_BYTES_MAX: usize = 1_500;
 
+/// Packets of a slot without RTX that may be sent again, 4 KB: five seconds of sound, one of pictures.
+pub const FIRST_FORMS: usize = 256;
 /// Recent packets kept to fill probes with: a cluster of 25 ms takes each a few times.
 pub const PADDING_PACKETS: usize = 4;
 /// Smaller packets are not worth their header as padding.

@@ -1,5 +1,7 @@
 //! Guards against sealing two packets under one number, which would give the key away.
 
+use crate::limits::FIRST_FORMS;
+
 /// Numbers remembered below the highest.
 const SPAN: u64 = 1_024;
 const WORDS: usize = 16;
@@ -46,27 +48,51 @@ impl SealedWindow {
     }
 }
 
-/// In which of two forms each of the last numbers was sealed. What is sealed again under its number
-/// must have the form of its first time, or one key stream would cover two texts.
-#[derive(Debug, Default)]
-pub(crate) struct FormWindow {
-    words: [u64; WORDS],
+/// What of a packet was made when it was first sealed. Whoever seals it again under its number needs
+/// it, since one nonce must not cover two texts (RFC 7714, section 8.2).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct FirstForm {
+    pub(crate) index: u64,
+    /// Its transport-wide number.
+    pub(crate) transport: Option<[u8; 2]>,
+    /// When it was first sent.
+    pub(crate) send_time: Option<[u8; 3]>,
+    /// Whether it left with redundancy.
+    pub(crate) wrapped: bool,
 }
 
-impl FormWindow {
-    /// Remembers the form of an index that is sealed for the first time.
-    pub(crate) fn set(&mut self, index: u64, form: bool) {
-        if let Some(word) = word_of(index).and_then(|at| self.words.get_mut(at)) {
-            let bit = 1 << (index % 64);
-            *word = if form { *word | bit } else { *word & !bit };
+/// The first forms of the last packets of one source.
+#[derive(Debug, Default)]
+pub(crate) struct FirstForms {
+    /// Empty until something may have to be sealed again.
+    ring: Vec<Option<FirstForm>>,
+}
+
+impl FirstForms {
+    /// Remembers a form, and forgets the one that is 256 numbers older.
+    pub(crate) fn set(&mut self, form: FirstForm) {
+        if self.ring.is_empty() {
+            self.ring.resize(FIRST_FORMS, None);
+        }
+        if let Some(place) = self.ring.get_mut(place_of(form.index)) {
+            *place = Some(form);
         }
     }
 
-    /// The form of an index that [`SealedWindow::index`] still knows.
-    pub(crate) fn get(&self, index: u64) -> bool {
-        let word = word_of(index).and_then(|at| self.words.get(at));
-        word.is_some_and(|word| word & (1 << (index % 64)) != 0)
+    /// The form of an index, if it is not too old.
+    pub(crate) fn get(&self, index: u64) -> Option<FirstForm> {
+        let form = self.ring.get(place_of(index)).copied().flatten();
+        form.filter(|form| form.index == index)
     }
+
+    /// Forgets all: what was agreed on has changed, and with it what would be written.
+    pub(crate) fn clear(&mut self) {
+        self.ring.fill(None);
+    }
+}
+
+fn place_of(index: u64) -> usize {
+    usize::try_from(index).unwrap_or(0) % FIRST_FORMS
 }
 
 fn word_of(index: u64) -> Option<usize> {
@@ -94,14 +120,25 @@ mod tests {
     }
 
     #[test]
-    fn a_form_is_kept_as_long_as_its_number() {
-        let mut forms = FormWindow::default();
-        for index in 0..3_000 {
-            forms.set(index, index % 3 == 0);
-            for kept in u64::saturating_sub(index, SPAN - 1)..=index {
-                assert_eq!(forms.get(kept), kept % 3 == 0, "{kept} of {index}");
+    fn a_form_is_kept_for_256_numbers() {
+        let form = |index: u64| FirstForm {
+            index,
+            transport: Some([index.to_be_bytes()[6], index.to_be_bytes()[7]]),
+            send_time: None,
+            wrapped: index.is_multiple_of(3),
+        };
+        let mut forms = FirstForms::default();
+        assert_eq!(forms.get(0), None);
+        for index in 0..1_000 {
+            forms.set(form(index));
+            for kept in u64::saturating_sub(index, 255)..=index {
+                assert_eq!(forms.get(kept), Some(form(kept)));
             }
+            assert_eq!(forms.get(index + 1), None);
+            assert!(index < 256 || forms.get(index - 256).is_none());
         }
+        forms.clear();
+        assert_eq!(forms.get(999), None);
     }
 
     proptest! {

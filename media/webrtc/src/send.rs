@@ -15,7 +15,7 @@ use crate::limits::{DATAGRAM_BYTES_MAX, PACER_PACKETS_MAX, RED_HOLD, RED_LOSS_25
 use crate::meter::Meter;
 use crate::packet::{SendPacket, SlotIndex};
 use crate::path::Path;
-use crate::sealed::{FormWindow, SealedWindow};
+use crate::sealed::{FirstForms, SealedWindow};
 use crate::slots::Slots;
 use padding::Recent;
 use write::Purpose;
@@ -29,8 +29,8 @@ const OVERHEAD_BYTES: usize = 48;
 #[derive(Debug, Default)]
 pub(crate) struct SlotState {
     pub(crate) sealed: SealedWindow,
-    /// Which of the sealed numbers left with redundancy.
-    wrapped: FormWindow,
+    /// How they were sealed, if that may have to be done again.
+    forms: FirstForms,
     pub(crate) rtx_sequence: u64,
     /// Packets and bytes of payload, as sender reports count them.
     pub(crate) packets: u32,
@@ -176,6 +176,9 @@ impl Sender {
     /// Follows what was agreed.
     pub(crate) fn update(&mut self, slots: &Slots) {
         self.slots.resize_with(slots.len(), SlotState::default);
+        for state in &mut self.slots {
+            state.forms.clear();
+        }
         let open = slots.iter().filter(|(_, slot)| slot.is_open());
         let mut open = open.map(|(_, slot)| slot.line.feedback.transport);
         self.transport_feedback = open.any(|agreed| agreed);

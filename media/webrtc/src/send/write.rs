@@ -14,6 +14,7 @@ use crate::error::DropReason;
 use crate::limits::DATAGRAM_BYTES_MAX;
 use crate::packet::{PassedExtensions, SendPacket, SlotIndex};
 use crate::red;
+use crate::sealed::FirstForm;
 use crate::slots::Slot;
 
 /// Extensions that one packet may carry: all kinds that we write.
@@ -25,13 +26,12 @@ const FILLER_BYTES: usize = 255;
 struct Numbers {
     fields: HeaderFields,
     index: u64,
-    /// Nothing was sealed under it before.
-    fresh: bool,
+    /// How it was sealed before, if it was.
+    again: Option<FirstForm>,
     /// The original number, before the payload of a retransmission (RFC 4588, section 4).
     original: Option<u16>,
-    /// What differs from one sending to the next is left out: the same number may be sealed again,
-    /// which is only safe with the same bytes.
-    stable: bool,
+    /// It may have to be sealed again under its number, with the same bytes.
+    repeats: bool,
 }
 
 /// What a packet is sent for.
@@ -54,10 +54,20 @@ impl Sender {
     ) -> Option<usize> {
         let slot = exit.slots.get(packet.slot)?;
         let mut numbers = self.number(slot, packet)?;
-        let skip = self.choose_form(exit.now, slot, packet, &mut numbers)?;
+        let (red, skip) = self.choose_form(exit.now, slot, packet, &numbers)?;
+        numbers.fields.payload_type = red.unwrap_or(numbers.fields.payload_type);
         let payload = packet.payload.as_slice().get(skip..).unwrap_or_default();
         let size = payload.len() + packet.prefix.len() + OVERHEAD_BYTES + UNDERLAY_BYTES;
         let values = self.values(exit.now, slot, &numbers, size, purpose.probe);
+        if numbers.repeats && numbers.again.is_none() {
+            let state = self.slots.get_mut(usize::from(packet.slot.0))?;
+            state.forms.set(FirstForm {
+                index: numbers.index,
+                transport: values.transport,
+                send_time: values.send_time,
+                wrapped: red.is_some(),
+            });
+        }
         let pass = &packet.pass;
         let values = Values {
             level: pass.audio_level.map(|level| [level.to_byte()]),
@@ -65,7 +75,7 @@ impl Sender {
             ..values
         };
         let known = self.slots.get(usize::from(packet.slot.0));
-        let with_mid = numbers.stable || !known.is_some_and(|state| state.known);
+        let with_mid = numbers.repeats || !known.is_some_and(|state| state.known);
         let elements = elements(slot, pass, &values, with_mid);
         let srtp = &mut *exit.srtp;
         let sent = exit.out.push_with(exit.path, DATAGRAM_BYTES_MAX, |buffer| {
@@ -115,12 +125,13 @@ impl Sender {
             return Some(numbers);
         }
         let state = self.slots.get_mut(usize::from(packet.slot.0))?;
-        let stable = format.rtx.is_none() && slot.line.feedback.nack;
+        let repeats = format.rtx.is_none() && slot.line.feedback.nack;
         let (index, fresh) = state.sealed.index(packet.sequence)?;
-        let again = packet.retransmission_of.is_some() && stable;
-        if !fresh && !again {
-            return None;
-        }
+        let asked_for = packet.retransmission_of.is_some() && repeats;
+        let again = match fresh {
+            true => None,
+            false => Some(state.forms.get(index).filter(|_| asked_for)?),
+        };
         Some(Numbers {
             fields: HeaderFields {
                 padding: packet.payload.is_empty() && packet.prefix.is_empty(),
@@ -131,9 +142,9 @@ impl Sender {
                 ssrc: slot.ssrc,
             },
             index,
-            fresh,
+            again,
             original: None,
-            stable,
+            repeats,
         })
     }
 
@@ -158,43 +169,35 @@ impl Sender {
         Some(Numbers {
             fields,
             index: number,
-            fresh: true,
+            again: None,
             original: None,
-            stable: false,
+            repeats: false,
         })
     }
 
-    /// How many of the payload's first bytes are left out. Sound that came with redundancy leaves
-    /// with it where the slot knows it and the path loses packets, else as its newest block alone.
-    ///
-    /// What is sealed again has the form of its first time. `None` for redundancy without a newest
-    /// block.
+    /// The payload type of redundancy, if the packet leaves with it, and how many of the payload's
+    /// first bytes are left out. Sound that came with redundancy keeps it where the slot knows it
+    /// and the path loses packets, else its newest block goes alone; what is sealed again has the
+    /// form of its first time. `None` for redundancy without a newest block.
     fn choose_form(
-        &mut self,
+        &self,
         now: Instant,
         slot: &Slot,
         packet: &SendPacket,
-        numbers: &mut Numbers,
-    ) -> Option<usize> {
+        numbers: &Numbers,
+    ) -> Option<(Option<u8>, usize)> {
+        let replaced = usize::from(packet.prefix_replaces);
         if !packet.red || packet.payload.is_empty() {
-            return Some(usize::from(packet.prefix_replaces));
+            return Some((None, replaced));
         }
-        let state = self.slots.get_mut(usize::from(packet.slot.0))?;
+        let wanted = || self.loss.wants_redundancy(now);
+        let wrapped = numbers.again.map_or_else(wanted, |form| form.wrapped);
         // A repair format belongs to plain Opus, so redundancy cannot pass in it.
-        let repair = numbers.original.is_some();
-        let wrapped = match numbers.fresh {
-            true => self.loss.wants_redundancy(now),
-            false => state.wrapped.get(numbers.index),
-        };
-        let red = slot.line.red.filter(|_| wrapped && !repair);
-        if numbers.fresh && !repair {
-            state.wrapped.set(numbers.index, red.is_some());
+        let wrapped = wrapped && numbers.original.is_none();
+        match slot.line.red.filter(|_| wrapped) {
+            Some(payload_type) => Some((Some(payload_type), replaced)),
+            None => red::primary_offset(packet.payload.as_slice()).map(|offset| (None, offset)),
         }
-        let Some(payload_type) = red else {
-            return red::primary_offset(packet.payload.as_slice());
-        };
-        numbers.fields.payload_type = payload_type;
-        Some(usize::from(packet.prefix_replaces))
     }
 
     /// The transport-wide number and the time of sending, where the slot's m-line agreed to them.
@@ -206,18 +209,25 @@ impl Sender {
         size: usize,
         probe: Option<ProbeId>,
     ) -> Values {
+        if let Some(form) = numbers.again {
+            return Values {
+                transport: form.transport,
+                send_time: form.send_time,
+                level: None,
+                orientation: None,
+            };
+        }
         let numbered = slot.line.extensions.id(ExtensionKind::TransportSequence);
-        let numbered = !numbers.stable && numbered.is_some() && slot.line.feedback.transport;
+        let numbered = numbered.is_some() && slot.line.feedback.transport;
         let size = DataSize::from_bytes(u64::try_from(size).unwrap_or(u64::MAX));
         let transport = numbered.then(|| match probe {
             Some(probe) => self.estimator.on_probe_sent(now, size, probe),
             None => self.estimator.on_sent(now, size),
         });
         let since = now.saturating_duration_since(self.base);
-        let send_time = || abs_send_time_bytes(abs_send_time_of(since));
         Values {
             transport: transport.map(u16::to_be_bytes),
-            send_time: (!numbers.stable).then(send_time),
+            send_time: Some(abs_send_time_bytes(abs_send_time_of(since))),
             level: None,
             orientation: None,
         }
