@@ -13,21 +13,23 @@ const VERSION: u8 = 1;
 /// Version and header length.
 const PREFIX_BYTES: usize = 3;
 
-/// A message as a client sent it.
+/// A data message as a client sent it: `u8 version = 1`, `u16` header length (big endian), a JSON
+/// header `{to, topic, ..}` of at most 1,024 bytes, and the payload.
 #[derive(Debug, Clone, PartialEq)]
-pub(crate) struct Envelope<'a> {
+pub struct Envelope<'a> {
     /// For whom.
-    pub(crate) to: DataTarget,
-    /// Its topic.
-    pub(crate) topic: String,
+    pub to: DataTarget,
+    /// Its topic, at most 64 bytes.
+    pub topic: String,
     /// Its bytes.
-    pub(crate) payload: &'a [u8],
+    pub payload: &'a [u8],
     header: Map<String, Value>,
 }
 
 impl<'a> Envelope<'a> {
     /// Reads a message; `None` if it is too large for its channel or not an envelope.
-    pub(crate) fn read(message: &'a [u8], reliable: bool) -> Option<Self> {
+    #[must_use]
+    pub fn read(message: &'a [u8], reliable: bool) -> Option<Self> {
         let bytes_max = if reliable {
             RELIABLE_BYTES_MAX
         } else {
@@ -58,7 +60,8 @@ impl<'a> Envelope<'a> {
     }
 
     /// The message as its receivers get it: signed with who sent it.
-    pub(crate) fn write_from(mut self, from: &Identity) -> Vec<u8> {
+    #[must_use]
+    pub fn write_from(mut self, from: &Identity) -> Vec<u8> {
         let from = Value::String(from.as_str().to_owned());
         self.header.insert("from".to_owned(), from);
         let header = serde_json::to_vec(&self.header).unwrap_or_default();

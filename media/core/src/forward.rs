@@ -17,6 +17,7 @@ use media_rtp::sequence::SequenceNumber;
 use media_types::{Codec, Layer, MediaKind};
 use media_webrtc::{SendPacket, SlotIndex};
 
+use crate::track::decode::Part;
 use crate::track::layers::Scheme;
 use audio::AudioSelector;
 use outgoing::Numbers;
@@ -194,13 +195,14 @@ impl Forwarder {
 
     /// Judges a packet and, if it passes, makes the subscriber's copy of it; payloads are shared.
     ///
-    /// `alignment` is asked for when this packet switches sources: see
-    /// [`Rewriter::switch`].
+    /// `part` says which decode targets it belongs to, where its stream tells that. `alignment` is
+    /// asked for when this packet switches sources: see [`Rewriter::switch`].
     pub(crate) fn forward(
         &mut self,
         now: Instant,
         origin: Origin,
         packet: &StoredPacket,
+        part: Option<Part<'_>>,
         alignment: impl FnOnce(u32) -> Option<u32>,
     ) -> Option<Forwarded> {
         if packet.payload.is_empty() {
@@ -210,7 +212,7 @@ impl Forwarder {
         let verdict = match &mut self.selector {
             Selector::Audio(selector) => selector.on_packet(),
             Selector::Simulcast(selector) => selector.on_packet(origin.stream, &packet.frame),
-            Selector::Svc(selector) => selector.on_packet(&packet.frame),
+            Selector::Svc(selector) => selector.on_packet(&packet.frame, part),
         };
         match verdict {
             Verdict::Drop => return self.drop_packet(origin, packet),

@@ -53,6 +53,7 @@ mod speaker;
 mod stats;
 mod track;
 
+pub use data::Envelope;
 pub use demux::{shard_of_ufrag, stun_username};
 pub use error::DropReason;
 pub use relay::{RelayBody, RelayLayers, RelayMessage, RelayPacket};

@@ -1,5 +1,6 @@
 //! The ingress side of a track: what came, in which layers, and whether it still comes.
 
+pub(crate) mod decode;
 pub(crate) mod keyframe;
 pub(crate) mod layers;
 pub(crate) mod liveness;
@@ -318,7 +319,7 @@ impl Track {
             streams, layers, ..
         } = self;
         let stream = streams.get(usize::from(arrival.stream));
-        let dependency = stream.and_then(|stream| Some(&stream.as_ref()?.dependency));
+        let dependency = stream.and_then(|stream| Some(stream.as_ref()?.decode.state()));
         if layers.scheme() == Scheme::Svc {
             for spatial in 0..Layer::SPATIAL_MAX {
                 let size = dependency.and_then(|dependency| dependency.resolution(spatial));

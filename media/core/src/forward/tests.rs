@@ -53,7 +53,7 @@ fn picture_id(packet: &SendPacket) -> u16 {
 }
 
 fn send(forwarder: &mut Forwarder, origin: Origin, packet: &StoredPacket) -> Option<SendPacket> {
-    let forwarded = forwarder.forward(packet.arrived, origin, packet, |_| None);
+    let forwarded = forwarder.forward(packet.arrived, origin, packet, None, |_| None);
     forwarded.map(|forwarded| forwarded.packet)
 }
 
@@ -127,7 +127,7 @@ fn encodings_of_one_track_are_aligned_by_its_reports() {
     let packet = vp8(500, 2, 0, true, later);
     // The reports say that this moment is 2,970 ticks after the low encoding's packet.
     let offset = (30_000_u32 + 2_970).wrapping_sub(1_500_000);
-    let high = forwarder.forward(later, origin(2, 2), &packet, |from| {
+    let high = forwarder.forward(later, origin(2, 2), &packet, None, |from| {
         assert_eq!(from, 1);
         Some(offset)
     });

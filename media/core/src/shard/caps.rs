@@ -1,7 +1,7 @@
 //! What a single viewer's path carries caps a publisher that has no layers to choose from.
 //!
-//! With layers the allocator chooses, and nobody watches what does not fit. Without, one encoding is
-//! made for all; but where all are one, its publisher may as well make what fits.
+//! With layers the allocator chooses, and nobody watches what does not fit. Without, one encoding
+//! is made for all; but where all are one, its publisher may as well make what fits.
 
 use std::time::Instant;
 

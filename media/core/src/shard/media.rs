@@ -405,13 +405,15 @@ pub(super) fn forward(
     let origin = stream.origin(taken.stream);
     let align = |from| alignment(streams, stream, from);
     let forwarder = &mut subscription.forwarder;
-    let Some(forwarded) = forwarder.forward(now, origin, packet, align) else {
+    let part = stream.part(taken.sequence);
+    let Some(forwarded) = forwarder.forward(now, origin, packet, part, align) else {
         return;
     };
     exits.send(now, subscription.link, forwarded.packet);
     if forwarded.started {
         for later in stream.history.since(taken.sequence + 1) {
-            if let Some(forwarded) = forwarder.forward(now, origin, later, align) {
+            let part = stream.part(later.sequence);
+            if let Some(forwarded) = forwarder.forward(now, origin, later, part, align) {
                 exits.send(now, subscription.link, forwarded.packet);
             }
         }

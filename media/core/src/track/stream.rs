@@ -1,6 +1,5 @@
 //! One incoming stream of a track, and the packets as they come.
 
-use media_rtp::descriptor::dependency::DependencyState;
 use media_rtp::descriptor::{self, FrameInfo};
 use media_rtp::extension::Extensions;
 use media_rtp::history::{PassThrough, TrackHistory};
@@ -8,6 +7,7 @@ use media_rtp::timestamp::SenderClock;
 use media_types::{Codec, MediaKind, Payload};
 use media_webrtc::{Incoming, StreamIndex};
 
+use super::decode::{Decode, Part};
 use crate::forward::Origin;
 use crate::limits::{HISTORY_AGE, HISTORY_PACKETS, HISTORY_PACKETS_AUDIO};
 
@@ -59,7 +59,7 @@ pub(crate) struct Stream {
     pub(super) ssrc: u32,
     pub(super) codec: Codec,
     pub(super) red: bool,
-    pub(super) dependency: DependencyState,
+    pub(super) decode: Decode,
 }
 
 impl Stream {
@@ -76,8 +76,13 @@ impl Stream {
             ssrc: arrival.ssrc,
             codec: arrival.codec,
             red: arrival.red,
-            dependency: DependencyState::default(),
+            decode: Decode::default(),
         }
+    }
+
+    /// What a packet is to those who get a part of the layers.
+    pub(crate) fn part(&self, sequence: u64) -> Option<Part<'_>> {
+        self.decode.of(sequence)
     }
 
     /// What a forwarder needs to know of a packet's way.
@@ -102,7 +107,7 @@ pub(super) fn vp9_size(arrival: &Arrival, spatial: u8) -> Option<descriptor::Res
 
 pub(super) fn inspect(stream: &mut Stream, arrival: &Arrival) -> Option<FrameInfo> {
     let extension = arrival.extensions.dependency_descriptor.as_ref();
-    let dependency = extension.and_then(|bytes| stream.dependency.read(bytes));
+    let dependency = extension.and_then(|bytes| stream.decode.read(arrival.sequence, bytes));
     descriptor::inspect(
         arrival.codec,
         arrival.payload.as_slice(),

@@ -68,10 +68,9 @@ fn figures(world: &World, client: usize) -> TransportFigures {
     figures.expect("figures come each second")
 }
 
-#[test]
-fn on_a_narrow_path_the_speaker_is_seen_and_all_are_heard() {
-    let mut world = World::new(1);
-    let mut members = [(); 3].map(|()| join_member(&mut world));
+/// Three members, and one who looks at all of them: pictures first, then sound.
+fn arrange_call(world: &mut World) -> ([Member; 3], usize, [Mid; 6]) {
+    let members = [(); 3].map(|()| join_member(world));
     let (viewer, mids) = world.join(0, |api| {
         let kinds = [
             Kind::Video,
@@ -92,6 +91,13 @@ fn on_a_narrow_path_the_speaker_is_seen_and_all_are_heard() {
         world.fill(viewer, slots[index], video, Wish::default());
         world.fill(viewer, slots[index + 3], audio, Wish::default());
     }
+    (members, viewer, slots)
+}
+
+#[test]
+fn on_a_narrow_path_the_speaker_is_seen_and_all_are_heard() {
+    let mut world = World::new(1);
+    let (mut members, viewer, slots) = arrange_call(&mut world);
     for _ in 0..100 {
         step(&mut world, &mut members, 2);
     }
