@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use media_contract::{Action, Command, CommandId, Fact, TransportSettings, TransportUse};
-use media_core::{Shard, ShardConfig};
+use media_core::{Envelope, Shard, ShardConfig};
 use media_types::{Epoch, RoomId, ShardId, TransportId};
 use media_webrtc::{Certificate, Path, Protocol, TransmitBatch, TransportConfig};
 
@@ -134,4 +134,24 @@ pub(crate) fn offer(input: &[u8]) {
             bench.open();
         }
     });
+}
+
+/// A data message: what is read is signed and read again, whole, and only its sender is new.
+pub(crate) fn envelope(input: &[u8]) {
+    let ann = "ann".parse().expect("a legal name");
+    for reliable in [true, false] {
+        let Some(envelope) = Envelope::read(input, reliable) else {
+            continue;
+        };
+        let expected = (envelope.to.clone(), envelope.topic.clone());
+        let payload = envelope.payload;
+        let signed = envelope.write_from(&ann);
+        assert!(signed.ends_with(payload) && payload.len() < input.len());
+        // A header at its limit has no room for the name; receivers take it all the same.
+        if let Some(again) = Envelope::read(&signed, true) {
+            assert_eq!((again.to.clone(), again.topic.clone()), expected);
+            assert_eq!(again.payload, payload);
+            assert_eq!(again.write_from(&ann), signed, "signing twice is as once");
+        }
+    }
 }

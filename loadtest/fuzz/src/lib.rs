@@ -28,6 +28,7 @@ const fn target(name: &'static str, run: fn(&[u8])) -> Target {
 /// All targets, by name.
 pub const TARGETS: &[Target] = &[
     target("core_datagram", core::datagram),
+    target("core_envelope", core::envelope),
     target("core_offer", core::offer),
     target("rtcp_compound", rtcp::compound),
     target("rtcp_extended_report", rtcp::extended_report),

@@ -53,6 +53,7 @@ macro_rules! replays {
 
 replays!(
     core_datagram,
+    core_envelope,
     core_offer,
     rtcp_compound,
     rtcp_extended_report,
