@@ -4,6 +4,7 @@ import type { TroupeErrorType } from './errors.js';
 import { TroupeError, isTransient } from './errors.js';
 import { Emitter } from './events.js';
 import type { OfferParams, OfferResult, OfferedTrack } from './protocol/index.js';
+import { askForSound } from './sdp.js';
 
 /** How the connection reaches the server. */
 export interface OfferChannel {
@@ -124,7 +125,7 @@ export class MediaConnection extends Emitter<ConnectionEvents> {
     const repeated = this.pc.signalingState === 'have-local-offer';
     const served = repeated ? [] : this.#waiters.splice(0);
     try {
-      if (!repeated) await this.pc.setLocalDescription(await this.pc.createOffer());
+      if (!repeated) await this.#describe();
       if (this.pc.connectionState === 'new') this.#expectConnection();
       const params: OfferParams = { sdp: this.pc.localDescription?.sdp ?? '' };
       const tracks = this.#contents.tracks();
@@ -137,6 +138,16 @@ export class MediaConnection extends Emitter<ConnectionEvents> {
       for (const waiter of served) waiter.resolve();
     } catch (cause) {
       await this.#failed(TroupeError.from(cause), served);
+    }
+  }
+
+  async #describe(): Promise<void> {
+    const offer = await this.pc.createOffer();
+    try {
+      await this.pc.setLocalDescription({ type: 'offer', sdp: askForSound(offer.sdp ?? '') });
+    } catch {
+      // A browser that takes its own words alone gets them.
+      await this.pc.setLocalDescription(offer);
     }
   }
 

@@ -60,6 +60,7 @@ export async function watch(connection, ms) {
       energy: gained('totalAudioEnergy'),
       packets: gained('packetsReceived'),
       lost: gained('packetsLost'),
+      nacks: gained('nackCount'),
       concealed: gained('concealedSamples') - gained('silentConcealedSamples'),
       samples: gained('totalSamplesReceived'),
     };
