@@ -41,6 +41,10 @@ pub const REACTIONS_PERIOD: Duration = Duration::from_secs(1);
 pub const QUALITY_PERIOD: Duration = Duration::from_secs(2);
 /// A change of quality that is worth telling.
 pub const QUALITY_STEP: f64 = 0.1;
+/// How long nothing may have been amiss until a better quality is told.
+pub const QUALITY_CALM: Duration = Duration::from_secs(3);
+/// How long a watched layer may be silent: an encoder that is asked for one again needs a while.
+pub const THIN_AFTER: Duration = Duration::from_secs(5);
 /// Tracks of one peer: camera, screen, both sounds, and their backups.
 pub const TRACKS_PER_PEER: usize = 16;
 

@@ -12,8 +12,8 @@ mod slots;
 mod state;
 mod subscriptions;
 
-use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use media_contract::Event;
 use media_types::{PeerId, TrackId, TransportId};
@@ -87,6 +87,20 @@ pub(crate) struct PeerSeed {
     pub(crate) transport: TransportId,
     /// An event was refused by a full box.
     pub(crate) missed: Arc<AtomicBool>,
+    /// The record as it was last, for a life that begins while the room has lost its own.
+    pub(crate) kept: Mutex<Option<PeerRecord>>,
+}
+
+impl PeerSeed {
+    fn keep(&self, record: &PeerRecord) {
+        let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        *kept = Some(record.clone());
+    }
+
+    fn kept(&self) -> Option<PeerRecord> {
+        let kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        kept.clone()
+    }
 }
 
 /// Tells a client why its session ends, and closes its connection.

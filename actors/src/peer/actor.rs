@@ -78,6 +78,7 @@ impl Peer {
         if matches!(self.life, Life::Running(_)) {
             return;
         }
+        self.seed.keep(&record);
         let context = Arc::clone(&self.seed.room.context);
         let config = &context.config;
         let terms = Terms {
@@ -99,6 +100,7 @@ impl Peer {
     fn defers(&self, message: &PeerMessage) -> bool {
         match (&self.life, message) {
             (_, PeerMessage::Panic | PeerMessage::Timer | PeerMessage::Load(..)) => false,
+            (Life::Loading, PeerMessage::RollCall) => false,
             // Without a record there is nothing to answer with.
             (Life::Loading, _) => true,
             (Life::Running(state), PeerMessage::Request { .. } | PeerMessage::Offer { .. }) => {
@@ -122,6 +124,7 @@ impl Peer {
         }
         match message {
             PeerMessage::Load(record, view) => self.load(now, *record, view),
+            PeerMessage::RollCall if matches!(self.life, Life::Loading) => self.present_kept(),
             PeerMessage::Timer => self.ring(now),
             PeerMessage::Panic => self.panic_if_allowed(),
             PeerMessage::Event(event) => self.event(now, *event),
@@ -207,9 +210,21 @@ impl Peer {
         let Life::Running(state) = &self.life else {
             return;
         };
+        self.seed.keep(&state.record);
         let record = Box::new(state.record.clone());
         let told = self.seed.mailbox.tell(RoomMessage::Present(record));
         self.unpresented = matches!(told, Err(TellError::Full(_)));
+    }
+
+    /// The room calls the roll while this life has no record yet: both failed together. What an
+    /// earlier life knew last makes the room whole again.
+    fn present_kept(&self) {
+        if let Some(record) = self.seed.kept() {
+            let present = RoomMessage::Present(Box::new(record));
+            if self.seed.mailbox.tell(present).is_err() {
+                tracing::debug!("the room does not take who is back");
+            }
+        }
     }
 
     /// Tells the room; a full box costs the answer, not the peer.
@@ -258,8 +273,8 @@ impl Peer {
                 }
             }
             Effect::SendElsewhere(id, params) => self.send_elsewhere(id, *params, scope),
-            Effect::Quality(score, reason) => {
-                self.tell_room(RoomMessage::Quality(peer, score, reason));
+            Effect::Quality(report) => {
+                self.tell_room(RoomMessage::Quality(peer, report));
             }
             Effect::MediaLost(reason) => {
                 let told = self.tell_room(RoomMessage::MediaLost(peer, reason));

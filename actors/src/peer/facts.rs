@@ -132,6 +132,7 @@ impl PeerState {
         self.slots = SlotBook::default();
         self.shown.clear();
         self.figures = None;
+        self.flowed.clear();
         let numbers: Vec<u64> = self.offers.keys().copied().collect();
         for number in numbers {
             self.fail_offer(number, ErrorType::Unavailable.into());

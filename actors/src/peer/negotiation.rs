@@ -134,6 +134,10 @@ impl PeerState {
         let names = !held.tracks.is_empty();
         if (publishes || names) && !self.may_publish() {
             self.respond_offer(held.to, Err(ErrorType::Forbidden.into()));
+        } else if self.names_unusable(&held) {
+            let why = "no codec of a track that is to be sent may be published in this room";
+            let error = RpcError::with_message(ErrorType::Unsupported, why);
+            self.respond_offer(held.to, Err(error));
         } else if publishes && self.record.tracks.is_empty() {
             if self.held.is_empty() {
                 self.effects.push(Effect::WantPublish);
@@ -142,6 +146,17 @@ impl PeerState {
         } else {
             self.accept(held);
         }
+    }
+
+    /// Whether a track was named, or comes by WHIP, for which both ends have no codec in common.
+    fn names_unusable(&self, held: &Held) -> bool {
+        let is_whip = self.record.kind == SessionKind::Whip;
+        let named = |mid| is_whip || held.tracks.iter().any(|track| track.mid == mid);
+        let mut refused = held
+            .lines
+            .iter()
+            .filter(|line| line.usage == MediaLineUse::Idle && line.codecs.is_empty());
+        refused.any(|line| named(line.mid))
     }
 
     /// The room has said whether this peer may publish.

@@ -1,18 +1,19 @@
 //! The pure part of a peer: its session's phases, its deadlines, and what the shard tells it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use media_contract::{Action, LostReason, MediaLine, TransportFigures, Wish};
-use media_types::{Codec, Mid, TrackId};
-use signaling::view::{CloseReason, LeaveReason, PeerState as Presence, QualityReason, SlotState};
+use media_types::{Codec, Mid, Rid, TrackId};
+use signaling::view::{CloseReason, LeaveReason, PeerState as Presence, SlotState};
 use signaling::{Outgoing, RpcError, ServerMessage};
 
 use super::bucket::Bucket;
 use super::negotiation::{Held, PendingOffer};
 use super::slots::SlotBook;
 use crate::limits::RECONCILE_AFTER;
+use crate::room::quality::Report;
 use crate::room::{MediaPhase, PeerRecord, RoomView, Speech};
 use crate::session::{Outbox, SessionKind};
 
@@ -49,7 +50,7 @@ pub(crate) enum Effect {
         Box<signaling::client_message::SendParams>,
     ),
     /// The room hears of the quality.
-    Quality(f64, QualityReason),
+    Quality(Report),
     /// The room hears that the media path broke.
     MediaLost(LostReason),
     /// The answer to an offer by WHIP or WHEP.
@@ -101,6 +102,8 @@ pub(crate) struct PeerState {
     pub(super) wishes: BTreeMap<Mid, Wish>,
     pub(super) shown: BTreeMap<Mid, SlotState>,
     pub(super) figures: Option<TransportFigures>,
+    /// Layers of its tracks that have flowed.
+    pub(super) flowed: BTreeSet<(TrackId, Rid)>,
     pub(super) talk: Bucket,
     /// By then the media path must stand.
     pub(super) connect_by: Option<Instant>,
@@ -140,6 +143,7 @@ impl PeerState {
             wishes: BTreeMap::new(),
             shown: BTreeMap::new(),
             figures: None,
+            flowed: BTreeSet::new(),
             talk: Bucket::new(now, terms.talk_burst, terms.talk_per_second),
             terms,
             connect_by: connects.then(|| now + crate::limits::CONNECT_DEADLINE),

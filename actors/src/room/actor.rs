@@ -130,9 +130,7 @@ impl Room {
                 let stamp = self.stamp();
                 self.state.say(now, peer, request, speech, stamp);
             }
-            RoomMessage::Quality(peer, score, reason) => {
-                self.state.quality(now, peer, score, reason);
-            }
+            RoomMessage::Quality(peer, report) => self.state.quality(now, peer, &report),
             RoomMessage::MediaLost(peer, reason) => self.state.media_lost(now, peer, reason),
             RoomMessage::Event(shard, event) => self.event(shard, *event),
             RoomMessage::ShardRestarted(shard) => self.state.shard_restarted(shard),
@@ -200,11 +198,6 @@ impl Room {
                 self.proceed(now);
             }
             RoomMessage::RollCallOver => self.finish_opening(now),
-            // A crashed peer among the children asks for what only it could have told.
-            RoomMessage::Load(peer) => {
-                opening.silent.remove(&peer);
-                self.proceed(now);
-            }
             RoomMessage::Panic | RoomMessage::Timer => return Some(message),
             other if opening.deferred.len() < DEFERRED_MAX => opening.deferred.push(other),
             _ => tracing::warn!(room = %self.seed.name, "a message was lost in the opening"),
@@ -240,13 +233,14 @@ impl Room {
             .copied()
             .collect();
         for peer in strangers {
-            // It crashed together with the room: nobody is left who knows it.
+            // It has not said how it is: nobody is left who knows it.
             self.peers.remove(&peer);
             self.tell_supervisor(SupervisorMessage::Stop(peer));
             if let Some(identity) = opening.names.get(&peer) {
                 self.state.tell_lost(identity);
             }
         }
+        self.state.sort_recalled();
         for message in opening.deferred {
             self.take(now, message);
         }
@@ -295,6 +289,11 @@ impl Room {
             Fact::LayersWanted { active } => {
                 if let media_contract::Subject::Track(track) = event.subject {
                     self.state.layers_wanted(shard, track, active);
+                }
+            }
+            Fact::TrackStalled => {
+                if let media_contract::Subject::Track(track) = event.subject {
+                    self.state.track_stalled(shard, track);
                 }
             }
             Fact::SpeakersChanged { speakers } => self.state.speakers_changed(shard, speakers),

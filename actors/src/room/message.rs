@@ -7,11 +7,12 @@ use media_contract::{Event, LostReason};
 use media_types::{Identity, PeerId, ShardId, TrackId};
 use serde_json::Value;
 use signaling::rest::{PeerStatus, RoomPatch, RoomStatus};
-use signaling::view::{CloseReason, LeaveReason, MigrateReason, QualityReason};
+use signaling::view::{CloseReason, LeaveReason, MigrateReason};
 use signaling::{Address, RequestId, RpcError};
 use supervision::{Exit, Mailbox, Reply};
 
 use super::PeerRecord;
+use super::quality::Report;
 use crate::peer::PeerMessage;
 use crate::session::{JoinRequest, Joined};
 
@@ -89,7 +90,7 @@ pub(crate) enum RoomMessage {
     /// A peer says something.
     Say(PeerId, Option<RequestId>, Speech),
     /// How well a peer's media arrives.
-    Quality(PeerId, f64, QualityReason),
+    Quality(PeerId, Report),
     /// A peer's media path broke.
     MediaLost(PeerId, LostReason),
     /// Something happened on a shard.

@@ -5,16 +5,15 @@ use std::time::Instant;
 
 use media_contract::{Action, LostReason, ShardLoad};
 use media_types::{Identity, PeerId, ShardId};
-use signaling::server_message::{
-    PeerJoinedParams, PeerLeftParams, PeerUpdatedParams, QualityParams,
-};
-use signaling::view::{CloseReason, LeaveReason, Peer, QualityReason, Room, Track};
+use signaling::server_message::{PeerJoinedParams, PeerLeftParams, PeerUpdatedParams};
+use signaling::view::{CloseReason, LeaveReason, Peer, Room, Track};
 use signaling::{ErrorType, RpcError, ServerMessage};
 
 use super::message::Audience;
+use super::quality::Quality;
 use super::record::{MediaPhase, PeerRecord};
 use super::state::{Effect, Member, RoomState};
-use crate::limits::{QUALITY_PERIOD, QUALITY_STEP, TRANSPORT_CRASH_WINDOW, TRANSPORT_CRASHES};
+use crate::limits::{TRANSPORT_CRASH_WINDOW, TRANSPORT_CRASHES};
 use crate::session::{Outbox, SessionKind};
 
 /// What a wish to enter amounts to.
@@ -112,7 +111,7 @@ impl RoomState {
             record,
             named,
             reserved: false,
-            quality: None,
+            quality: Quality::default(),
         };
         self.members.insert(peer, member);
         self.effects.push(Effect::Spawn(peer));
@@ -176,7 +175,7 @@ impl RoomState {
             named: record.is_member() && self.members.len() < self.limits.roster
                 || !record.tracks.is_empty(),
             reserved: false,
-            quality: None,
+            quality: Quality::default(),
             record,
         };
         if member.record.is_member() {
@@ -300,37 +299,6 @@ impl RoomState {
             self.effects.pop();
             self.kick(now, peer, CloseReason::TransportFailed);
         }
-    }
-
-    /// How well a member's media arrives; told to all when it is worth it.
-    pub(crate) fn quality(
-        &mut self,
-        now: Instant,
-        peer: PeerId,
-        score: f64,
-        reason: QualityReason,
-    ) {
-        let Some(member) = self.members.get_mut(&peer) else {
-            return;
-        };
-        let worth = member.quality.is_none_or(|(told, at)| {
-            (told - score).abs() >= QUALITY_STEP && now.duration_since(at) >= QUALITY_PERIOD
-        });
-        if !worth {
-            return;
-        }
-        member.quality = Some((score, now));
-        let audience = if member.named {
-            Audience::All
-        } else {
-            Audience::One(peer)
-        };
-        let message = ServerMessage::Quality(QualityParams {
-            peer_id: member.record.identity.clone(),
-            score,
-            reason,
-        });
-        self.notify(audience, message);
     }
 
     /// The room as this member sees it.

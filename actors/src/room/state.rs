@@ -13,6 +13,7 @@ use signaling::view::{CloseReason, LeaveReason};
 use signaling::{RequestId, RpcError, ServerMessage};
 
 use super::message::{Audience, Notice};
+use super::quality::Quality;
 use super::record::{PeerRecord, RoomView};
 use super::tracks::TrackTable;
 use crate::limits::AUDIENCE_PERIOD;
@@ -50,8 +51,8 @@ pub(crate) struct Member {
     pub(crate) named: bool,
     /// It was granted to publish; counts against the limit before its first track is there.
     pub(crate) reserved: bool,
-    /// What others were last told of its quality, and when.
-    pub(crate) quality: Option<(f64, Instant)>,
+    /// How well its media arrives.
+    pub(crate) quality: Quality,
 }
 
 impl Member {

@@ -1,8 +1,8 @@
 //! Starts and buries the actors of one room. Holds no logic, so that it does not crash.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, Mutex};
 
 use media_types::{Identity, PeerId, TransportId};
 use supervision::{
@@ -105,6 +105,7 @@ impl RoomSupervisor {
             peer,
             transport,
             missed: Arc::clone(&missed),
+            kept: Mutex::default(),
         });
         let child = scope.spawn_child(
             "peer",

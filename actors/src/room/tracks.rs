@@ -32,6 +32,8 @@ pub(crate) struct TrackTable {
     relays: BTreeSet<(TrackId, ShardId)>,
     /// Which simulcast layers of each somebody watches.
     wanted: BTreeMap<TrackId, Vec<Rid>>,
+    /// Tracks that should flow and do not.
+    stalled: BTreeSet<TrackId>,
 }
 
 impl TrackTable {
@@ -65,6 +67,11 @@ impl TrackTable {
     pub(crate) fn set_wanted(&mut self, track: TrackId, active: Vec<Rid>) -> bool {
         let before = self.wanted.insert(track, active);
         before.as_deref() != self.wanted(track)
+    }
+
+    /// Whether a track should flow and does not.
+    pub(crate) fn is_stalled(&self, track: TrackId) -> bool {
+        self.stalled.contains(&track)
     }
 
     /// Shards that a track is relayed to.
@@ -129,6 +136,7 @@ impl RoomState {
             return false;
         }
         entry.view.muted = new.muted;
+        self.tracks.stalled.remove(&track_id);
         let message = ServerMessage::TrackMuted(TrackMutedParams {
             track_id,
             peer_id,
@@ -150,6 +158,16 @@ impl RoomState {
         }
     }
 
+    /// Puts recalled tracks in the order in which their publishers came, whoever answered the
+    /// roll-call first: in another order slots would show others than before.
+    pub(crate) fn sort_recalled(&mut self) {
+        let Self {
+            members, tracks, ..
+        } = self;
+        let came = |owner: PeerId| members.get(&owner).map(|member| member.record.transport);
+        tracks.entries.sort_by_key(|entry| came(entry.owner));
+    }
+
     /// Unlists all tracks of a peer that goes.
     pub(super) fn drop_tracks_of(&mut self, record: &PeerRecord) {
         let mut changed = false;
@@ -165,6 +183,7 @@ impl RoomState {
         self.close_relays(track);
         self.tracks.shards.remove(&track);
         self.tracks.wanted.remove(&track);
+        self.tracks.stalled.remove(&track);
         let Some(place) = self
             .tracks
             .entries
@@ -182,11 +201,19 @@ impl RoomState {
         true
     }
 
+    /// Packets that should flow do not.
+    pub(crate) fn track_stalled(&mut self, shard: ShardId, track: TrackId) {
+        if self.tracks.home(track) == Some(shard) {
+            self.tracks.stalled.insert(track);
+        }
+    }
+
     /// Packets flow.
     pub(crate) fn track_started(&mut self, shard: ShardId, track: TrackId, codec: Codec) {
         if self.tracks.home(track) != Some(shard) {
             return;
         }
+        self.tracks.stalled.remove(&track);
         let Some(entry) = self.tracks.get_mut(track) else {
             return;
         };

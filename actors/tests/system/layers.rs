@@ -1,13 +1,16 @@
 //! How much of a track is sent and shown: what nobody watches, and what is of use.
 
+use actors::SessionKind;
 use media_contract::{Action, Fact};
 use media_types::{Codec, Rid, ShardId};
 use serde_json::json;
+use signaling::ErrorType;
+use signaling::client_message::OfferParams;
 use signaling::view::CloseReason;
 
 use crate::rooms::{PUBLISH, WATCH};
 use crate::slots::{publishers, shown, track};
-use crate::world::{World, config, run};
+use crate::world::{World, config, request, run};
 
 fn wanted(rids: &[&str]) -> Fact {
     let rids = rids.iter().map(|rid| rid.parse::<Rid>().unwrap());
@@ -128,6 +131,41 @@ fn a_room_keeps_to_its_codecs() {
             _ => None,
         });
         assert_eq!(opened, Some(vec![Codec::Opus, Codec::Vp8]));
+    });
+}
+
+#[test]
+fn what_the_room_cannot_carry_is_said() {
+    run(async {
+        let mut config = config();
+        config.room_defaults.codecs = Some(vec![Codec::Opus, Codec::Vp8]);
+        let world = World::new(1, config);
+        let ana = world.join("r", "ana").await;
+        let sdp = "send a audio, send v video av1";
+        let named = json!({"sdp": sdp, "tracks": [{"mid": "v", "source": "camera"}]});
+        ana.tell(1, "offer", named);
+        world.settle().await;
+        let error = ana.inbox.answer(1).unwrap().unwrap_err();
+        assert_eq!(error.kind(), ErrorType::Unsupported);
+        assert_eq!(world.plane.totals().2, 0);
+        // The session goes on: another codec is taken.
+        let named = json!({"sdp": "send a audio, send v video vp8",
+            "tracks": [{"mid": "v", "source": "camera"}]});
+        ana.tell(2, "offer", named);
+        world.settle().await;
+        assert!(ana.inbox.answer(2).unwrap().is_ok());
+        assert_eq!(world.plane.totals().2, 2);
+
+        let mut wish = request("r", "cam");
+        wish.kind = SessionKind::Whip;
+        let whip = world.try_join(wish).await.unwrap();
+        let params = OfferParams {
+            sdp: sdp.into(),
+            ..OfferParams::default()
+        };
+        let offered = async { whip.session().offer(params).await };
+        let (refused, ()) = tokio::join!(offered, world.settle());
+        assert_eq!(refused.unwrap_err().kind(), ErrorType::Unsupported);
     });
 }
 

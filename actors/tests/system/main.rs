@@ -6,6 +6,7 @@
 
 mod faults;
 mod layers;
+mod quality;
 mod rooms;
 mod shard;
 mod slots;

@@ -98,8 +98,17 @@ impl Room {
             Action::Negotiate {
                 transport, offer, ..
             } => {
-                let media = lines(&offer)?;
-                self.transport(transport)?.media.clone_from(&media);
+                let mut media = lines(&offer)?;
+                let opened = self.transport(transport)?;
+                for line in &mut media {
+                    let allowed = &opened.settings.codecs;
+                    line.codecs
+                        .retain(|codec| allowed.is_empty() || allowed.contains(codec));
+                    if line.codecs.is_empty() {
+                        line.usage = MediaLineUse::Idle;
+                    }
+                }
+                opened.media.clone_from(&media);
                 return Ok(Fact::Negotiated {
                     command,
                     answer: format!("answer to {offer}"),

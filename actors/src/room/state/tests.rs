@@ -11,6 +11,7 @@ use signaling::{ErrorType, Grants, Outgoing};
 
 use super::*;
 use crate::room::message::Speech;
+use crate::room::quality::{Report, Score};
 use crate::room::record::{MediaPhase, TrackRecord};
 use crate::room::roster::Entry;
 use crate::room::talk::Stamp;
@@ -421,7 +422,12 @@ fn reactions_have_a_bound_and_quality_a_pace() {
     assert_eq!(counted.reactions.len(), crate::limits::REACTION_KINDS_MAX);
     let mut told = |score, after_ms| {
         let at = now + Duration::from_millis(after_ms);
-        room.quality(at, PeerId::new(1), score, QualityReason::Loss);
+        let score = Score {
+            value: score,
+            reason: QualityReason::Loss,
+        };
+        let silent = Vec::new();
+        room.quality(at, PeerId::new(1), &Report { score, silent });
         room.take_effects().len()
     };
     assert_eq!(

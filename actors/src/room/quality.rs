@@ -1,0 +1,197 @@
+//! How well members' media arrives, and when that is worth telling.
+//!
+//! A score falls as soon as something is wrong and rises once nothing was for [`QUALITY_CALM`], so
+//! that a path that wavers makes no flood of notices.
+
+use std::collections::VecDeque;
+use std::time::Instant;
+
+use media_types::{PeerId, Rid, TrackId};
+use signaling::ServerMessage;
+use signaling::server_message::QualityParams;
+use signaling::view::QualityReason;
+
+use super::message::Audience;
+use super::state::RoomState;
+use crate::limits::{QUALITY_CALM, QUALITY_PERIOD, QUALITY_STEP, THIN_AFTER};
+
+/// What it costs that a layer which somebody watches has gone silent.
+const THIN_COST: f64 = 0.3;
+/// What the first silent track costs; the rest of the score goes with all of them.
+const STALLED_COST: f64 = 0.5;
+
+/// How well media arrives: 1 flawless, 0 unusable.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) struct Score {
+    pub(crate) value: f64,
+    /// What costs most of what is missing to 1.
+    pub(crate) reason: QualityReason,
+}
+
+impl Score {
+    /// The score with something more amiss.
+    fn less(self, cost: f64, reason: QualityReason) -> Self {
+        let is_worst = cost > 1.0 - self.value;
+        Self {
+            value: (self.value - cost).max(0.0),
+            reason: if is_worst { reason } else { self.reason },
+        }
+    }
+}
+
+/// What a peer says of its last second.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Report {
+    pub(crate) score: Score,
+    /// Layers that have flowed and do not now, of tracks of which another layer does.
+    pub(crate) silent: Vec<(TrackId, Rid)>,
+}
+
+/// What the room remembers of one member's quality.
+#[derive(Debug, Default)]
+pub(crate) struct Quality {
+    recent: VecDeque<(Instant, Score)>,
+    told: Option<(Score, Instant)>,
+    /// Since when a watched layer is silent.
+    thin_since: Option<Instant>,
+}
+
+impl Quality {
+    /// Takes a score; gives back what is to be told.
+    fn take(&mut self, now: Instant, score: Score) -> Option<Score> {
+        self.recent.push_back((now, score));
+        self.recent
+            .retain(|(at, _)| now.duration_since(*at) < QUALITY_CALM);
+        let recent = self.recent.iter().map(|(_, score)| *score);
+        let worst = recent.min_by(|a, b| a.value.total_cmp(&b.value))?;
+        let worth = self.told.is_none_or(|(told, at)| {
+            let differs = (told.value - worst.value).abs() >= QUALITY_STEP;
+            let otherwise = told.reason != worst.reason && worst.value <= 1.0 - QUALITY_STEP;
+            (differs || otherwise) && now.duration_since(at) >= QUALITY_PERIOD
+        });
+        if !worth {
+            return None;
+        }
+        self.told = Some((worst, now));
+        Some(worst)
+    }
+}
+
+impl RoomState {
+    /// A peer says how its media arrived in the last second; told to all when it is worth it.
+    pub(crate) fn quality(&mut self, now: Instant, peer: PeerId, report: &Report) {
+        let thin = self.is_thin(report);
+        let stalled = self.stalled_share(peer);
+        let Some(member) = self.members.get_mut(&peer) else {
+            return;
+        };
+        let quality = &mut member.quality;
+        let since = quality.thin_since.take().unwrap_or(now);
+        quality.thin_since = thin.then_some(since);
+        let mut score = report.score;
+        if thin && now.duration_since(since) >= THIN_AFTER {
+            score = score.less(THIN_COST, QualityReason::Bandwidth);
+        }
+        if let Some(share) = stalled {
+            let cost = STALLED_COST + (1.0 - STALLED_COST) * share;
+            score = score.less(cost, QualityReason::NoMedia);
+        }
+        let Some(Score { value, reason }) = quality.take(now, score) else {
+            return;
+        };
+        let audience = if member.named {
+            Audience::All
+        } else {
+            Audience::One(peer)
+        };
+        let message = ServerMessage::Quality(QualityParams {
+            peer_id: member.record.identity.clone(),
+            score: value,
+            reason,
+        });
+        self.notify(audience, message);
+    }
+
+    /// Whether the publisher's path has dropped a layer that somebody watches.
+    fn is_thin(&self, report: &Report) -> bool {
+        let watched = |(track, rid): &(TrackId, Rid)| {
+            let wanted = self.tracks.wanted(*track);
+            wanted.is_some_and(|wanted| wanted.contains(rid))
+        };
+        report.silent.iter().any(watched)
+    }
+
+    /// How many of a peer's tracks that should flow do not; `None` if all do.
+    fn stalled_share(&self, peer: PeerId) -> Option<f64> {
+        let own = || self.tracks.iter().filter(|entry| entry.owner == peer);
+        let flowing = own().filter(|entry| entry.view.live && !entry.view.muted);
+        let (mut all, mut stalled) = (0_u32, 0_u32);
+        for entry in flowing {
+            all = all.saturating_add(1);
+            stalled += u32::from(self.tracks.is_stalled(entry.view.track_id));
+        }
+        (stalled > 0).then(|| f64::from(stalled) / f64::from(all))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    const fn score(value: f64, reason: QualityReason) -> Score {
+        Score { value, reason }
+    }
+
+    #[test]
+    #[allow(clippy::disallowed_methods, reason = "a base to count from")]
+    fn it_falls_at_once_and_rises_when_it_has_been_calm() {
+        let start = Instant::now();
+        let mut quality = Quality::default();
+        let mut told = |seconds, value| {
+            let reason = if value < 1.0 {
+                QualityReason::Loss
+            } else {
+                QualityReason::None
+            };
+            let at = start + Duration::from_secs(seconds);
+            quality.take(at, score(value, reason)).map(|s| s.value)
+        };
+        assert_eq!(told(0, 1.0), Some(1.0));
+        assert_eq!(told(10, 0.4), Some(0.4));
+        // Better for a moment is no news, nor is a second bad moment.
+        assert_eq!(told(11, 1.0), None);
+        assert_eq!(told(12, 1.0), None);
+        assert_eq!(told(13, 0.4), None);
+        assert_eq!(told(14, 1.0), None);
+        assert_eq!(told(15, 1.0), None);
+        assert_eq!(told(16, 1.0), Some(1.0));
+    }
+
+    #[test]
+    #[allow(clippy::disallowed_methods, reason = "a base to count from")]
+    fn another_reason_is_news_and_not_more_often_than_every_two_seconds() {
+        let start = Instant::now();
+        let mut quality = Quality::default();
+        let mut told = |ms, reason| {
+            let at = start + Duration::from_millis(ms);
+            quality.take(at, score(0.5, reason)).is_some()
+        };
+        assert!(told(0, QualityReason::Loss));
+        assert!(!told(1_000, QualityReason::NoMedia));
+        assert!(told(4_500, QualityReason::NoMedia));
+        assert!(!told(5_500, QualityReason::NoMedia));
+    }
+
+    #[test]
+    fn the_largest_cost_names_the_reason() {
+        let good = score(1.0, QualityReason::None);
+        let thin = good.less(THIN_COST, QualityReason::Bandwidth);
+        assert_eq!(thin.reason, QualityReason::Bandwidth);
+        let stalled = thin.less(1.0, QualityReason::NoMedia);
+        assert_eq!(stalled, score(0.0, QualityReason::NoMedia));
+        let lossy = score(0.2, QualityReason::Loss).less(THIN_COST, QualityReason::Bandwidth);
+        assert_eq!(lossy.reason, QualityReason::Loss);
+    }
+}
