@@ -3,11 +3,69 @@
 //! A publisher without transport-wide feedback is told what its path was seen to carry. One with
 //! it estimates by itself and is told only what its room caps it at.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-use media_types::Bitrate;
+use media_bwe::{EstimatorConfig, ReceiveEstimator, SendTime};
+use media_types::{Bitrate, DataSize, MediaKind};
 
-use crate::limits::{GRANT_FALL_PERCENT, GRANT_INTERVAL, GRANT_MIN};
+use crate::limits::{GRANT_FALL_PERCENT, GRANT_INTERVAL};
+use crate::packet::StreamIndex;
+
+/// A packet as far as its way here is concerned.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Sighting {
+    pub(crate) stream: StreamIndex,
+    pub(crate) kind: MediaKind,
+    /// It repeats another, whose timestamp it has.
+    pub(crate) repair: bool,
+    /// The absolute send time that it carries.
+    pub(crate) send_time: Option<u32>,
+    pub(crate) timestamp: u32,
+    pub(crate) clock_rate: u32,
+    pub(crate) size: usize,
+}
+
+/// Watches how a publisher's packets arrive.
+#[derive(Debug)]
+struct Watch {
+    estimator: ReceiveEstimator,
+    /// Some packet carried a send time: those that do not are of no use any more.
+    timed: bool,
+    /// Whose timestamps stand in for send times: pictures rather than sound.
+    stand_in: Option<(StreamIndex, MediaKind)>,
+}
+
+impl Watch {
+    fn on_packet(&mut self, now: Instant, packet: &Sighting) {
+        let Some(sent) = self.send_time(packet) else {
+            return;
+        };
+        let size = u64::try_from(packet.size).unwrap_or(u64::MAX);
+        let size = DataSize::from_bytes(size);
+        self.estimator.on_packet(now, sent, size);
+    }
+
+    fn send_time(&mut self, packet: &Sighting) -> Option<SendTime> {
+        if let Some(absolute) = packet.send_time {
+            self.timed = true;
+            return Some(SendTime::Absolute(absolute));
+        }
+        if self.timed || packet.repair {
+            return None;
+        }
+        let better = self
+            .stand_in
+            .is_none_or(|(_, kind)| kind == MediaKind::Audio && packet.kind == MediaKind::Video);
+        if better {
+            self.stand_in = Some((packet.stream, packet.kind));
+        }
+        let (stream, _) = self.stand_in?;
+        (stream == packet.stream).then_some(SendTime::Rtp {
+            timestamp: packet.timestamp,
+            clock_rate: packet.clock_rate,
+        })
+    }
+}
 
 /// Says when a grant is due, and what it is.
 #[derive(Debug, Default)]
@@ -17,6 +75,8 @@ pub(crate) struct Grant {
     capped: bool,
     told: Option<Bitrate>,
     next_at: Option<Instant>,
+    /// Only of publishers that do not find out by themselves what their path carries.
+    watch: Option<Box<Watch>>,
 }
 
 impl Grant {
@@ -27,6 +87,50 @@ impl Grant {
             self.capped = true;
             self.next_at = None;
         }
+    }
+
+    /// Begins or ends to watch the publisher's path.
+    pub(crate) fn watch(&mut self, wanted: bool, config: EstimatorConfig) {
+        let new = || {
+            let estimator = ReceiveEstimator::new(config);
+            Box::new(Watch {
+                estimator,
+                timed: false,
+                stand_in: None,
+            })
+        };
+        self.watch = wanted.then(|| self.watch.take().unwrap_or_else(new));
+    }
+
+    /// Takes note of a packet, if the path is watched.
+    pub(crate) fn on_packet(&mut self, now: Instant, packet: impl FnOnce() -> Option<Sighting>) {
+        if let Some(watch) = &mut self.watch
+            && let Some(packet) = packet()
+        {
+            watch.on_packet(now, &packet);
+        }
+    }
+
+    /// Takes the share of packets lost since it was told last, in 256ths, and the round trip.
+    pub(crate) fn on_report(&mut self, now: Instant, lost: u8, rtt: Option<Duration>) {
+        if let Some(watch) = &mut self.watch {
+            watch.estimator.on_loss(now, lost);
+            if let Some(rtt) = rtt {
+                watch.estimator.on_rtt(now, rtt);
+            }
+        }
+    }
+
+    /// The path is another one.
+    pub(crate) fn on_path_change(&mut self) {
+        if let Some(watch) = &mut self.watch {
+            watch.estimator.on_path_change();
+        }
+    }
+
+    /// What the path was seen to carry; `None` if it is not watched.
+    pub(crate) fn seen(&self) -> Option<Bitrate> {
+        self.watch.as_ref().map(|watch| watch.estimator.estimate())
     }
 
     /// When [`Grant::poll`] has something next; `None` before the first.
@@ -63,24 +167,12 @@ impl Grant {
     }
 }
 
-/// What a path is taken to carry that is sent `rate` and loses `lost` 256ths of it: more than it
-/// does, until that is too much.
-pub(crate) fn seen(rate: Bitrate, lost: u8) -> Bitrate {
-    // A tenth in 256ths.
-    if lost > 25 {
-        return rate.percent(85).max(Bitrate::from_kbps(100));
-    }
-    rate.percent(150).max(GRANT_MIN)
-}
-
 #[cfg(test)]
 #[allow(
     clippy::disallowed_methods,
     reason = "tests take one instant as their base"
 )]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
 
     const MOST: Bitrate = Bitrate::from_kbps(50_000);
@@ -102,6 +194,47 @@ mod tests {
             grant.poll(at(1_600), Some(kbps(710)), MOST),
             Some(kbps(710))
         );
+    }
+
+    fn sighting(index: u16, kind: MediaKind, timestamp: u32) -> Sighting {
+        Sighting {
+            stream: StreamIndex(index),
+            kind,
+            repair: false,
+            send_time: None,
+            timestamp,
+            clock_rate: 90_000,
+            size: 1_000,
+        }
+    }
+
+    #[test]
+    fn the_best_send_times_that_there_are_count() {
+        let mut watch = Watch {
+            estimator: ReceiveEstimator::new(EstimatorConfig::default()),
+            timed: false,
+            stand_in: None,
+        };
+        let rtp = |timestamp| SendTime::Rtp {
+            timestamp,
+            clock_rate: 90_000,
+        };
+        let [sound, picture] = [(0, MediaKind::Audio), (1, MediaKind::Video)];
+        let packet = |(index, kind), timestamp| sighting(index, kind, timestamp);
+        assert_eq!(watch.send_time(&packet(sound, 5)), Some(rtp(5)));
+        assert_eq!(watch.send_time(&packet(picture, 6)), Some(rtp(6)));
+        assert_eq!(watch.send_time(&packet(sound, 7)), None);
+        let repair = Sighting {
+            repair: true,
+            ..packet(picture, 8)
+        };
+        assert_eq!(watch.send_time(&repair), None);
+        let timed = Sighting {
+            send_time: Some(77),
+            ..repair
+        };
+        assert_eq!(watch.send_time(&timed), Some(SendTime::Absolute(77)));
+        assert_eq!(watch.send_time(&packet(picture, 9)), None);
     }
 
     #[test]

@@ -29,7 +29,8 @@ pub const PACER_PACKETS_MAX: usize = 2_048;
 /// The largest datagram that is sent: fits IPv6 over Ethernet with room for a tunnel.
 pub const DATAGRAM_BYTES_MAX: usize = 1_500;
 
-/// Packets of a slot without RTX that may be sent again, 4 KB: five seconds of sound, one of pictures.
+/// Packets of a slot without RTX that may be sent again, 4 KB: five seconds of sound, one of
+/// pictures.
 pub const FIRST_FORMS: usize = 256;
 /// Recent packets kept to fill probes with: a cluster of 25 ms takes each a few times.
 pub const PADDING_PACKETS: usize = 4;
@@ -55,8 +56,8 @@ pub const FEEDBACK_BYTES: u64 = 90;
 pub const GRANT_INTERVAL: Duration = Duration::from_secs(1);
 /// A fall below this share of what was told, in percent, is told at once.
 pub const GRANT_FALL_PERCENT: u64 = 97;
-/// What a publisher that only knows REMB is granted at least, unless packets are lost.
-pub const GRANT_MIN: Bitrate = Bitrate::from_kbps(2_500);
+/// What a publisher is granted at least: voice and a small picture.
+pub const GRANT_MIN: Bitrate = Bitrate::from_kbps(150);
 /// How often sender and receiver reports go out: RFC 3550, section 6.2, allows a second for
 /// sessions of this rate.
 pub const REPORT_INTERVAL: Duration = Duration::from_secs(1);

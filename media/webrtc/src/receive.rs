@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use media_bwe::EstimatorConfig;
 use media_rtp::extension::Extensions;
 use media_rtp::header::RtpHeader;
 use media_rtp::receive::{Arrival, ReceiveStream, unwrap_rtx};
@@ -9,8 +10,10 @@ use media_rtp::rtcp::twcc::TwccRecorder;
 use media_rtp::srtp::SrtpReceiver;
 use media_types::{Bitrate, BufferPool, Codec, MediaKind, NtpTime, Payload};
 
+use crate::config::TransportConfig;
 use crate::error::DropReason;
-use crate::grant::{self, Grant};
+use crate::grant::{Grant, Sighting};
+use crate::limits::GRANT_MIN;
 use crate::line::Line;
 use crate::map::{Binding, PayloadUse, StreamMap, StreamName};
 use crate::meter::Meter;
@@ -61,13 +64,20 @@ struct Opened {
 
 impl Receiver {
     /// Follows what was agreed.
-    pub(crate) fn update(&mut self, lines: &[Line]) {
+    pub(crate) fn update(&mut self, lines: &[Line], config: &TransportConfig) {
         self.map.update(lines);
         self.streams
             .resize_with(self.map.len(), StreamState::default);
         let publishing = || lines.iter().filter(|line| line.client.sends);
         self.transport_feedback = publishing().any(|line| line.feedback.transport);
         self.remb = publishing().any(|line| line.feedback.remb);
+        let bounds = EstimatorConfig {
+            start: config.start_bitrate,
+            least: GRANT_MIN,
+            most: config.bitrate_max,
+        };
+        let unaware = self.remb && !self.transport_feedback;
+        self.grant.watch(unaware, bounds);
     }
 
     /// Opens a packet and finds its stream.
@@ -102,6 +112,23 @@ impl Receiver {
             Some(binding) => binding,
             None => self.map.bind(header.ssrc, usage, &extensions)?,
         };
+        let name = self.map.name(binding.stream);
+        self.grant.on_packet(now, || {
+            let kind = name?.kind;
+            let codec = match kind {
+                MediaKind::Audio => Codec::Opus,
+                MediaKind::Video => Codec::Vp8,
+            };
+            Some(Sighting {
+                stream: binding.stream,
+                kind,
+                repair: binding.repair,
+                send_time: extensions.abs_send_time,
+                timestamp: header.timestamp,
+                clock_rate: codec.clock_rate(),
+                size: datagram.len(),
+            })
+        });
         let opened = Opened {
             header,
             extensions,
@@ -286,8 +313,7 @@ impl Receiver {
             self.grant.rest();
             return None;
         }
-        let seen = grant::seen(self.meter.rate(now), self.fraction_lost());
-        let seen = (!self.transport_feedback).then_some(seen);
+        let seen = self.grant.seen();
         self.grant.poll(now, seen, most)
     }
 

@@ -48,8 +48,8 @@ impl SealedWindow {
     }
 }
 
-/// What of a packet was made when it was first sealed. Whoever seals it again under its number needs
-/// it, since one nonce must not cover two texts (RFC 7714, section 8.2).
+/// What of a packet was made when it was first sealed. Whoever seals it again under its number
+/// needs it, since one nonce must not cover two texts (RFC 7714, section 8.2).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct FirstForm {
     pub(crate) index: u64,

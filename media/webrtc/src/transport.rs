@@ -118,7 +118,7 @@ impl Transport {
         let (session, slots) = (&mut self.session, &mut self.slots);
         let applied = self.negotiator.apply(now, session, slots, offer, pairs);
         let (negotiated, lines) = applied?;
-        self.receiver.update(&lines);
+        self.receiver.update(&lines, &self.config);
         self.sender.update(&self.slots);
         self.alive_at.get_or_insert(now);
         self.collect(now);
@@ -466,6 +466,7 @@ impl Transport {
         if let Some(path) = self.paths.current() {
             self.sender.on_path_change();
             self.receiver.rtt = None;
+            self.receiver.grant.on_path_change();
             self.tell(TransportEvent::PathChanged(path));
         }
     }

@@ -237,6 +237,8 @@ impl Transport {
                 rtcp.blocks.push(ReportBlock { ssrc, figures });
             }
         }
+        let (lost, rtt) = (receiver.fraction_lost(), receiver.rtt());
+        receiver.grant.on_report(now, lost, rtt);
         write_receiver_report(&mut rtcp.compound, rtcp.ssrc, &rtcp.blocks);
         write_cname(&mut rtcp.compound, rtcp.ssrc, self.slots.cname());
         if !rtcp.blocks.is_empty() {

@@ -156,6 +156,35 @@ fn a_client_without_transport_feedback_is_told_by_remb() {
 }
 
 #[test]
+fn a_narrow_uplink_is_seen_and_told() {
+    let mut pair = Pair::with(client_config().clear_extension_map(), |_| {});
+    let video = publish_video(&mut pair);
+    let pt = client_pt(&pair, Str0mCodec::Vp8);
+    // 720 kb/s into a path that carries 600: each packet, every 10 ms, waits 2 ms longer than the
+    // one before it, until the queue is full.
+    for number in 0..400_u64 {
+        let time = u32::try_from(number * 900).unwrap();
+        let bytes = payload(number, 900);
+        let write = RtpWrite::new(pt, number.into(), time, pair.now, bytes).marker(true);
+        let mut api = pair.client.direct_api();
+        api.stream_tx_by_mid(video, None).unwrap().write_rtp(write);
+        pair.drain_client();
+        pair.up_delay = ms(number.min(200) * 2);
+        pair.run(ms(10));
+    }
+    let granted = pair
+        .client_events
+        .iter()
+        .rev()
+        .find_map(|event| match event {
+            Event::EgressBitrateEstimate(BweKind::Remb { estimate, .. }) => Some(estimate.as_u64()),
+            _ => None,
+        });
+    let granted = granted.unwrap();
+    assert!((150_000..1_500_000).contains(&granted), "{granted}");
+}
+
+#[test]
 fn a_cap_is_told_to_those_who_estimate_by_themselves_too() {
     let mut pair = Pair::with(client_config().enable_bwe(Some(1_000_000.into())), |_| {});
     let video = publish_video(&mut pair);

@@ -60,6 +60,8 @@ pub(crate) struct Pair {
     /// Where the client believes the server to be.
     announced: SocketAddr,
     pub(crate) loss: Loss,
+    /// What a queue adds to the way up.
+    pub(crate) up_delay: Duration,
     pub(crate) server_events: Vec<TransportEvent>,
     pub(crate) client_events: Vec<Event>,
     pub(crate) incoming: Vec<Incoming>,
@@ -123,6 +125,7 @@ impl Pair {
             protocol,
             announced: addr,
             loss: Box::new(|_, _| false),
+            up_delay: Duration::ZERO,
             server_events: Vec::new(),
             client_events: Vec::new(),
             incoming: Vec::new(),
@@ -213,13 +216,21 @@ impl Pair {
 
     fn fly(&mut self, way: Way, client: SocketAddr, bytes: Vec<u8>) {
         if !(self.loss)(way, &bytes) {
-            let at = self.now + ONE_WAY;
-            self.flying.push_back(Flying {
-                at,
-                way,
-                client,
-                bytes,
-            });
+            let extra = match way {
+                Way::Up => self.up_delay,
+                Way::Down => Duration::ZERO,
+            };
+            let at = self.now + ONE_WAY + extra;
+            let place = self.flying.partition_point(|flying| flying.at <= at);
+            self.flying.insert(
+                place,
+                Flying {
+                    at,
+                    way,
+                    client,
+                    bytes,
+                },
+            );
         }
     }
 
