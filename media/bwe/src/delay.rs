@@ -6,17 +6,29 @@
 //! neither grows nor drains (a drop-tail queue that is full has no slope) is overuse. And the
 //! longer the queue, the deeper the fall that drains it.
 
+use std::collections::VecDeque;
 use std::time::Duration;
 
 use crate::arrival_group::ArrivalGroups;
+use crate::limits::DELAYS_MAX;
 use crate::number::{difference, millis};
 use crate::overuse::{OveruseDetector, Usage};
 use crate::trendline::Trendline;
 
 /// Each of two buckets of least delay; a clock that drifts by 100 ppm moves 1 ms in one.
 const BUCKET: Duration = Duration::from_secs(10);
-/// A queue that is there at all, in milliseconds: above timer and scheduling noise.
+/// A queue that is there at all, in milliseconds: above timer and scheduling noise …
 const QUEUE_MIN_MS: f64 = 10.0;
+/// … and above this multiple of the path's own, up to …
+const NOISE_FACTOR: f64 = 2.5;
+/// … this, for a queue that grows is noise too.
+const QUEUE_MIN_MAX_MS: f64 = 40.0;
+/// How much of a group's difference counts in the noise.
+const NOISE_WEIGHT: f64 = 1.0 / 32.0;
+/// All packets of so much time are late where a queue stands …
+const STANDING: Duration = Duration::from_millis(50);
+/// … and at least so many.
+const PACKETS_MIN: usize = 3;
 /// A queue that stands for longer than a keyframe fills one.
 const QUEUE_LONG_MS: f64 = 120.0;
 /// It must stand for so long of arrivals: what a pause held back comes in less.
@@ -60,8 +72,10 @@ pub(crate) struct DelayDetector {
     detector: OveruseDetector,
     floor: Floor,
     last_arrived: Option<Duration>,
-    /// Queue of the last packets, in milliseconds.
-    recent: [f64; 3],
+    /// Arrival and queue, in milliseconds, of the last packets.
+    recent: VecDeque<(Duration, f64)>,
+    /// How much groups differ in delay from one to the next, in milliseconds.
+    noise_ms: f64,
     /// Since when the queue has been long.
     long_since: Option<Duration>,
     quiet_until: Duration,
@@ -82,8 +96,7 @@ impl DelayDetector {
             self.quiet_until = arrived + PAUSE_GRACE;
         }
         let queue = self.floor.on_delay(arrived, difference(arrived, sent));
-        let [_, second, third] = self.recent;
-        self.recent = [second, third, queue];
+        self.remember(arrived, queue);
         if self.queue_ms() <= QUEUE_LONG_MS || arrived < self.quiet_until {
             self.long_since = None;
         } else {
@@ -91,7 +104,10 @@ impl DelayDetector {
         }
         if let Some(delta) = self.groups.on_packet(sent, arrived) {
             let scaled = self.trendline.on_delta(&delta);
-            let stands = self.queue_ms() > QUEUE_MIN_MS;
+            let height = (delta.arrived_ms - delta.sent_ms).abs();
+            self.noise_ms += NOISE_WEIGHT * (height.min(QUEUE_LONG_MS) - self.noise_ms);
+            let least = (NOISE_FACTOR * self.noise_ms).clamp(QUEUE_MIN_MS, QUEUE_MIN_MAX_MS);
+            let stands = self.standing_ms() > least;
             self.detector
                 .on_slope(scaled, delta.sent_ms, delta.arrived, stands);
         }
@@ -126,6 +142,11 @@ impl DelayDetector {
         Duration::try_from_secs_f64(self.queue_ms() / 1_000.0).unwrap_or(Duration::ZERO)
     }
 
+    /// How much packets jitter.
+    pub(crate) fn noise(&self) -> Duration {
+        Duration::try_from_secs_f64(self.noise_ms / 1_000.0).unwrap_or(Duration::ZERO)
+    }
+
     /// The slope as the detector sees it, and its threshold, in milliseconds.
     pub(crate) fn trend(&self) -> (f64, f64) {
         (self.trendline.scaled(), self.detector.threshold())
@@ -139,25 +160,51 @@ impl DelayDetector {
         length.is_some_and(|length| length >= QUEUE_LONG)
     }
 
+    fn remember(&mut self, arrived: Duration, queue: f64) {
+        while self.recent.len() >= PACKETS_MIN {
+            let oldest = self.recent.front();
+            let old = oldest.is_some_and(|(at, _)| arrived.saturating_sub(*at) > STANDING);
+            if !old && self.recent.len() < DELAYS_MAX {
+                break;
+            }
+            self.recent.pop_front();
+        }
+        self.recent.push_back((arrived, queue));
+    }
+
     /// The least of the last packets: one late packet is no queue.
     fn queue_ms(&self) -> f64 {
-        let [first, second, third] = self.recent;
-        first.min(second).min(third)
+        let last = self.recent.iter().rev().take(PACKETS_MIN);
+        least(last)
+    }
+
+    /// The least of a little longer: on a path that jitters some packet is always late.
+    fn standing_ms(&self) -> f64 {
+        least(self.recent.iter())
     }
 
     fn forget_slope(&mut self) {
         self.groups.clear();
         self.trendline.clear();
         self.detector.clear();
-        self.recent = [0.0; 3];
+        self.recent.clear();
         self.long_since = None;
     }
 }
 
+/// The least queue of some packets; none without packets.
+fn least<'a>(delays: impl Iterator<Item = &'a (Duration, f64)>) -> f64 {
+    let least = delays.map(|(_, queue)| *queue).reduce(f64::min);
+    least.unwrap_or(0.0)
+}
+
+/// The most to give up for a queue, beyond what a fall gives up anyway.
+const DRAIN_MAX: f64 = 0.35;
+
 /// What share of a rate to give up so that a queue drains within about a second, beyond what a
 /// fall gives up anyway.
 pub(crate) fn drain_share(queue: Duration) -> f64 {
-    (millis(queue) / 1_000.0 - 0.1).clamp(0.0, 0.2)
+    (millis(queue) / 1_000.0 - 0.1).clamp(0.0, DRAIN_MAX)
 }
 
 #[cfg(test)]
@@ -229,6 +276,6 @@ mod tests {
     fn the_longer_the_queue_the_deeper_the_fall() {
         assert_eq!(drain_share(MS(50)), 0.0);
         assert!((drain_share(MS(200)) - 0.1).abs() < 1e-9);
-        assert_eq!(drain_share(MS(2_000)), 0.2);
+        assert_eq!(drain_share(MS(2_000)), 0.35);
     }
 }

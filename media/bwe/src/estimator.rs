@@ -326,6 +326,7 @@ impl GccEstimator {
             rtt: self.rtt(),
             congested_at: self.fall.map(|fall| fall.last),
             queued: self.delay.queue() > PROBE_QUEUED,
+            noise: self.delay.noise(),
         })
     }
 

@@ -12,6 +12,9 @@ const _: () = assert!(HISTORY_PACKETS_MAX <= 1 << 15);
 pub(crate) const PROBE_PACKETS: u32 = 5;
 /// How long a cluster lasts: a quarter of a 100 ms queue even at four times what the path carries.
 pub(crate) const PROBE_PERIOD: Duration = Duration::from_millis(25);
+/// And at most: a queue of as much at twice what the path carries.
+pub(crate) const PROBE_PERIOD_MAX: Duration = Duration::from_millis(60);
+const _: () = assert!(PROBE_PERIOD.as_millis() < PROBE_PERIOD_MAX.as_millis());
 /// A cluster that could not leave this much later than meant is no longer one.
 pub(crate) const PROBE_SEND_SLACK: Duration = Duration::from_millis(50);
 /// Rest after a probe that found no room.
@@ -53,3 +56,6 @@ pub(crate) const REMB_INTERVAL: Duration = Duration::from_secs(1);
 /// Nothing has come for so long: there is nobody to tell.
 pub(crate) const REMB_SILENCE_MAX: Duration = Duration::from_secs(2);
 const _: () = assert!(REMB_INTERVAL.as_millis() < REMB_SILENCE_MAX.as_millis());
+
+/// Packets of 50 ms that are looked at for a standing queue; beyond 10 Mb/s the last of them do.
+pub(crate) const DELAYS_MAX: usize = 64;

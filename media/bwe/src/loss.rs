@@ -54,6 +54,10 @@ const OUTAGE: Duration = Duration::from_millis(400);
 const OUTAGE_PACKETS: u32 = 5;
 /// Probabilities stay this far from 0 and 1.
 const MARGIN: f64 = 1e-4;
+/// Less than this share lost is none …
+const CLEAN: f64 = 0.01;
+/// … and lets a limit grow by this an observation.
+const REGROWTH: f64 = 1.08;
 /// Observations that tell whether it still loses.
 const OF_LATE: usize = 3;
 const NEWTON_STEPS: u32 = 4;
@@ -146,7 +150,9 @@ impl LossController {
         }
         self.observations.push_front(observation);
         let current = self.limit.unwrap_or(input.by_delay).min(input.by_delay);
-        let best = self.best(bps(current), input);
+        let best = self
+            .best(bps(current), input)
+            .max(self.regrown(current, input));
         let chosen = rate(best).max(input.least);
         self.limit = (chosen < input.by_delay).then_some(chosen);
         chosen < current
@@ -233,6 +239,18 @@ impl LossController {
         }
         self.inherent = best.2;
         best.0
+    }
+
+    /// What a limit grows to after three observations without loss, whatever older ones say.
+    fn regrown(&self, current: Bitrate, input: &LossInput) -> f64 {
+        let clean = self.observations.len() >= OF_LATE && self.mean(OF_LATE) < CLEAN;
+        let proved = input.acked.map_or(f64::MAX, |acked| bps(acked) * PROOF);
+        let grown = (bps(current) * REGROWTH).min(proved);
+        if clean {
+            grown.min(bps(input.by_delay))
+        } else {
+            0.0
+        }
     }
 
     fn weighted(&self) -> impl Iterator<Item = (f64, &Observation)> {

@@ -19,7 +19,7 @@ use media_types::{Bitrate, DataSize};
 
 use crate::feedback::PacketResult;
 use crate::limits::{
-    PROBE_DITHER_MS, PROBE_INTERVAL, PROBE_PACKETS, PROBE_PERIOD, PROBE_QUIET,
+    PROBE_DITHER_MS, PROBE_INTERVAL, PROBE_PACKETS, PROBE_PERIOD, PROBE_PERIOD_MAX, PROBE_QUIET,
     PROBE_RECOVERY_QUIET, PROBE_SEND_SLACK,
 };
 use measure::Measure;
@@ -41,6 +41,8 @@ const RECOVERY_PERCENT: u64 = 85;
 const RATE_PERCENT_MAX: u64 = 400;
 /// The least that a cluster carries: below it one packet more or less changes the result.
 const BYTES_MIN: u64 = 2_500;
+/// A cluster lasts this many times as long as packets jitter, or its rate would be mostly noise.
+const NOISE_FACTOR: u32 = 5;
 /// Feedback about a cluster comes within this and the round trip, or not at all.
 const ANSWER_MAX: Duration = Duration::from_secs(1);
 
@@ -113,6 +115,8 @@ pub(crate) struct ProbeContext {
     pub(crate) congested_at: Option<Instant>,
     /// Whether there is a queue on the path right now.
     pub(crate) queued: bool,
+    /// How much packets jitter.
+    pub(crate) noise: Duration,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -177,7 +181,7 @@ impl Prober {
         let rate = rate
             .min(ceiling(context))
             .min(estimate.percent(RATE_PERCENT_MAX));
-        Some(self.launch(now, rate, context.rtt))
+        Some(self.launch(now, rate, context))
     }
 
     /// The instant before which [`poll`](Self::poll) has nothing; `None` if that is over, or if no
@@ -262,8 +266,10 @@ impl Prober {
         self.last_result
     }
 
-    fn launch(&mut self, now: Instant, rate: Bitrate, rtt: Duration) -> ProbeCluster {
-        let bytes = rate.bytes_in(PROBE_PERIOD).max(BYTES_MIN);
+    fn launch(&mut self, now: Instant, rate: Bitrate, context: &ProbeContext) -> ProbeCluster {
+        let jitter = context.noise.saturating_mul(NOISE_FACTOR);
+        let period = jitter.clamp(PROBE_PERIOD, PROBE_PERIOD_MAX);
+        let bytes = rate.bytes_in(period).max(BYTES_MIN);
         let cluster = ProbeCluster {
             id: ProbeId(self.next_id),
             rate,
@@ -274,7 +280,7 @@ impl Prober {
         self.next_id = self.next_id.wrapping_add(1);
         self.chained = matches!(self.phase, ProbePhase::Further(_));
         self.active = Some(Measure::new(&cluster));
-        let until = cluster.until + rtt + ANSWER_MAX;
+        let until = cluster.until + context.rtt + ANSWER_MAX;
         self.phase = ProbePhase::Waiting { until };
         cluster
     }

@@ -212,3 +212,18 @@ fn who_sends_little_learns_by_probes_and_not_by_growth() {
     let figures = world.flows[0].estimator.figures(world.base + world.at);
     assert_eq!((figures.estimate, figures.probes.sent), (kbps(2_500), 0));
 }
+
+#[test]
+fn jitter_and_keyframes_are_no_overuse() {
+    for (rate, jitter, keyframes) in [(3_000, 30, None), (8_000, 30, None), (3_000, 15, Some(90))] {
+        let mut link = Link::new(kbps(rate), ms(40), 7);
+        link.jitter = ms(jitter);
+        let mut world = World::new(link, 1, LAYERS);
+        world.flows[0].keyframes = keyframes;
+        world.run(secs(60));
+        let flow = &world.flows[0];
+        assert_eq!(flow.switches.len(), 1, "{rate}: {:?}", flow.switches);
+        assert!(least(flow, secs(15), secs(60)) >= 1_890, "{rate}");
+        assert!(late(flow, secs(15), ms(150)) < 0.01, "{rate}");
+    }
+}

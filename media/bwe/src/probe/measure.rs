@@ -13,8 +13,8 @@ const ARRIVED_PERCENT: u64 = 80;
 const SATURATED_PERCENT: u64 = 90;
 /// … of which this much is used, so that the probe's own queue can drain.
 const UTILISATION_PERCENT: u64 = 95;
-/// An arrival this many times quicker than the sending is a radio link that delivers in heaps.
-const COMPRESSED_MAX: u64 = 2;
+/// An arrival this much quicker than the sending is a radio link that delivers in heaps.
+const COMPRESSED_PERCENT: u64 = 200;
 /// A cluster that spreads over more than this was held up somewhere.
 const SPAN_MAX: Duration = Duration::from_secs(1);
 
@@ -98,7 +98,7 @@ impl Measure {
         let sent_rate = Bitrate::of(self.bytes.saturating_sub(sent.last.1), sending);
         let arrived_rate = Bitrate::of(self.bytes.saturating_sub(arrived.first.1), arriving);
         let sent_rate = sent_rate.min(self.rate);
-        if arrived_rate.bps() > sent_rate.bps().saturating_mul(COMPRESSED_MAX) {
+        if arrived_rate > sent_rate.percent(COMPRESSED_PERCENT) {
             return None;
         }
         let saturated = arrived_rate < sent_rate.percent(SATURATED_PERCENT);

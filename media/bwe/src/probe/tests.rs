@@ -14,6 +14,7 @@ fn context(estimate: u64, wanted: u64) -> ProbeContext {
         rtt: Duration::from_millis(40),
         congested_at: None,
         queued: false,
+        noise: Duration::ZERO,
     }
 }
 
@@ -71,6 +72,17 @@ fn no_probe_goes_beyond_what_is_wanted() {
     assert_eq!(prober.due(&context(2_500, 2_000)), None);
     let cluster = prober.poll(base, &context(2_500, 4_000)).unwrap();
     assert_eq!(cluster.rate, Bitrate::from_kbps(4_600));
+}
+
+#[test]
+fn a_path_that_jitters_is_probed_for_longer() {
+    let base = Instant::now();
+    let jittery = ProbeContext {
+        noise: Duration::from_millis(8),
+        ..context(1_000, 9_000)
+    };
+    let cluster = Prober::default().poll(base, &jittery).unwrap();
+    assert_eq!(cluster.bytes.bytes(), 15_000);
 }
 
 #[test]

@@ -38,6 +38,9 @@ pub(crate) struct Flow {
     pub(crate) delivered: Vec<Arrival>,
     /// When which rate was chosen.
     pub(crate) switches: Vec<(Duration, Bitrate)>,
+    /// Every so many pictures one is six times as large.
+    pub(crate) keyframes: Option<u64>,
+    pictures: u64,
     source: Source,
     pacer: Pacer<DataSize>,
     next_frame: Duration,
@@ -64,6 +67,8 @@ impl Flow {
             samples: Vec::new(),
             delivered: Vec::new(),
             switches: Vec::new(),
+            keyframes: None,
+            pictures: 0,
             source,
             pacer: Pacer::new(base, config.start, ITEMS_MAX),
             next_frame: phase,
@@ -108,7 +113,10 @@ impl Flow {
                 self.switches.push((at, rate));
             }
             self.sending = rate;
-            let mut left = rate.bytes_in(FRAME);
+            self.pictures += 1;
+            let every = self.keyframes.unwrap_or(u64::MAX);
+            let large = self.pictures.is_multiple_of(every);
+            let mut left = rate.bytes_in(FRAME) * if large { 6 } else { 1 };
             while left > 0 {
                 let size = DataSize::from_bytes(left.min(PACKET));
                 left -= size.bytes();
