@@ -33,6 +33,11 @@ fn a_cold_start_is_quick() {
 }
 
 #[test]
-fn a_shared_bottleneck_is_shared_fairly() {
-    keeps("fairness");
+fn a_step_down_and_up_is_followed() {
+    keeps("step");
+}
+
+#[test]
+fn loss_in_bursts_is_not_heard_for_long() {
+    keeps("bursty-loss");
 }

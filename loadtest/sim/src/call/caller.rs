@@ -13,10 +13,10 @@ use media_rtp::rtcp::twcc::TwccRecorder;
 use media_rtp::rtcp::{RtcpPacket, packets};
 
 use super::CallPlan;
-use super::ear::Ear;
+use super::ear::{BUFFER, Ear};
 use super::offer::{self, RIDS, SEQUENCE_ID, VP8};
 use super::screen::{Picture, Screen};
-use super::source::Studio;
+use super::source::{FRAME_TIME, Studio};
 use super::wire::{Incoming, Wire};
 
 /// As often as libwebrtc sends it where the rate allows.
@@ -170,6 +170,26 @@ impl Caller {
             Sink::Screen(screen) => Some((slot.mid, screen.pictures.as_slice())),
             Sink::Ear(_) => None,
         })
+    }
+
+    /// What one viewer of a publisher sees: its pictures with the times at which they are shown, a
+    /// buffer's length after the fastest was there, or when they come if that is later.
+    #[must_use]
+    pub fn shown(&self, publisher: u32) -> Vec<Picture> {
+        let all = self.pictures().flat_map(|(_, pictures)| pictures);
+        let mut shown: Vec<Picture> = all
+            .filter(|picture| picture.publisher == publisher)
+            .copied()
+            .collect();
+        let origin = |picture: &Picture| picture.at.checked_sub(FRAME_TIME * picture.frame);
+        let origin = shown.iter().filter_map(origin).min();
+        let mut last = self.start;
+        for picture in &mut shown {
+            let due = origin.map(|origin| origin + FRAME_TIME * picture.frame + BUFFER);
+            picture.at = picture.at.max(due.unwrap_or(picture.at)).max(last);
+            last = picture.at;
+        }
+        shown
     }
 
     /// Keyframes that its decoders had to ask for.

@@ -12,8 +12,9 @@ use super::offer::{LEVEL_ID, MID_ID, OPUS, RED, RID_ID, RIDS, SEQUENCE_ID, VP8};
 use super::wire::Wire;
 
 /// Frames a second of the camera.
-pub(crate) const FPS: u32 = 30;
-const FRAME_TIME: Duration = Duration::from_micros(1_000_000 / FPS as u64);
+pub(super) const FPS: u32 = 30;
+/// Between two of them.
+pub(super) const FRAME_TIME: Duration = Duration::from_micros(1_000_000 / FPS as u64);
 const AUDIO_TIME: Duration = Duration::from_millis(20);
 const PACKET_BYTES: usize = 1_100;
 /// Sound while one speaks, and between words.

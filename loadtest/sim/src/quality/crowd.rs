@@ -54,14 +54,6 @@ fn nine(seed: u64) -> (Hall, usize, PipeId) {
     (hall, viewer, down)
 }
 
-/// The pictures of one publisher that a viewer was shown.
-fn pictures_of(hall: &Hall, viewer: usize, publisher: u32) -> Vec<Picture> {
-    let caller = &hall.guests[viewer].caller;
-    let pictures = caller.pictures().flat_map(|(_, pictures)| pictures);
-    let of_them = pictures.filter(|picture| picture.publisher == publisher);
-    of_them.copied().collect()
-}
-
 /// Three of nine speak; a page puts the loudest first, as pages do.
 pub(super) fn nine_tiles(seed: u64) -> Outcome {
     let (mut hall, viewer, down) = nine(seed);
@@ -79,14 +71,16 @@ pub(super) fn nine_tiles(seed: u64) -> Outcome {
     });
     let shown = |publisher| {
         let inside = |picture: &Picture| (from..to).contains(&picture.at);
-        let count = pictures_of(&hall, viewer, publisher)
+        let count = hall.guests[viewer]
+            .caller
+            .shown(publisher)
             .iter()
             .filter(|p| inside(p))
             .count();
         u32::try_from(count).unwrap_or(0)
     };
     let moving = (1..9).filter(|publisher| shown(*publisher) > 300).count();
-    let loudest = pictures_of(&hall, viewer, 0);
+    let loudest = hall.guests[viewer].caller.shown(0);
     let frozen: Duration = freezes(&loudest, from, to)
         .into_iter()
         .map(|(from, to)| to.duration_since(from))

@@ -52,15 +52,14 @@ impl Pair {
         &self.hall.guests[self.viewer]
     }
 
-    pub(super) fn pictures(&self) -> &[Picture] {
-        let shown = self.guest().caller.pictures().next();
-        shown.map(|(_, pictures)| pictures).unwrap_or_default()
+    pub(super) fn pictures(&self) -> Vec<Picture> {
+        self.guest().caller.shown(0)
     }
 
     /// The share of a time that was frozen, in percent.
     pub(super) fn frozen(&self, span: Range<Duration>) -> f64 {
         let (from, to) = (self.at(span.start), self.at(span.end));
-        let frozen: Duration = freezes(self.pictures(), from, to)
+        let frozen: Duration = freezes(&self.pictures(), from, to)
             .into_iter()
             .map(|(from, to)| to.duration_since(from))
             .sum();
@@ -71,7 +70,8 @@ impl Pair {
     /// run if there is none.
     pub(super) fn until(&self, from: Duration, holds: impl Fn(&Picture) -> bool) -> f64 {
         let from = self.at(from);
-        let mut after = self.pictures().iter().filter(|picture| picture.at >= from);
+        let pictures = self.pictures();
+        let mut after = pictures.iter().filter(|picture| picture.at >= from);
         let at = after
             .find(|picture| holds(picture))
             .map(|picture| picture.at);

@@ -176,7 +176,7 @@ fn bursty_loss(seed: u64) -> Outcome {
     pair.hall.run_to(secs(60));
     let (from, to) = (pair.at(secs(25)), pair.at(secs(35)));
     let (due, played) = pair.guest().caller.sound(0, from, to);
-    let late = freezes(pair.pictures(), to, pair.hall.now);
+    let late = freezes(&pair.pictures(), to, pair.hall.now);
     let soon = late.iter().filter(|(from, _)| *from < to + secs(1));
     let recovered = soon.map(|(_, end)| end.duration_since(to).as_secs_f64());
     let figures = vec![
