@@ -144,6 +144,11 @@ pub const SHORTAGE_PERCENT: u64 = 110;
 /// For so long: the queue that it makes is 50 ms at most.
 pub const SHORTAGE_AFTER: Duration = Duration::from_millis(500);
 
+/// How long the lowest steps of all slots go on though they do not fit: a dip of the estimate must
+/// not black a picture out, and what is above the lowest steps falls at once.
+pub const STARVING_AFTER: Duration = Duration::from_secs(2);
+/// They go on up to this share of the budget, in percent.
+pub const STARVING_PERCENT: u64 = 150;
 /// The least that a publisher is bound to: a small picture and sound.
 pub const CAP_MIN: Bitrate = Bitrate::from_kbps(150);
 /// How long a publisher's bound holds without its viewer's renewal, which comes twice a second.

@@ -12,7 +12,7 @@ use media_types::Bitrate;
 use super::{Bases, Claim, Grant, Shares, is_better, total};
 use crate::limits::{
     RAISE_AFTER, RAISE_BACKOFF_MAX, RAISE_BACKOFF_MIN, RAISE_FAILED_WITHIN, RAISE_HEADROOM_PERCENT,
-    RAISE_PERIOD, RAISE_PROVEN, SHORTAGE_AFTER, SHORTAGE_PERCENT,
+    RAISE_PERIOD, RAISE_PROVEN, SHORTAGE_AFTER, SHORTAGE_PERCENT, STARVING_AFTER, STARVING_PERCENT,
 };
 
 /// How new what is to be shown is.
@@ -47,6 +47,8 @@ pub(crate) struct Steady {
     better_since: Option<Instant>,
     /// Since when a little more flows than fits.
     short_since: Option<Instant>,
+    /// Since when not even all lowest steps fit.
+    starving_since: Option<Instant>,
     raised_at: Option<Instant>,
     /// No rise before this, since the last one failed.
     not_before: Option<Instant>,
@@ -74,6 +76,7 @@ impl Steady {
             return self.fall(question, need);
         }
         self.short_since = None;
+        self.starving_since = None;
         let order = &self.full.order;
         let first = question.novelty == Novelty::Empty;
         if first && is_better(claims, order, &self.full.grants, current) {
@@ -107,7 +110,36 @@ impl Steady {
             self.backoff = longer.clamp(RAISE_BACKOFF_MIN, RAISE_BACKOFF_MAX);
             self.not_before = Some(now + self.backoff);
         }
+        if self.spares(question) {
+            let spared = &self.cautious.grants;
+            return (spared != question.current).then_some(spared.as_slice());
+        }
         Some(&self.full.grants)
+    }
+
+    /// Whether lowest steps that do not fit go on for now, with what else is to flow in the grants
+    /// of `cautious`. An estimate that dips would otherwise black a picture out.
+    fn spares(&mut self, question: &Question<'_>) -> bool {
+        let Question {
+            now,
+            budget,
+            claims,
+            current,
+            ..
+        } = *question;
+        self.cautious.allocate(budget, Bases::Free, claims);
+        let spared = &mut self.cautious.grants;
+        for (spared, &current) in spared.iter_mut().zip(current) {
+            *spared = (*spared).min(current);
+        }
+        let starves = |(&full, &current): (&Grant, &Grant)| full == 0 && current > 0;
+        if !self.full.grants.iter().zip(current).any(starves) {
+            self.starving_since = None;
+            return false;
+        }
+        let since = *self.starving_since.get_or_insert(now);
+        let bearable = total(claims, spared) <= budget.percent(STARVING_PERCENT);
+        bearable && now.saturating_duration_since(since) < STARVING_AFTER
     }
 
     fn rise(&mut self, question: &Question<'_>) -> Option<&[Grant]> {

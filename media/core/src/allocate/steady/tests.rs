@@ -159,6 +159,31 @@ fn nine_tiles_on_one_megabit_show_the_speaker() {
     assert_eq!(call.switches, 5);
 }
 
+#[test]
+fn a_dip_takes_what_is_above_the_lowest_steps_and_not_a_whole_picture() {
+    let mut call = Subscriber::new(vec![claim(Class::Other, CAMERA); 3]);
+    call.look(500);
+    assert_eq!(call.flows, [2, 2, 2]);
+    call.look(200);
+    assert_eq!(call.flows, [1, 1, 1]);
+    call.run(15, 200);
+    assert_eq!(call.flows, [1, 1, 1]);
+    call.run(10, 300);
+    call.run(20, 200);
+    assert_eq!(call.flows, [1, 1, 1], "the wait begins anew");
+    call.run(2, 200);
+    assert_eq!(call.flows, [1, 1, 0]);
+}
+
+#[test]
+fn far_too_much_is_not_borne() {
+    let mut call = Subscriber::new(vec![claim(Class::Other, CAMERA); 3]);
+    call.look(300);
+    assert_eq!(call.flows, [1, 1, 1]);
+    call.look(100);
+    assert_eq!(call.flows, [1, 0, 0]);
+}
+
 fn claims() -> impl Strategy<Value = Vec<Claim>> {
     let class = prop_oneof![
         Just(Class::Other),
@@ -201,8 +226,9 @@ proptest! {
             call.look(kbps);
             let budget = Bitrate::from_kbps(kbps).max(least.unwrap_or(Bitrate::ZERO));
             let need = total(&call.claims, &call.flows);
-            prop_assert!(need <= budget.percent(SHORTAGE_PERCENT));
-            call.run(6, kbps);
+            let lowest = call.claims.iter().filter_map(|claim| first(&claim.ladder)).sum();
+            prop_assert!(need <= budget.percent(SHORTAGE_PERCENT).max(lowest));
+            call.run(35, kbps);
             prop_assert!(total(&call.claims, &call.flows) <= budget);
         }
     }
