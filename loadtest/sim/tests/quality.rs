@@ -38,6 +38,11 @@ fn a_step_down_and_up_is_followed() {
 }
 
 #[test]
+fn random_loss_is_not_taken_for_a_full_link() {
+    keeps("random-loss");
+}
+
+#[test]
 fn loss_in_bursts_is_not_heard_for_long() {
     keeps("bursty-loss");
 }

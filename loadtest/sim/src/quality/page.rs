@@ -59,11 +59,17 @@ pub fn page(commit: &str, seeds: &[u64], rows: &[(Scenario, Row)], after: &str) 
     out
 }
 
-fn section(out: &mut String, Scenario { name, title, .. }: &Scenario, row: &Row) {
+fn section(out: &mut String, scenario: &Scenario, row: &Row) {
+    let Scenario {
+        name, title, why, ..
+    } = scenario;
     let _ = write!(
         out,
         "\n## {name}\n\n{title}; the plot is of the first seed.\n\n"
     );
+    if !row.holds() && !why.is_empty() {
+        let _ = write!(out, "Not kept: {why}\n\n");
+    }
     let _ = write!(out, "![{title}](images/quality/{name}.svg)\n\n");
     out.push_str("| figure | bound | median | by seed |\n| --- | --- | --- | --- |\n");
     for (figure, values) in &row.figures {

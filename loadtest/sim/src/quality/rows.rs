@@ -20,6 +20,8 @@ pub struct Scenario {
     pub title: &'static str,
     /// What is promised.
     pub target: &'static str,
+    /// What is known of why it is not kept; told only while it is not.
+    pub why: &'static str,
     /// Runs it from a seed.
     pub run: fn(u64) -> Outcome,
 }
@@ -30,48 +32,58 @@ pub const SCENARIOS: [Scenario; 8] = [
         name: "cold-start",
         title: "Cold start, 3 Mb/s, three layers",
         target: "90 % of what the best fitting layers need within 3 s",
+        why: "",
         run: cold_start,
     },
     Scenario {
         name: "step",
         title: "Step 3 → 1 → 3 Mb/s",
         target: "queue over 250 ms for at most 1 s; down within 1 s, up within 6 s",
+        why: "",
         run: step,
     },
     Scenario {
         name: "random-loss",
         title: "5 % random loss, 2 Mb/s, RTT 80 ms",
         target: "estimate at least 80 % of capacity; frozen less than 1 % of the time",
+        why: "",
         run: random_loss,
     },
     Scenario {
         name: "bursty-loss",
         title: "20 % loss in bursts for 10 s, 3 Mb/s",
         target: "98 % of sound played; video recovered within 1 s after",
+        why: "",
         run: bursty_loss,
     },
     Scenario {
         name: "constant",
         title: "Constant link of 1.2 Mb/s, 10 minutes",
         target: "at most one layer switch a minute",
+        why: "The base of the 1,500 kb/s layer fits, but its keyframe fills the queue, the estimate \
+              falls and takes it back.",
         run: constant,
     },
     Scenario {
         name: "fairness",
         title: "5 subscribers behind one 5 Mb/s bottleneck",
         target: "Jain index at least 0.95",
+        why: "Some viewers rest on the middle layer for long although their estimates carry more.",
         run: fairness,
     },
     Scenario {
         name: "outage",
         title: "Outage of 2 s, 3 Mb/s",
         target: "media back within 1 s of the link, no reconnect",
+        why: "All that was lost is asked for and sent again before anything new is of use.",
         run: outage,
     },
     Scenario {
         name: "nine-tiles",
         title: "9 tiles on 1 Mb/s",
         target: "every speaker heard, the loudest speaker's tile moves",
+        why: "The queue stands full for the whole call while the estimate creeps up to the rate of the \
+              link and beyond.",
         run: nine_tiles,
     },
 ];
