@@ -57,6 +57,7 @@ mod worker;
 
 pub use config::{ActorsConfig, Admission, Consumed, Environment, ResumeClaims, TokenMinter};
 pub use error::ActorsError;
+pub use room::message::{PeerChange, Revocation};
 pub use session::{
     Credentials, JoinRequest, Joined, Outbox, OutboxFull, Session, SessionKind, TellRefused,
 };

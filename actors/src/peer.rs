@@ -26,6 +26,7 @@ use supervision::{Mailbox, Reply};
 pub(crate) use actor::Peer;
 
 use crate::room::actor::RoomSeed;
+use crate::room::message::PeerChange;
 use crate::room::{PeerRecord, RoomMessage, RoomView};
 use crate::session::{Outbox, SessionKind};
 
@@ -71,6 +72,8 @@ pub(crate) enum PeerMessage {
     Rejoin(CloseReason),
     /// An operator mutes a track, or all.
     Mute(Option<TrackId>, bool),
+    /// An operator changes what others know of the peer.
+    Change(PeerChange),
     /// The room sends the peer away.
     Close(CloseReason),
     /// The peer's timer.

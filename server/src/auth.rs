@@ -8,6 +8,7 @@ mod issue;
 mod keys;
 mod replay;
 mod resume;
+mod revoke;
 mod verify;
 
 pub(crate) use issue::random_id;
@@ -15,9 +16,12 @@ pub use issue::{TokenRequest, issue};
 pub use keys::{KeyError, KeyRing};
 pub use replay::{Admitted, ReplayGuard};
 pub use resume::{ResumeClaims, ResumeSigner};
+pub use revoke::Revocations;
 pub use verify::{Access, Verifier, authorize};
 
 use std::time::Duration;
+
+use signaling::{Claims, ErrorType};
 
 use crate::config::AuthConfig;
 
@@ -29,6 +33,8 @@ pub struct Auth {
     pub replay: ReplayGuard,
     /// Signs and judges resume tokens.
     pub resume: ResumeSigner,
+    /// Tokens that are believed no more.
+    pub revoked: Revocations,
 }
 
 impl Auth {
@@ -41,7 +47,28 @@ impl Auth {
             verifier: Verifier::new(KeyRing::new(&config.keys)?, config),
             replay: ReplayGuard::new(),
             resume: ResumeSigner::new(&keys::cluster_secret(config)),
+            revoked: Revocations::new(config.ingest_max_ttl.max(resume::LIFE)),
         })
+    }
+
+    /// Judges a token that an API key signed: its signature, its times, and that nobody revoked it.
+    ///
+    /// # Errors
+    /// `unauthorized`, whatever the reason.
+    pub fn judge(&self, token: &str, access: Access, now: Duration) -> Result<Claims, ErrorType> {
+        let claims = self.verifier.verify(token, access, now)?;
+        let good = !self.revoked.meet(&claims, now);
+        good.then_some(claims).ok_or(ErrorType::Unauthorized)
+    }
+
+    /// Judges a resume token in the same way.
+    ///
+    /// # Errors
+    /// `unauthorized`, whatever the reason.
+    pub fn judge_resume(&self, token: &str, now: Duration) -> Result<ResumeClaims, ErrorType> {
+        let claims = self.resume.verify(token, now)?;
+        let good = !self.revoked.meet_peer(&claims.sub, now);
+        good.then_some(claims).ok_or(ErrorType::Unauthorized)
     }
 }
 

@@ -1,4 +1,4 @@
-//! What operators type: `troupe serve`, `troupe token`, `troupe config`.
+//! What operators type: `troupe serve`, `troupe token`, `troupe admin`, `troupe config`.
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -14,6 +14,11 @@ use crate::clock::SystemClock;
 use crate::config::{self, Config, ConfigError, Sources, duration};
 use crate::run::{self, EXIT_SETTINGS};
 
+mod admin;
+
+/// The worker that was asked refused, or did not answer.
+const EXIT_REFUSED: u8 = 1;
+
 /// Troupe, a real-time media server.
 #[derive(Debug, Parser)]
 #[command(name = "troupe", version, about, long_about = None)]
@@ -28,6 +33,8 @@ enum Command {
     Serve(ServeArgs),
     /// Prints a token that this worker believes, and nothing else
     Token(TokenArgs),
+    /// Asks a running worker, or tells it what to do
+    Admin(admin::AdminArgs),
     /// Looks at settings
     #[command(subcommand)]
     Config(ConfigCommand),
@@ -108,6 +115,8 @@ enum CliError {
     Key(Option<String>),
     #[error("{0} is longer than {1} allows ({2})")]
     Lifetime(String, &'static str, String),
+    #[error("the worker: {0}")]
+    Ask(String),
     #[error(transparent)]
     Run(#[from] run::RunError),
 }
@@ -123,6 +132,7 @@ pub fn main() -> ExitCode {
     let done = match cli.command {
         Command::Serve(args) => serve(args),
         Command::Token(args) => token(args).map(|token| println!("{token}")),
+        Command::Admin(args) => admin::run(args).map(|answer| println!("{answer}")),
         Command::Config(command) => configuration(command),
     };
     match done {
@@ -139,6 +149,7 @@ const fn exit_code(error: &CliError) -> u8 {
         CliError::Config(_) | CliError::Read(..) | CliError::Key(_) | CliError::Lifetime(..) => {
             EXIT_SETTINGS
         }
+        CliError::Ask(_) => EXIT_REFUSED,
         CliError::Run(error) => error.exit_code(),
     }
 }

@@ -5,11 +5,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use actors::{
-    Admission, Consumed, Credentials, Fault, OutboxFull, SessionKind, System, TellRefused,
-    TokenMinter,
+    Admission, Consumed, Credentials, Fault, OutboxFull, PeerChange, Revocation, SessionKind,
+    System, TellRefused, TokenMinter,
 };
-use media_types::{Clock, Identity, RoomName};
-use signaling::client_message::OfferParams;
+use media_types::{Clock, Identity, RoomName, TrackId};
+use signaling::client_message::{OfferParams, SendParams};
 use signaling::rest::{PeerStatus, RoomPatch, RoomSettings, RoomStatus};
 use signaling::server_message::OfferResult;
 use signaling::view::CloseReason;
@@ -76,6 +76,33 @@ impl Rooms for ActorRooms {
 
     fn kick(&self, room: RoomName, peer: Identity) -> Answer<()> {
         self.ask(|system| async move { system.kick(&room, &peer, CloseReason::Kicked).await })
+    }
+
+    fn send(&self, room: RoomName, from: Identity, message: SendParams) -> Answer<u32> {
+        self.ask(|system| async move {
+            let SendParams {
+                to, topic, payload, ..
+            } = message;
+            system.send(&room, from, to, topic, payload).await
+        })
+    }
+
+    fn mute(
+        &self,
+        room: RoomName,
+        peer: Identity,
+        track: Option<TrackId>,
+        muted: bool,
+    ) -> Answer<()> {
+        self.ask(|system| async move { system.mute(&room, &peer, track, muted).await })
+    }
+
+    fn change_peer(&self, room: RoomName, peer: Identity, change: PeerChange) -> Answer<()> {
+        self.ask(|system| async move { system.change_peer(&room, &peer, change).await })
+    }
+
+    fn revoke(&self, revocation: Revocation) -> Answer<u32> {
+        self.ask(|system| async move { Ok(system.revoke(&revocation).await) })
     }
 
     fn inject(&self, room: RoomName, fault: Fault) -> Answer<()> {

@@ -387,6 +387,7 @@ fn apply(state: &mut PeerState, now: Instant, unix: std::time::Duration, message
         PeerMessage::Overrun(view) => state.overrun(now, view),
         PeerMessage::Rejoin(reason) => state.rejoin(now, reason),
         PeerMessage::Mute(track, muted) => state.mute_by_operator(track, muted),
+        PeerMessage::Change(change) => state.change(change),
         PeerMessage::Close(reason) => state.dismissed(reason),
         PeerMessage::Load(..) | PeerMessage::Event(_) | PeerMessage::Timer | PeerMessage::Panic => {
         }

@@ -16,6 +16,7 @@ use super::negotiation::Responder;
 use super::state::{Effect, PeerState, Phase, Purpose};
 use crate::metrics::RATELIMIT_REJECTED;
 use crate::room::Speech;
+use crate::room::message::PeerChange;
 
 /// Bytes of a data channel as the JSON value that `message` carries.
 pub(super) fn payload_of(bytes: &[u8]) -> Value {
@@ -151,6 +152,14 @@ impl PeerState {
                 tracing::debug!(%error, "a track was gone before it was muted");
             }
         }
+    }
+
+    /// An operator changes what others know of the peer; the room tells them.
+    pub(crate) fn change(&mut self, change: PeerChange) {
+        let PeerChange { name, metadata } = change;
+        self.record.name = name.or(self.record.name.take());
+        self.record.metadata = metadata.unwrap_or(self.record.metadata.take());
+        self.present();
     }
 
     fn may_talk(&mut self, now: Instant) -> Result<(), RpcError> {

@@ -145,6 +145,8 @@ impl Room {
             | RoomMessage::Patch(..)
             | RoomMessage::Kick(..)
             | RoomMessage::MuteTrack(..)
+            | RoomMessage::ChangePeer(..)
+            | RoomMessage::Revoke(..)
             | RoomMessage::PanicPeer(..)
             | RoomMessage::PanicTransport(..)) => self.administer(now, other),
         }

@@ -54,6 +54,37 @@ pub(crate) struct Letter {
     pub(crate) payload: Value,
 }
 
+/// What an operator changes of a peer; what is absent stays.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct PeerChange {
+    /// Its display name.
+    pub name: Option<String>,
+    /// What the application keeps with it.
+    pub metadata: Option<Value>,
+}
+
+/// Which tokens are believed no more.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Revocation {
+    /// The one with this `jti`.
+    Token(String),
+    /// All for this identity.
+    Identity(Identity),
+    /// All that this key signed.
+    Key(String),
+}
+
+impl Revocation {
+    /// Whether it meets a session.
+    pub(crate) fn meets(&self, record: &PeerRecord) -> bool {
+        match self {
+            Self::Token(jti) => record.jti.as_ref() == Some(jti),
+            Self::Identity(identity) => record.identity == *identity,
+            Self::Key(key) => record.key.as_ref() == Some(key),
+        }
+    }
+}
+
 /// Where a room moves.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Move {
@@ -108,6 +139,9 @@ pub(crate) enum RoomMessage {
     Patch(Box<RoomPatch>, Reply<RoomStatus>),
     Kick(Identity, CloseReason, Reply<bool>),
     MuteTrack(Identity, Option<TrackId>, bool, Reply<bool>),
+    ChangePeer(Identity, PeerChange, Reply<bool>),
+    /// Sessions of tokens that are believed no more end; how many.
+    Revoke(Revocation, Reply<u32>),
     /// The room moves: everybody is told where to.
     Migrate(Box<Move>),
     /// The room ends; everybody is told why.

@@ -55,6 +55,8 @@ pub(crate) struct PeerRecord {
     pub(crate) grants: Grants,
     /// Of the join token, to repeat the first answer.
     pub(crate) jti: Option<String>,
+    /// The key that signed the join token; unknown to who came by a resume token.
+    pub(crate) key: Option<String>,
     pub(crate) name: Option<String>,
     pub(crate) metadata: Value,
     pub(crate) joined_at_ms: u64,

@@ -15,7 +15,7 @@ use crate::directory::RoomEntry;
 use crate::error::{ActorsError, from_ask};
 use crate::limits::ASK_DEADLINE;
 use crate::room::RoomMessage;
-use crate::room::message::{Letter, Move};
+use crate::room::message::{Letter, Move, PeerChange, Revocation};
 use crate::rooms::keep_spec;
 
 /// A fault to inject; works where the configuration allows faults, and is for tests.
@@ -132,6 +132,31 @@ impl System {
     ) -> Result<(), RpcError> {
         let question = |reply| RoomMessage::MuteTrack(identity.clone(), track, muted, reply);
         found(ask(&self.entry(name)?, question).await?)
+    }
+
+    /// Changes the name or metadata of a peer; everybody is told.
+    ///
+    /// # Errors
+    /// `not_found`, `overloaded`.
+    pub async fn change_peer(
+        &self,
+        name: &RoomName,
+        identity: &Identity,
+        change: PeerChange,
+    ) -> Result<(), RpcError> {
+        let question = |reply| RoomMessage::ChangePeer(identity.clone(), change, reply);
+        found(ask(&self.entry(name)?, question).await?)
+    }
+
+    /// Ends the sessions of tokens that are believed no more; tells how many. A room that does not
+    /// answer in time is left out.
+    pub async fn revoke(&self, revocation: &Revocation) -> u32 {
+        let mut ended = 0_u32;
+        for entry in self.context.directory.rooms() {
+            let question = |reply| RoomMessage::Revoke(revocation.clone(), reply);
+            ended = ended.saturating_add(ask(&entry, question).await.unwrap_or(0));
+        }
+        ended
     }
 
     /// Sends a message into a room; tells how many peers it was handed to.

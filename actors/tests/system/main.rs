@@ -6,6 +6,7 @@
 
 mod faults;
 mod layers;
+mod operators;
 mod quality;
 mod rooms;
 mod shard;

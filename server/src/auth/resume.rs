@@ -11,7 +11,7 @@ use signaling::{ErrorType, Grants, Secret};
 use super::seconds;
 
 /// A session's longest life without joining anew, and five minutes: each resumption renews it.
-const LIFE: Duration = Duration::from_secs(24 * 60 * 60 + 5 * 60);
+pub(super) const LIFE: Duration = Duration::from_secs(24 * 60 * 60 + 5 * 60);
 
 /// What a resume token says.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

@@ -8,7 +8,9 @@ fn token_args(words: &str) -> TokenArgs {
     let line = format!("troupe token {words}");
     match Cli::parse_from(line.split_whitespace()).command {
         Command::Token(args) => args,
-        Command::Serve(_) | Command::Config(_) => panic!("a token was asked for"),
+        Command::Serve(_) | Command::Admin(_) | Command::Config(_) => {
+            panic!("a token was asked for")
+        }
     }
 }
 

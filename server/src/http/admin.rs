@@ -4,20 +4,22 @@ use actix_web::{HttpRequest, HttpResponse, web};
 use actors::Fault;
 use serde::Deserialize;
 use signaling::rest::{Page, PageQuery, RoomPatch, RoomSettings};
-use signaling::{AdminRole, ErrorType};
+use signaling::{AdminRole, Claims, ErrorType};
 
 use super::auth::{name, verified};
 use super::problem::ApiError;
 use super::state::AppState;
 use crate::auth::Access;
 
+pub(super) mod act;
+
 type State = web::Data<AppState>;
 
 /// Checks the role of whoever asks. Rooms play no part: operators see all of them.
-fn operator(state: &AppState, request: &HttpRequest, role: AdminRole) -> Result<(), ApiError> {
+fn operator(state: &AppState, request: &HttpRequest, role: AdminRole) -> Result<Claims, ApiError> {
     let claims = verified(state, request, Access::Admin(role))?;
     if claims.troupe.admits(role) {
-        Ok(())
+        Ok(claims)
     } else {
         Err(ErrorType::Forbidden.into())
     }

@@ -34,8 +34,7 @@ pub(super) fn verified(
     access: Access,
 ) -> Result<Claims, ApiError> {
     let token = bearer(request).ok_or(ErrorType::Unauthorized)?;
-    let verifier = &state.auth.verifier;
-    Ok(verifier.verify(token.expose(), access, state.unix())?)
+    Ok(state.auth.judge(token.expose(), access, state.unix())?)
 }
 
 /// Verifies a request's token for this use in this room.

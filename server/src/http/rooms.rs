@@ -3,9 +3,9 @@
 use std::pin::Pin;
 use std::sync::Arc;
 
-use actors::Fault;
+use actors::{Fault, PeerChange, Revocation};
 use media_types::{Identity, RoomName, TrackId};
-use signaling::client_message::{JoinParams, OfferParams};
+use signaling::client_message::{JoinParams, OfferParams, SendParams};
 use signaling::rest::{PeerStatus, RoomPatch, RoomSettings, RoomStatus};
 use signaling::server_message::{JoinResult, OfferResult};
 use signaling::view::CloseReason;
@@ -159,6 +159,24 @@ pub trait Rooms: Send + Sync {
 
     /// Removes a peer.
     fn kick(&self, room: RoomName, peer: Identity) -> Answer<()>;
+
+    /// Sends a message into a room; to how many peers it was handed.
+    fn send(&self, room: RoomName, from: Identity, message: SendParams) -> Answer<u32>;
+
+    /// Mutes a track of a peer, or all of them.
+    fn mute(
+        &self,
+        room: RoomName,
+        peer: Identity,
+        track: Option<TrackId>,
+        muted: bool,
+    ) -> Answer<()>;
+
+    /// Changes what others know of a peer.
+    fn change_peer(&self, room: RoomName, peer: Identity, change: PeerChange) -> Answer<()>;
+
+    /// Ends the sessions of revoked tokens; how many.
+    fn revoke(&self, revocation: Revocation) -> Answer<u32>;
 
     /// Fails a part on purpose, where `debug.faults` allows it.
     fn inject(&self, room: RoomName, fault: Fault) -> Answer<()> {

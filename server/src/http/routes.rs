@@ -134,9 +134,23 @@ pub(super) fn operators(app: &mut web::ServiceConfig) {
                 .default_service(web::to(whip::not_allowed)),
         )
         .route("/admin/v1/rooms/{room}/peers", web::get().to(admin::peers))
+        .service(
+            web::resource("/admin/v1/rooms/{room}/peers/{peer}")
+                .route(web::patch().to(admin::act::change))
+                .route(web::delete().to(admin::kick))
+                .default_service(web::to(whip::not_allowed)),
+        )
         .route(
-            "/admin/v1/rooms/{room}/peers/{peer}",
-            web::delete().to(admin::kick),
+            "/admin/v1/rooms/{room}/peers/{peer}/mute",
+            web::post().to(admin::act::mute),
+        )
+        .route(
+            "/admin/v1/rooms/{room}/send",
+            web::post().to(admin::act::send),
+        )
+        .route(
+            "/admin/v1/tokens/revoke",
+            web::post().to(admin::act::revoke),
         )
         .route(
             "/admin/v1/rooms/{room}/faults",

@@ -39,6 +39,7 @@ fn record(kind: SessionKind) -> PeerRecord {
             ..Grants::default()
         },
         jti: None,
+        key: None,
         name: None,
         metadata: serde_json::Value::Null,
         joined_at_ms: 0,

@@ -4,11 +4,12 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use media_contract::Action;
-use media_types::{Identity, PeerId, TrackId};
+use media_types::{Identity, PeerId};
 use signaling::ServerMessage;
 use signaling::rest::{PeerStatus, RoomPatch, RoomStatus, SessionKind as Via};
 
 use signaling::server_message::MigrateParams;
+use signaling::view::CloseReason;
 
 use super::Room;
 use crate::peer::PeerMessage;
@@ -41,7 +42,19 @@ impl Room {
                 reply.send(peer.is_some_and(|peer| self.state.kick(now, peer, reason)));
             }
             RoomMessage::MuteTrack(identity, track, muted, reply) => {
-                reply.send(self.mute(&identity, track, muted));
+                reply.send(self.tell_named(&identity, PeerMessage::Mute(track, muted)));
+            }
+            RoomMessage::ChangePeer(identity, change, reply) => {
+                reply.send(self.tell_named(&identity, PeerMessage::Change(change)));
+            }
+            RoomMessage::Revoke(revocation, reply) => {
+                let members = self.state.members.values();
+                let met = members.filter(|member| revocation.meets(&member.record));
+                let met: Vec<PeerId> = met.map(|member| member.record.peer).collect();
+                for peer in &met {
+                    self.state.kick(now, *peer, CloseReason::Revoked);
+                }
+                reply.send(count(met.len()));
             }
             RoomMessage::PanicPeer(identity, reply) => {
                 let peer = self.faulty(&identity);
@@ -69,11 +82,12 @@ impl Room {
         peer.filter(|_| self.seed.context.config.debug_faults)
     }
 
-    fn mute(&mut self, identity: &Identity, track: Option<TrackId>, muted: bool) -> bool {
+    /// Tells a member that is known by its identity; whether there is one.
+    fn tell_named(&mut self, identity: &Identity, message: PeerMessage) -> bool {
         let Some(peer) = self.state.identities.get(identity).copied() else {
             return false;
         };
-        self.tell(peer, PeerMessage::Mute(track, muted));
+        self.tell(peer, message);
         true
     }
 

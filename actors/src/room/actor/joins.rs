@@ -80,9 +80,9 @@ impl Room {
     fn admit(&mut self, now: Instant, request: JoinRequest, reply: JoinReply) {
         let context = &self.seed.context;
         let grants = request.credentials.grants().clone();
-        let jti = match &request.credentials {
-            Credentials::Token(claims) => claims.jti.clone(),
-            Credentials::Resume(_) => None,
+        let (jti, key) = match &request.credentials {
+            Credentials::Token(claims) => (claims.jti.clone(), Some(claims.iss.clone())),
+            Credentials::Resume(_) => (None, None),
         };
         let loads = context.environment.plane.loads();
         let own_metadata = request.params.metadata.unwrap_or_default();
@@ -91,6 +91,7 @@ impl Room {
             identity: request.credentials.identity().clone(),
             kind: request.kind,
             jti,
+            key,
             name: grants.name.clone().or(request.params.name),
             metadata: grants.metadata.clone().unwrap_or(own_metadata),
             grants,

@@ -46,6 +46,7 @@ fn record(number: u64, identity: &str, kind: SessionKind) -> PeerRecord {
         kind,
         grants: Grants::default(),
         jti: None,
+        key: None,
         name: None,
         metadata: serde_json::Value::Null,
         joined_at_ms: 0,

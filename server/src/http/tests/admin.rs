@@ -1,9 +1,11 @@
 use actix_web::{App, test};
 use actors::Fault;
+use media_types::PeerId;
 use serde_json::{Value, json};
-use signaling::{AdminRole, Grants};
+use signaling::{AdminRole, ErrorType, Grants};
 
 use super::fake::{World, world};
+use crate::auth::Access;
 use crate::http::routes;
 
 async fn call(
@@ -184,4 +186,106 @@ async fn faults_are_injected_where_that_is_allowed() {
         faults,
         [Fault::Transport("ana".parse().unwrap()), Fault::Room]
     );
+}
+
+#[actix_web::test]
+async fn operators_write_mute_and_change() {
+    let world = world(|_| {});
+    let at = |rest: &str| format!("/admin/v1/rooms/lobby/{rest}");
+    let message = json!({"topic": "t", "payload": 1});
+    let (status, sent) = call(&world, OPERATOR, "POST", &at("send"), Some(message)).await;
+    assert_eq!((status, sent), (200, json!({"delivered": 3})));
+    let elsewhere = json!({"to": "room:s", "topic": "t", "payload": 1});
+    let refused = call(&world, OPERATOR, "POST", &at("send"), Some(elsewhere)).await;
+    assert_eq!(refused.0, 400);
+    let long = json!({"topic": "t".repeat(65), "payload": 1});
+    let refused = call(&world, OPERATOR, "POST", &at("send"), Some(long)).await;
+    assert_eq!(refused.0, 413);
+    let mute = json!({"muted": true});
+    let path = at("peers/bob/mute");
+    assert_eq!(
+        call(&world, OPERATOR, "POST", &path, Some(mute.clone()))
+            .await
+            .0,
+        204
+    );
+    assert_eq!(call(&world, VIEWER, "POST", &path, Some(mute)).await.0, 403);
+    let change = json!({"name": "Bob", "metadata": {"hand": true}});
+    let path = at("peers/bob");
+    assert_eq!(
+        call(&world, OPERATOR, "PATCH", &path, Some(change)).await.0,
+        204
+    );
+    let long = json!({"name": "x".repeat(129)});
+    assert_eq!(
+        call(&world, OPERATOR, "PATCH", &path, Some(long)).await.0,
+        413
+    );
+    let unknown = json!({"grants": {}});
+    assert_eq!(
+        call(&world, OPERATOR, "PATCH", &path, Some(unknown))
+            .await
+            .0,
+        400
+    );
+    let acts = world.rooms.acts.lock().unwrap().clone();
+    let expected = [
+        "ana to room: t",
+        "mute bob None true",
+        r#"change bob Some("Bob") Some(Object {"hand": Bool(true)})"#,
+    ];
+    assert_eq!(acts, expected);
+}
+
+#[actix_web::test]
+async fn a_revoked_token_is_believed_no_more() {
+    let world = world(|_| {});
+    let path = "/admin/v1/tokens/revoke";
+    let admin = Some(AdminRole::Admin);
+    let judge = |token: &str| {
+        let now = world.state.unix();
+        world.state.auth.judge(token, Access::Join, now)
+    };
+    let token = world.member("lobby");
+    let claims = judge(&token).unwrap();
+    let jti = json!({"jti": claims.jti});
+    assert_eq!(
+        call(&world, OPERATOR, "POST", path, Some(jti.clone()))
+            .await
+            .0,
+        403
+    );
+    let (status, done) = call(&world, admin, "POST", path, Some(jti)).await;
+    assert_eq!((status, done), (200, json!({"ended": 0})));
+    assert_eq!(judge(&token), Err(ErrorType::Unauthorized));
+    let other = world.member("lobby");
+    assert!(judge(&other).is_ok());
+    for wrong in [
+        json!({}),
+        json!({"sub": "a", "kid": "k"}),
+        json!({"who": 1}),
+    ] {
+        assert_eq!(call(&world, admin, "POST", path, Some(wrong)).await.0, 400);
+    }
+    // The admin's own token is of the same identity, and goes with it.
+    let sub = json!({"sub": "ana", "end": true});
+    let (status, done) = call(&world, admin, "POST", path, Some(sub)).await;
+    assert_eq!((status, done), (200, json!({"ended": 2})));
+    assert_eq!(judge(&other), Err(ErrorType::Unauthorized));
+    let now = world.state.unix();
+    let auth = &world.state.auth;
+    let (room, grants) = ("lobby".parse().unwrap(), claims.troupe);
+    let resume = auth
+        .resume
+        .sign(claims.sub, room, PeerId::new(1), grants, now);
+    assert_eq!(
+        auth.judge_resume(resume.expose(), now),
+        Err(ErrorType::Unauthorized)
+    );
+    // Until nothing of it can be good any more.
+    let later = now + world.state.config.auth.ingest_max_ttl;
+    assert!(auth.revoked.meet_peer(&"ana".parse().unwrap(), now));
+    assert!(!auth.revoked.meet_peer(&"ana".parse().unwrap(), later));
+    let acts = world.rooms.acts.lock().unwrap().clone();
+    assert_eq!(acts, [r#"revoke Identity("ana")"#]);
 }

@@ -6,10 +6,10 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use actix_web::web;
-use actors::Fault;
-use media_types::{Identity, PeerId, RoomName};
+use actors::{Fault, PeerChange, Revocation};
+use media_types::{Identity, PeerId, RoomName, TrackId};
 use serde_json::Value;
-use signaling::client_message::OfferParams;
+use signaling::client_message::{OfferParams, SendParams};
 use signaling::rest::{PeerStatus, RoomPatch, RoomSettings, RoomStatus, SessionKind};
 use signaling::server_message::{Heartbeat, JoinResult, OfferResult};
 use signaling::view::{PeerState, Room};
@@ -97,6 +97,8 @@ pub(super) struct FakeRooms {
     pub(super) early: Mutex<Vec<Outgoing>>,
     pub(super) stuck: Arc<AtomicBool>,
     pub(super) faults: Mutex<Vec<Fault>>,
+    /// What operators did, in words.
+    pub(super) acts: Mutex<Vec<String>>,
 }
 
 impl FakeRooms {
@@ -115,6 +117,10 @@ impl FakeRooms {
             worker: "wk".to_owned(),
             epoch: 1,
         }
+    }
+
+    fn act(&self, what: String) {
+        self.acts.lock().unwrap().push(what);
     }
 
     fn find(&self, room: &RoomName) -> Result<RoomStatus, RpcError> {
@@ -233,6 +239,35 @@ impl Rooms for FakeRooms {
             _ => Err(ErrorType::NotFound.into()),
         });
         ready(known)
+    }
+
+    fn send(&self, _room: RoomName, from: Identity, message: SendParams) -> Answer<u32> {
+        self.act(format!("{from} to {}: {}", message.to, message.topic));
+        ready(Ok(3))
+    }
+
+    fn mute(
+        &self,
+        _room: RoomName,
+        peer: Identity,
+        track: Option<TrackId>,
+        muted: bool,
+    ) -> Answer<()> {
+        self.act(format!("mute {peer} {track:?} {muted}"));
+        ready(Ok(()))
+    }
+
+    fn change_peer(&self, _room: RoomName, peer: Identity, change: PeerChange) -> Answer<()> {
+        self.act(format!(
+            "change {peer} {:?} {:?}",
+            change.name, change.metadata
+        ));
+        ready(Ok(()))
+    }
+
+    fn revoke(&self, revocation: Revocation) -> Answer<u32> {
+        self.act(format!("revoke {revocation:?}"));
+        ready(Ok(2))
     }
 
     fn inject(&self, _room: RoomName, fault: Fault) -> Answer<()> {

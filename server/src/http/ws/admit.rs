@@ -24,10 +24,7 @@ impl Socket {
 
     fn admit_new(&self, token: &str, params: JoinParams) -> Result<JoinRequest, RpcError> {
         let state = &self.state;
-        let claims = state
-            .auth
-            .verifier
-            .verify(token, Access::Join, state.unix())?;
+        let claims = state.auth.judge(token, Access::Join, state.unix())?;
         let room = self.room(claims.troupe.room.as_ref())?;
         authorize(&claims, Access::Join, &room)?;
         if state.health.is_draining() {
@@ -47,7 +44,7 @@ impl Socket {
 
     /// Sessions are taken up again even while the worker drains: they are here already.
     fn admit_again(&self, token: &str, params: JoinParams) -> Result<JoinRequest, RpcError> {
-        let claims = self.state.auth.resume.verify(token, self.state.unix())?;
+        let claims = self.state.auth.judge_resume(token, self.state.unix())?;
         Ok(JoinRequest {
             identity: claims.sub.clone(),
             room: claims.room.clone(),

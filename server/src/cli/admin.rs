@@ -1,0 +1,224 @@
+//! `troupe admin`: the admin API of a running worker, from the command line.
+
+use std::time::Duration;
+
+use clap::{ArgGroup, Args, Subcommand};
+use media_types::{Clock, Identity, RoomName};
+use serde_json::{Value, json};
+use signaling::token::{AdminRole, RoomPattern};
+use signaling::{Address, Grants};
+
+use super::{CliError, SourceArgs, load};
+use crate::auth::{TokenRequest, issue};
+use crate::clock::SystemClock;
+use crate::config::Config;
+
+/// How long the worker may take to answer.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// How long a token lives that is made for one call.
+const TOKEN_LIFE: Duration = Duration::from_secs(60);
+/// Who asks, where the token is made here.
+const OPERATOR: &str = "troupe-admin";
+
+#[derive(Debug, Args)]
+pub(super) struct AdminArgs {
+    #[command(flatten)]
+    sources: SourceArgs,
+    /// The admin listener; that of the settings, if not given
+    #[arg(long)]
+    url: Option<String>,
+    /// A token with a role; made with the first key of the settings that can sign, if not given
+    #[arg(long, env = "TROUPE_ADMIN_TOKEN", hide_env_values = true)]
+    token: Option<String>,
+    #[command(subcommand)]
+    act: Act,
+}
+
+#[derive(Debug, Subcommand)]
+enum Act {
+    /// Lists the rooms
+    Rooms,
+    /// Lists the peers of a room
+    Peers { room: RoomName },
+    /// Sends a message into a room
+    Send {
+        room: RoomName,
+        /// `room` or `peer:ID`
+        #[arg(long, default_value = "room")]
+        to: Address,
+        #[arg(long)]
+        topic: String,
+        /// JSON; what is none is sent as text
+        payload: String,
+    },
+    /// Mutes the tracks of a peer
+    Mute {
+        room: RoomName,
+        peer: Identity,
+        /// This track alone
+        #[arg(long)]
+        track: Option<String>,
+        /// The other way round
+        #[arg(long)]
+        unmute: bool,
+    },
+    /// Removes a peer
+    Kick { room: RoomName, peer: Identity },
+    /// Has tokens believed no more, by one of three
+    #[command(group = ArgGroup::new("whose").required(true))]
+    Revoke {
+        /// The token with this id
+        #[arg(long, group = "whose")]
+        jti: Option<String>,
+        /// All tokens of this identity
+        #[arg(long, group = "whose")]
+        sub: Option<Identity>,
+        /// All tokens of this key
+        #[arg(long, group = "whose")]
+        kid: Option<String>,
+        /// Ends their sessions too
+        #[arg(long)]
+        end: bool,
+    },
+}
+
+/// What is asked of the worker: the method, the path under `/admin/v1`, a body.
+#[derive(Debug, PartialEq)]
+struct Call(&'static str, String, Option<Value>);
+
+impl Act {
+    fn call(self) -> Call {
+        match self {
+            Self::Rooms => Call("GET", "rooms?limit=1000".to_owned(), None),
+            Self::Peers { room } => Call("GET", format!("rooms/{room}/peers?limit=1000"), None),
+            Self::Send {
+                room,
+                to,
+                topic,
+                payload,
+            } => {
+                let payload = serde_json::from_str(&payload).unwrap_or(Value::String(payload));
+                let body = json!({ "to": to, "topic": topic, "payload": payload });
+                Call("POST", format!("rooms/{room}/send"), Some(body))
+            }
+            Self::Mute {
+                room,
+                peer,
+                track,
+                unmute,
+            } => {
+                let body = json!({ "trackId": track, "muted": !unmute });
+                Call(
+                    "POST",
+                    format!("rooms/{room}/peers/{peer}/mute"),
+                    Some(body),
+                )
+            }
+            Self::Kick { room, peer } => Call("DELETE", format!("rooms/{room}/peers/{peer}"), None),
+            Self::Revoke { jti, sub, kid, end } => {
+                let body = json!({ "jti": jti, "sub": sub, "kid": kid, "end": end });
+                Call("POST", "tokens/revoke".to_owned(), Some(body))
+            }
+        }
+    }
+}
+
+/// Asks a worker; gives its answer, as it is to be printed.
+pub(super) fn run(args: AdminArgs) -> Result<String, CliError> {
+    let config = load(args.sources, false)?;
+    let token = match args.token {
+        Some(token) => token,
+        None => own_token(&config)?,
+    };
+    let base = args
+        .url
+        .unwrap_or_else(|| format!("http://{}", config.admin.listen));
+    let Call(method, path, body) = args.act.call();
+    let text = body.map(|body| body.to_string()).unwrap_or_default();
+    let mut request = ureq::http::Request::builder()
+        .method(method)
+        .uri(format!("{}/admin/v1/{path}", base.trim_end_matches('/')))
+        .header("authorization", format!("Bearer {token}"));
+    if !text.is_empty() {
+        request = request.header("content-type", "application/json");
+    }
+    let request = request
+        .body(text)
+        .map_err(|error| CliError::Ask(error.to_string()))?;
+    let agent = ureq::Agent::config_builder()
+        .timeout_global(Some(PATIENCE))
+        .http_status_as_error(false)
+        .build();
+    let failed = |error: ureq::Error| CliError::Ask(error.to_string());
+    let mut response = ureq::Agent::from(agent).run(request).map_err(failed)?;
+    let answer = response.body_mut().read_to_string().map_err(failed)?;
+    if response.status().is_success() {
+        Ok(answer)
+    } else {
+        Err(CliError::Ask(format!("{}: {answer}", response.status())))
+    }
+}
+
+fn own_token(config: &Config) -> Result<String, CliError> {
+    let mut keys = config.auth.keys.iter();
+    let key = keys.find(|key| key.secret.is_some());
+    let key = key.ok_or(CliError::Key(None))?;
+    let mut grants = Grants::for_room(RoomPattern::Prefix(String::new()));
+    grants.admin = Some(AdminRole::Admin);
+    let request = TokenRequest {
+        identity: OPERATOR.parse().map_err(|_| CliError::Key(None))?,
+        grants,
+        ttl: TOKEN_LIFE,
+        once: false,
+    };
+    issue(key, request, SystemClock.unix()).map_err(|_unusable| CliError::Key(None))
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+
+    #[derive(Debug, Parser)]
+    struct Line {
+        #[command(flatten)]
+        args: AdminArgs,
+    }
+
+    fn call(words: &str) -> Call {
+        let line = Line::try_parse_from(format!("admin --dev {words}").split_whitespace());
+        line.unwrap().args.act.call()
+    }
+
+    #[test]
+    fn words_become_calls() {
+        let rooms = "rooms?limit=1000".to_owned();
+        assert_eq!(call("rooms"), Call("GET", rooms, None));
+        let Call(method, path, body) = call("mute r bob --unmute");
+        assert_eq!((method, path.as_str()), ("POST", "rooms/r/peers/bob/mute"));
+        assert_eq!(body, Some(json!({"trackId": null, "muted": false})));
+        let Call(_, path, body) = call("send r --topic t {\"n\":1}");
+        assert_eq!(path, "rooms/r/send");
+        let expected = json!({"to": "room", "topic": "t", "payload": {"n": 1}});
+        assert_eq!(body, Some(expected));
+        let Call(.., body) = call("send r --topic t hello");
+        assert_eq!(body.unwrap()["payload"], "hello");
+        let Call(method, path, body) = call("kick r bob");
+        assert_eq!(
+            (method, path.as_str(), body),
+            ("DELETE", "rooms/r/peers/bob", None)
+        );
+        let Call(.., body) = call("revoke --sub bob --end");
+        let expected = json!({"jti": null, "sub": "bob", "kid": null, "end": true});
+        assert_eq!(body, Some(expected));
+    }
+
+    #[test]
+    fn one_of_three_is_revoked() {
+        let parse = |words: &str| Line::try_parse_from(format!("admin {words}").split_whitespace());
+        assert!(parse("revoke").is_err());
+        assert!(parse("revoke --jti a --kid b").is_err());
+        assert!(parse("kick r").is_err());
+    }
+}
