@@ -10,13 +10,15 @@ import { SHAPED_ADDRESS, startServer } from '../support/server.mjs';
 import { startShaper } from '../support/shaper.mjs';
 
 const PUBLISH = { width: 1280, height: 720, frameRate: 30, layers: 3 };
+/** Three layers of space with three of time each, counted from 0. */
+const TOP = 22;
 const WIDE_KBPS = 20_000;
 // The fake camera's picture needs hardly more than 1 Mb/s at its largest.
 const NARROW_KBPS = 700;
 /** When the path becomes narrow, wide again, and when it begins to lose, in seconds. */
-const NARROW_S = 18;
-const WIDE_S = 33;
-const LOSSY_S = 48;
+const NARROW_S = 25;
+const WIDE_S = 39;
+const LOSSY_S = 56;
 // Aimed at 1 s and 6 s.
 const DOWN_MS_MAX = 5_000;
 const UP_MS_MAX = 30_000;
@@ -26,8 +28,6 @@ let shaper;
 let browser;
 let sender;
 let viewer;
-/** The layer on the wide path. */
-let top;
 
 before(async () => {
   server = await startServer({ shaped: true });
@@ -51,6 +51,7 @@ before(async () => {
 });
 
 after(async () => {
+  shaper?.child.stdin.end();
   await browser?.close();
   await server?.stop();
 });
@@ -103,13 +104,9 @@ async function layered(fits, ms, what) {
 }
 
 test('a narrow path gets less of the picture, which moves, and whole sound', async (t) => {
-  await viewer.page.evaluate(async (ms) => {
-    const wide = (row) => row.kind === 'video' && row.width === 1280 && row.fps > 20;
-    await probe.until(async () => (await call.receive(1_000)).some(wide), ms, 'a video 1280 wide');
-  }, (NARROW_S - shaper.seconds) * 1000);
-  top = await layer();
+  await layered((now) => now === TOP, (NARROW_S - shaper.seconds) * 1000, 'the top layer');
   await until(NARROW_S);
-  const down = await layered((now) => now < top, DOWN_MS_MAX, 'down');
+  const down = await layered((now) => now < TOP, DOWN_MS_MAX, 'down');
   await figure(t, 'narrow → a lower layer', down, 'ms');
   await viewer.page.waitForTimeout(2_000);
   const { video, concealed } = await watch(6_000);
@@ -117,7 +114,7 @@ test('a narrow path gets less of the picture, which moves, and whole sound', asy
   await figure(t, 'narrow: decodes', video.fps, 'fps');
   await figure(t, 'narrow: freezes in 6 s', video.freezes);
   await figure(t, 'narrow: sound made up', concealed * 100, '%');
-  assert.ok((await layer()) < top, 'it stays there');
+  assert.ok((await layer()) < TOP, 'it stays there');
   // The lowest of three temporal layers of 30 pictures a second has 7.5.
   assert.ok(video.fps >= 6, JSON.stringify(video));
   assert.ok(concealed < 0.05, `${concealed}`);
@@ -125,7 +122,7 @@ test('a narrow path gets less of the picture, which moves, and whole sound', asy
 
 test('on a wide path the largest layer comes back', async (t) => {
   await until(WIDE_S);
-  const up = await layered((now) => now === top, UP_MS_MAX, 'up');
+  const up = await layered((now) => now === TOP, UP_MS_MAX, 'up');
   await figure(t, 'limit lifted → the top layer', up, 'ms');
 });
 
