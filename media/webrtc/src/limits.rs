@@ -41,6 +41,9 @@ pub const PADDING_AGE_MAX: Duration = Duration::from_secs(1);
 
 /// A loss above this share, 2 % in 256ths, makes redundant sound worth its bytes.
 pub const RED_LOSS_256THS: u8 = 5;
+/// The share of the estimate, in percent, that older blocks of all slots together may take. Where
+/// many speak on a narrow path, redundancy would make the loss that it is meant for.
+pub const RED_PERCENT: u64 = 15;
 /// How long it stays so after the last such report: loss comes in bouts.
 pub const RED_HOLD: Duration = Duration::from_secs(10);
 

@@ -137,6 +137,8 @@ pub(crate) struct Sender {
     /// When the estimator may want to probe next.
     pub(crate) probe_at: Option<Instant>,
     pub(crate) loss: PathLoss,
+    /// What all older blocks of redundant sound would take, sent or not.
+    redundancy: Meter,
     recent: Recent,
     pub(crate) meter: Meter,
     pub(crate) retransmitted: u64,
@@ -162,6 +164,7 @@ impl Sender {
             estimator,
             probe_at: None,
             loss: PathLoss::default(),
+            redundancy: Meter::default(),
             recent: Recent::default(),
             padded: 0,
             meter: Meter::default(),

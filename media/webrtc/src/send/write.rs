@@ -11,7 +11,7 @@ use media_types::DataSize;
 
 use super::{Exit, OVERHEAD_BYTES, Sender, UNDERLAY_BYTES};
 use crate::error::DropReason;
-use crate::limits::DATAGRAM_BYTES_MAX;
+use crate::limits::{DATAGRAM_BYTES_MAX, RED_PERCENT};
 use crate::packet::{PassedExtensions, SendPacket, SlotIndex};
 use crate::red;
 use crate::sealed::FirstForm;
@@ -176,11 +176,11 @@ impl Sender {
     }
 
     /// The payload type of redundancy, if the packet leaves with it, and how many of the payload's
-    /// first bytes are left out. Sound that came with redundancy keeps it where the slot knows it
-    /// and the path loses packets, else its newest block goes alone; what is sealed again has the
-    /// form of its first time. `None` for redundancy without a newest block.
+    /// first bytes are left out. Sound that came with redundancy keeps it where the slot knows it,
+    /// the path loses packets and has room for it; else its newest block goes alone. What is sealed
+    /// again has the form of its first time. `None` for redundancy without a newest block.
     fn choose_form(
-        &self,
+        &mut self,
         now: Instant,
         slot: &Slot,
         packet: &SendPacket,
@@ -190,14 +190,27 @@ impl Sender {
         if !packet.red || packet.payload.is_empty() {
             return Some((None, replaced));
         }
-        let wanted = || self.loss.wants_redundancy(now);
-        let wrapped = numbers.again.map_or_else(wanted, |form| form.wrapped);
+        let older = red::primary_offset(packet.payload.as_slice());
         // A repair format belongs to plain Opus, so redundancy cannot pass in it.
-        let wrapped = wrapped && numbers.original.is_none();
-        match slot.line.red.filter(|_| wrapped) {
-            Some(payload_type) => Some((Some(payload_type), replaced)),
-            None => red::primary_offset(packet.payload.as_slice()).map(|offset| (None, offset)),
+        let red = slot.line.red.filter(|_| numbers.original.is_none());
+        let Some(payload_type) = red else {
+            return older.map(|older| (None, older));
+        };
+        let wrapped = numbers.again.map_or_else(
+            || self.wants_redundancy(now, older.unwrap_or(0)),
+            |form| form.wrapped,
+        );
+        match wrapped {
+            true => Some((Some(payload_type), replaced)),
+            false => older.map(|older| (None, older)),
         }
+    }
+
+    /// Whether sound should leave with its `older` bytes of redundancy.
+    fn wants_redundancy(&mut self, now: Instant, older: usize) -> bool {
+        self.redundancy.add(now, older);
+        let room = self.estimator.estimate(now).percent(RED_PERCENT);
+        self.loss.wants_redundancy(now) && self.redundancy.rate(now) <= room
     }
 
     /// The transport-wide number and the time of sending, where the slot's m-line agreed to them.

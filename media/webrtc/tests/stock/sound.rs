@@ -1,6 +1,6 @@
 //! Redundant sound: sent where it is of use.
 
-use media_types::{Codec, Payload};
+use media_types::{Bitrate, Codec, Payload};
 use media_webrtc::{Priority, SlotIndex};
 use str0m::Event;
 use str0m::format::Codec as Str0mCodec;
@@ -94,6 +94,41 @@ fn loss_brings_redundancy_back() {
     assert_eq!(heard(&pair).last().unwrap().1, wrapped(1_099));
     speak(&mut pair, slot, 1_100..1_900);
     assert_eq!(heard(&pair).last().unwrap(), &(1_899, plain(1_899)));
+}
+
+#[test]
+fn redundancy_leaves_room_on_a_narrow_path() {
+    let client = client_config().clear_codecs().enable_opus(true, true);
+    let mut pair = Pair::with(client, |config| {
+        config.start_bitrate = Bitrate::from_kbps(300);
+        config.bitrate_max = Bitrate::from_kbps(300);
+    });
+    let ((first, second), _) = pair.negotiate(|api| {
+        let mut slot = || api.add_media(MediaKind::Audio, Direction::RecvOnly, None, None, None);
+        (slot(), slot())
+    });
+    pair.connect();
+    let slots = [first, second].map(|line| pair.server.slot(mid(line)).unwrap());
+    // 100 bytes in two blocks each 20 ms: one such speaker has 40 kb/s of redundancy, two 80.
+    let older = [&[0x80 | 111, 0x0f, 0x00, 96, 111][..], &[1; 96]].concat();
+    let speak = |pair: &mut Pair, slots: &[SlotIndex], numbers: std::ops::Range<u64>| {
+        for number in numbers {
+            for slot in slots {
+                let mut voice = packet(*slot, Codec::Opus, number);
+                voice.red = true;
+                voice.priority = Priority::Audio;
+                voice.timestamp = u32::try_from(number * 960).unwrap();
+                voice.payload = Payload::copy_of(&[&older[..], b"new"].concat()).unwrap();
+                pair.server.send(pair.now, voice);
+            }
+            pair.run(ms(20));
+        }
+        pair.run(ms(20));
+        heard(pair).last().unwrap().1.len()
+    };
+    assert_eq!(speak(&mut pair, &slots[..1], 0..60), 104);
+    assert_eq!(speak(&mut pair, &slots, 60..120), 3);
+    assert_eq!(speak(&mut pair, &slots[..1], 120..180), 104);
 }
 
 /// A client that asks for lost sound again.
