@@ -29,6 +29,8 @@ const NOISE_WEIGHT: f64 = 1.0 / 32.0;
 const STANDING: Duration = Duration::from_millis(50);
 /// … and at least so many.
 const PACKETS_MIN: usize = 3;
+/// On a path that jitters by more than this, in milliseconds, twice as long and many must be.
+const NOISY_MS: f64 = 8.0;
 /// A queue that stands for longer than a keyframe fills one.
 const QUEUE_LONG_MS: f64 = 120.0;
 /// It must stand for so long of arrivals: what a pause held back comes in less.
@@ -161,9 +163,15 @@ impl DelayDetector {
     }
 
     fn remember(&mut self, arrived: Duration, queue: f64) {
-        while self.recent.len() >= PACKETS_MIN {
+        let noisy = self.noise_ms > NOISY_MS;
+        let (window, least) = if noisy {
+            (STANDING * 2, PACKETS_MIN * 2)
+        } else {
+            (STANDING, PACKETS_MIN)
+        };
+        while self.recent.len() >= least {
             let oldest = self.recent.front();
-            let old = oldest.is_some_and(|(at, _)| arrived.saturating_sub(*at) > STANDING);
+            let old = oldest.is_some_and(|(at, _)| arrived.saturating_sub(*at) > window);
             if !old && self.recent.len() < DELAYS_MAX {
                 break;
             }

@@ -227,3 +227,15 @@ fn jitter_and_keyframes_are_no_overuse() {
         assert!(late(flow, secs(15), ms(150)) < 0.01, "{rate}");
     }
 }
+
+#[test]
+fn a_long_and_shaky_path_is_not_a_full_one() {
+    for seed in 0..3 {
+        let mut link = Link::new(kbps(50_000), ms(240), seed);
+        link.jitter = ms(40);
+        link.reorders = true;
+        let mut world = World::new(link, 1, Source::Fixed(kbps(400), kbps(3_000)));
+        world.run(secs(20));
+        assert!(least(&world.flows[0], secs(0), secs(20)) >= 2_500, "{seed}");
+    }
+}

@@ -49,6 +49,8 @@ pub(crate) struct Link {
     pub(crate) outage: Option<(Duration, Duration)>,
     /// Most that one packet is held up beyond the queue.
     pub(crate) jitter: Duration,
+    /// Whether what is held up is overtaken.
+    pub(crate) reorders: bool,
     random: fastrand::Rng,
     losing: bool,
     queue: VecDeque<(Duration, usize, Packet)>,
@@ -67,6 +69,7 @@ impl Link {
             loss: Loss::None,
             outage: None,
             jitter: Duration::ZERO,
+            reorders: false,
             random: fastrand::Rng::with_seed(seed),
             losing: false,
             queue: VecDeque::new(),
@@ -133,7 +136,12 @@ impl Link {
             self.queued -= packet.size.bytes();
             self.free = done;
             let held = self.jitter.mul_f64(self.random.f64());
-            self.last = self.last.max(done + self.delay + held);
+            let first = if self.reorders {
+                Duration::ZERO
+            } else {
+                self.last
+            };
+            self.last = first.max(done + self.delay + held);
             arrivals.push(Arrival {
                 flow,
                 sequence: packet.sequence,
