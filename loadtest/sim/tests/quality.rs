@@ -46,3 +46,8 @@ fn random_loss_is_not_taken_for_a_full_link() {
 fn loss_in_bursts_is_not_heard_for_long() {
     keeps("bursty-loss");
 }
+
+#[test]
+fn nine_tiles_on_a_narrow_link_are_heard_and_the_loudest_moves() {
+    keeps("nine-tiles");
+}
