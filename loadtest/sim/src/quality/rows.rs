@@ -60,8 +60,8 @@ pub const SCENARIOS: [Scenario; 8] = [
         name: "constant",
         title: "Constant link of 1.2 Mb/s, 10 minutes",
         target: "at most one layer switch a minute",
-        why: "The base of the 1,500 kb/s layer fits, but its keyframe fills the queue, the estimate \
-              falls and takes it back.",
+        why: "The base of the 1,500 kb/s layer fits, but its keyframe fills the queue, the \
+              estimate falls and takes it back.",
         run: constant,
     },
     Scenario {
@@ -82,8 +82,8 @@ pub const SCENARIOS: [Scenario; 8] = [
         name: "nine-tiles",
         title: "9 tiles on 1 Mb/s",
         target: "every speaker heard, the loudest speaker's tile moves",
-        why: "The queue stands full for the whole call while the estimate creeps up to the rate of the \
-              link and beyond.",
+        why: "The queue stands full for the whole call while the estimate creeps up to the rate \
+              of the link and beyond.",
         run: nine_tiles,
     },
 ];
