@@ -51,3 +51,13 @@ fn loss_in_bursts_is_not_heard_for_long() {
 fn nine_tiles_on_a_narrow_link_are_heard_and_the_loudest_moves() {
     keeps("nine-tiles");
 }
+
+#[test]
+fn a_constant_link_keeps_its_layer() {
+    keeps("constant");
+}
+
+#[test]
+fn an_outage_is_over_when_the_link_is_back() {
+    keeps("outage");
+}

@@ -77,7 +77,8 @@ pub(crate) struct Forwarder {
     pictures: PictureIdRewriter,
     codec: Option<Codec>,
     sent: SentMap,
-    /// The first number of the present track; what was sent before cannot be sent again.
+    /// The first number of the present track, or after an outage; what was sent before cannot be
+    /// sent again.
     track_start: u64,
     fresh_track: bool,
     /// The client asked for a keyframe and none has passed since.
@@ -177,6 +178,14 @@ impl Forwarder {
     pub(crate) fn repairs(&self) -> Option<u8> {
         self.source_stream()
             .filter(|_| self.repair && self.target.is_some())
+    }
+
+    /// What was sent so far is of no use to the client any more, and will not be sent again: sound
+    /// is too late, and pictures begin at the next keyframe.
+    pub(crate) fn on_outage(&mut self) {
+        if let Some((last, _)) = self.rewriter.last() {
+            self.track_start = last + 1;
+        }
     }
 
     /// The client cannot decode what it gets.

@@ -136,9 +136,13 @@ pub const RAISE_FAILED_WITHIN: Duration = Duration::from_secs(10);
 /// A rise that held for so long was right.
 pub const RAISE_PROVEN: Duration = Duration::from_secs(60);
 /// The wait after a first rise that failed; it doubles with each further one.
-pub const RAISE_BACKOFF_MIN: Duration = Duration::from_secs(8);
+pub const RAISE_BACKOFF_MIN: Duration = Duration::from_secs(15);
+/// Until then what needs at most this share of what failed, in percent, may be tried.
+pub const RAISE_AGAIN_PERCENT: u64 = 70;
+/// So may what needs at most this share of the budget, in percent: it cannot be what fails there.
+pub const RAISE_MODEST_PERCENT: u64 = 40;
 /// It doubles up to this.
-pub const RAISE_BACKOFF_MAX: Duration = Duration::from_secs(128);
+pub const RAISE_BACKOFF_MAX: Duration = Duration::from_secs(240);
 /// A need of at most this share of the budget, in percent, is borne for a moment.
 pub const SHORTAGE_PERCENT: u64 = 110;
 /// For so long: the queue that it makes is 50 ms at most.
@@ -146,7 +150,7 @@ pub const SHORTAGE_AFTER: Duration = Duration::from_millis(500);
 
 /// How long the lowest steps of all slots go on though they do not fit: a dip of the estimate must
 /// not black a picture out, and what is above the lowest steps falls at once.
-pub const STARVING_AFTER: Duration = Duration::from_secs(2);
+pub const STARVING_AFTER: Duration = Duration::from_secs(3);
 /// They go on up to this share of the budget, in percent.
 pub const STARVING_PERCENT: u64 = 150;
 /// The least that a publisher is bound to: a small picture and sound.

@@ -53,6 +53,8 @@ pub enum TransportEvent {
         /// Which stream.
         stream: StreamIndex,
     },
+    /// The path was cut for a while, and carries again.
+    PathBack,
     /// What the path can carry changed.
     Estimate(Bitrate),
     /// A data channel opened.

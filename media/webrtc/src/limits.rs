@@ -39,6 +39,11 @@ pub const PADDING_BYTES_MIN: usize = 500;
 /// Older packets are not sent again as padding: a second later a receiver has forgotten them.
 pub const PADDING_AGE_MAX: Duration = Duration::from_secs(1);
 
+/// Feedback that stays out for so long after something was sent means that the path was cut: what
+/// was lost meanwhile is too old to be shown. Feedback comes each 50 to 250 ms, and a full queue
+/// delays it by some hundred more.
+pub const OUTAGE_MIN: Duration = Duration::from_secs(1);
+
 /// A loss above this share, 2 % in 256ths, makes redundant sound worth its bytes.
 pub const RED_LOSS_256THS: u8 = 5;
 /// The share of the estimate, in percent, that older blocks of all slots together may take. Where

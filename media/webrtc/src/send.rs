@@ -11,7 +11,7 @@ use media_types::{DataSize, MediaKind};
 
 use crate::batch::TransmitBatch;
 use crate::config::TransportConfig;
-use crate::limits::{DATAGRAM_BYTES_MAX, PACER_PACKETS_MAX, RED_HOLD, RED_LOSS_256THS};
+use crate::limits::{DATAGRAM_BYTES_MAX, OUTAGE_MIN, PACER_PACKETS_MAX, RED_HOLD, RED_LOSS_256THS};
 use crate::meter::Meter;
 use crate::packet::{SendPacket, SlotIndex};
 use crate::path::Path;
@@ -148,6 +148,8 @@ pub(crate) struct Sender {
     pub(crate) rtt: Option<Duration>,
     /// Whether packets carry a transport-wide number, so that feedback speaks of them.
     pub(crate) transport_feedback: bool,
+    /// When the first packet since the last feedback left.
+    pub(crate) unheard_since: Option<Instant>,
     base: Instant,
 }
 
@@ -172,6 +174,7 @@ impl Sender {
             pacer_dropped: 0,
             rtt: None,
             transport_feedback: false,
+            unheard_since: None,
             base: config.base,
         }
     }
@@ -234,6 +237,12 @@ impl Sender {
         self.pacer.cancel_probe();
         self.loss = PathLoss::default();
         self.rtt = None;
+    }
+
+    /// Feedback has come; whether the path was cut before.
+    pub(crate) fn on_heard(&mut self, now: Instant) -> bool {
+        let since = self.unheard_since.take();
+        since.is_some_and(|since| now.saturating_duration_since(since) >= OUTAGE_MIN)
     }
 
     pub(crate) fn slot_mut(&mut self, slot: SlotIndex) -> Option<&mut SlotState> {

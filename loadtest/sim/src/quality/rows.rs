@@ -60,30 +60,29 @@ pub const SCENARIOS: [Scenario; 8] = [
         name: "constant",
         title: "Constant link of 1.2 Mb/s, 10 minutes",
         target: "at most one layer switch a minute",
-        why: "The base of the 1,500 kb/s layer fits, but its keyframe fills the queue, the \
-              estimate falls and takes it back.",
+        why: "",
         run: constant,
     },
     Scenario {
         name: "fairness",
         title: "5 subscribers behind one 5 Mb/s bottleneck",
         target: "Jain index at least 0.95",
-        why: "Some viewers rest on the middle layer for long although their estimates carry more.",
+        why: "Each viewer probes the same free rate, and who rises first leaves the others a lower \
+              layer for a while.",
         run: fairness,
     },
     Scenario {
         name: "outage",
         title: "Outage of 2 s, 3 Mb/s",
         target: "media back within 1 s of the link, no reconnect",
-        why: "All that was lost is asked for and sent again before anything new is of use.",
+        why: "",
         run: outage,
     },
     Scenario {
         name: "nine-tiles",
         title: "9 tiles on 1 Mb/s",
         target: "every speaker heard, the loudest speaker's tile moves",
-        why: "The queue stands full for the whole call while the estimate creeps up to the rate \
-              of the link and beyond.",
+        why: "",
         run: nine_tiles,
     },
 ];

@@ -4,6 +4,9 @@ use arrayvec::ArrayVec;
 use media_contract::Wish;
 use media_types::{Bitrate, Layer};
 
+/// A larger picture shows at least this share of the pictures of a smaller one, in percent.
+const MOTION_PERCENT: u32 = 40;
+
 /// Steps of one ladder: every layer there can be.
 pub(super) const STEPS_MAX: usize = Layer::SPATIAL_MAX as usize * Layer::TEMPORAL_MAX as usize;
 
@@ -54,7 +57,8 @@ pub(crate) fn build(
         // For the sake of detail, size grows before more pictures come.
         let passed =
             style == Style::Detail && step.layer.temporal > 0 && Some(step.layer.spatial) != top;
-        if (!useful || passed) && !ladder.is_empty() {
+        let jerky = style == Style::Motion && is_jerky(&step, ladder.last());
+        if (!useful || passed || jerky) && !ladder.is_empty() {
             continue;
         }
         // A higher picture that costs no more takes the place of what it betters.
@@ -66,6 +70,18 @@ pub(crate) fn build(
         ladder.push(step);
     }
     (ladder, spatial_max)
+}
+
+/// Whether a larger picture would move so much less than the best of the smaller ones that people
+/// see it stutter: half as often is borne, a quarter is not.
+fn is_jerky(step: &Step, below: Option<&Step>) -> bool {
+    let Some(below) = below.filter(|below| below.layer.spatial < step.layer.spatial) else {
+        return false;
+    };
+    let (Some(fps), Some(smooth)) = (step.fps, below.fps) else {
+        return false;
+    };
+    u32::from(fps) * 100 < u32::from(smooth) * MOTION_PERCENT
 }
 
 /// The lowest spatial layer that covers the wished size; the top where no size is known.

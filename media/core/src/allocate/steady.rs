@@ -11,8 +11,9 @@ use media_types::Bitrate;
 
 use super::{Bases, Claim, Grant, Shares, is_better, total};
 use crate::limits::{
-    RAISE_AFTER, RAISE_BACKOFF_MAX, RAISE_BACKOFF_MIN, RAISE_FAILED_WITHIN, RAISE_HEADROOM_PERCENT,
-    RAISE_PERIOD, RAISE_PROVEN, SHORTAGE_AFTER, SHORTAGE_PERCENT, STARVING_AFTER, STARVING_PERCENT,
+    RAISE_AFTER, RAISE_AGAIN_PERCENT, RAISE_BACKOFF_MAX, RAISE_BACKOFF_MIN, RAISE_FAILED_WITHIN,
+    RAISE_HEADROOM_PERCENT, RAISE_MODEST_PERCENT, RAISE_PERIOD, RAISE_PROVEN, SHORTAGE_AFTER,
+    SHORTAGE_PERCENT, STARVING_AFTER, STARVING_PERCENT,
 };
 
 /// How new what is to be shown is.
@@ -50,14 +51,26 @@ pub(crate) struct Steady {
     /// Since when not even all lowest steps fit.
     starving_since: Option<Instant>,
     raised_at: Option<Instant>,
-    /// No rise before this, since the last one failed.
+    /// No rise to what failed before this.
     not_before: Option<Instant>,
+    /// What the last rise that failed needed.
+    failed: Bitrate,
     backoff: Duration,
+    /// Tells subscribers apart, so that those behind one bottleneck do not try again as one.
+    salt: u64,
     full: Shares,
     cautious: Shares,
 }
 
 impl Steady {
+    /// No memory yet; each subscriber has a `salt` of its own.
+    pub(crate) fn new(salt: u64) -> Self {
+        Self {
+            salt,
+            ..Self::default()
+        }
+    }
+
     /// What is to flow; `None` for what flows already.
     pub(crate) fn decide(&mut self, question: &Question<'_>) -> Option<&[Grant]> {
         let Question {
@@ -83,7 +96,11 @@ impl Steady {
             self.raised_at = Some(now);
             return Some(&self.full.grants);
         }
-        let cautious = budget.percent(RAISE_HEADROOM_PERCENT);
+        let mut cautious = budget.percent(RAISE_HEADROOM_PERCENT);
+        if self.not_before.is_some_and(|at| now < at) {
+            let small = self.failed.percent(RAISE_AGAIN_PERCENT);
+            cautious = cautious.min(small.max(budget.percent(RAISE_MODEST_PERCENT)));
+        }
         self.cautious.allocate(cautious, bases, claims);
         if is_better(claims, order, &self.cautious.grants, current) {
             return self.rise(question);
@@ -108,7 +125,8 @@ impl Steady {
         if failed {
             let longer = self.backoff.saturating_mul(2);
             self.backoff = longer.clamp(RAISE_BACKOFF_MIN, RAISE_BACKOFF_MAX);
-            self.not_before = Some(now + self.backoff);
+            self.not_before = Some(now + self.backoff + self.spread());
+            self.failed = need;
         }
         if self.spares(question) {
             let spared = &self.cautious.grants;
@@ -142,6 +160,17 @@ impl Steady {
         bearable && now.saturating_duration_since(since) < STARVING_AFTER
     }
 
+    /// Up to half of the wait once more, another share at each try.
+    fn spread(&mut self) -> Duration {
+        // A step of Knuth's linear generator (MMIX); its high bits are the good ones.
+        self.salt = self
+            .salt
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1_442_695_040_888_963_407);
+        let share = u32::try_from(self.salt >> 56).unwrap_or(0);
+        self.backoff.saturating_mul(share) / 512
+    }
+
     fn rise(&mut self, question: &Question<'_>) -> Option<&[Grant]> {
         let now = question.now;
         let passed = |at: Option<Instant>, time| {
@@ -151,9 +180,8 @@ impl Steady {
             self.backoff = Duration::ZERO;
         }
         let better_since = *self.better_since.get_or_insert(now);
-        let rested = self.not_before.is_none_or(|at| now >= at)
-            && passed(self.raised_at, RAISE_PERIOD)
-            && passed(Some(better_since), RAISE_AFTER);
+        let rested =
+            passed(self.raised_at, RAISE_PERIOD) && passed(Some(better_since), RAISE_AFTER);
         if question.novelty == Novelty::Settled && !rested {
             return None;
         }

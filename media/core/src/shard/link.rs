@@ -121,7 +121,7 @@ impl Link {
             estimate: None,
             congestion: Congestion::default(),
             granted: Bitrate::ZERO,
-            steady: Steady::default(),
+            steady: Steady::new(id.get()),
             cap: None,
             told_estimate: None,
             dirty: false,

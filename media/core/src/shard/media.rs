@@ -178,6 +178,17 @@ impl Shard {
         }
     }
 
+    /// A client's path carries again: repairs of what was lost meanwhile would only delay the
+    /// keyframes that it needs.
+    pub(super) fn on_path_back(&mut self, now: Instant, link: LinkIndex) {
+        let slots = self.links.get(link).map_or(0, |link| link.slots.len());
+        let slots = (0..slots).filter_map(|slot| u16::try_from(slot).ok());
+        for slot in slots.map(SlotIndex) {
+            self.with_forwarder(link, slot, Forwarder::on_outage);
+            self.on_keyframe_requested(now, link, slot);
+        }
+    }
+
     /// Everybody who shows this encoding needs a keyframe.
     pub(super) fn want_repair(&mut self, room: RoomIndex, index: TrackIndex, stream: u8) {
         let track = self

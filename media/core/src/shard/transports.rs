@@ -114,6 +114,7 @@ impl Shard {
             TransportEvent::KeyframeRequested { slot } => {
                 self.on_keyframe_requested(now, index, slot);
             }
+            TransportEvent::PathBack => self.on_path_back(now, index),
             TransportEvent::Nack { slot, sequences } => {
                 self.send_again(now, index, slot, &sequences);
             }

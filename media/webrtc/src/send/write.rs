@@ -237,6 +237,9 @@ impl Sender {
             Some(probe) => self.estimator.on_probe_sent(now, size, probe),
             None => self.estimator.on_sent(now, size),
         });
+        if transport.is_some() {
+            self.unheard_since.get_or_insert(now);
+        }
         let since = now.saturating_duration_since(self.base);
         Values {
             transport: transport.map(u16::to_be_bytes),

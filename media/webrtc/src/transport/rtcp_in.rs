@@ -184,5 +184,8 @@ impl Transport {
         let sender = &mut self.sender;
         sender.estimator.on_feedback(now, reports);
         sender.loss.on_share(now, sender.estimator.loss());
+        if sender.on_heard(now) {
+            self.tell(TransportEvent::PathBack);
+        }
     }
 }
