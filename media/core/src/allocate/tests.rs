@@ -100,6 +100,30 @@ fn a_better_picture_for_less_hides_the_worse() {
 }
 
 #[test]
+fn a_camera_does_not_grow_where_it_would_stutter() {
+    // Three temporal layers of 7, 15 and 30 pictures a second in two encodings.
+    let fps = [7, 15, 30];
+    let steps = (0..6_u8).map(|n| {
+        let (spatial, temporal) = (n / 3, n % 3);
+        Step {
+            fps: Some(fps[usize::from(temporal)]),
+            ..step(spatial, temporal, 100 + 100 * u64::from(n))
+        }
+    });
+    let layers = |style| {
+        let (ladder, _) = ladder::build(steps.clone(), &Wish::default(), style);
+        let layers = ladder.iter().map(|step| step.layer);
+        layers
+            .map(|layer| (layer.spatial, layer.temporal))
+            .collect::<Vec<_>>()
+    };
+    let motion = [(0, 0), (0, 1), (0, 2), (1, 1), (1, 2)];
+    assert_eq!(layers(Style::Motion), motion);
+    let detail = [(0, 0), (1, 0), (1, 1), (1, 2)];
+    assert_eq!(layers(Style::Detail), detail);
+}
+
+#[test]
 fn a_screen_grows_before_it_moves() {
     let wish = Wish::default();
     let (ladder, _) = ladder::build(camera(), &wish, Style::Detail);

@@ -138,6 +138,20 @@ fn encodings_of_one_track_are_aligned_by_its_reports() {
 }
 
 #[test]
+fn what_an_outage_took_is_not_sent_again() {
+    let now = base();
+    let mut forwarder = video(now);
+    let lost = send(&mut forwarder, origin(0, 1), &vp8(10, 1, 0, true, now)).unwrap();
+    forwarder.on_outage();
+    let missing = SequenceNumber::of(lost.sequence).0;
+    assert!(forwarder.find(now, missing, RTT).is_none());
+    let next = send(&mut forwarder, origin(0, 1), &vp8(11, 2, 0, true, now)).unwrap();
+    assert_eq!(next.sequence, lost.sequence + 1);
+    let missing = SequenceNumber::of(next.sequence).0;
+    assert!(forwarder.find(now, missing, RTT).is_some());
+}
+
+#[test]
 fn a_resend_is_what_was_sent() {
     let now = base();
     let mut forwarder = video(now);
