@@ -9,25 +9,27 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Instant;
 
-use media_contract::{Action, CommandId, Event, Fact, RefusedReason};
-use media_types::{Epoch, Identity, PeerId, RoomId, RoomName, ShardId};
+use media_contract::{Action, CommandId};
+use media_types::{Epoch, PeerId, RoomId, RoomName, ShardId};
 use signaling::rest::RoomSettings;
 use signaling::view::CloseReason;
 use supervision::{Behaviour, Mailbox, Scope, TimerId};
 
-use super::message::{Audience, Living, Notice, RoomMessage};
+use super::message::RoomMessage;
 use super::record::MediaPhase;
-use super::state::{Effect, RoomLimits, RoomPhase, RoomState};
+use super::state::{RoomLimits, RoomPhase, RoomState};
 use super::supervisor::SupervisorMessage;
 use crate::context::{Commander, Context};
-use crate::limits::{DEFERRED_MAX, RECONCILE_AFTER, ROLL_CALL};
+use crate::limits::{RECONCILE_AFTER, ROLL_CALL};
 use crate::peer::PeerMessage;
-use crate::session::SessionKind;
 
 mod admin;
 mod joins;
+mod letters;
+mod opening;
 
 use joins::Joins;
+use opening::Opening;
 
 /// What one life of a room on this worker is made from.
 pub(crate) struct RoomSeed {
@@ -55,19 +57,6 @@ impl RoomSeed {
             .write()
             .unwrap_or_else(PoisonError::into_inner) = settings;
     }
-}
-
-/// Where a life stands before its first message.
-#[derive(Default)]
-struct Opening {
-    deferred: Vec<RoomMessage>,
-    rolled: bool,
-    /// Who the supervisor says that there is.
-    names: BTreeMap<PeerId, Identity>,
-    /// Peers that have not said how they are.
-    silent: BTreeSet<PeerId>,
-    /// Shards were asked what they have.
-    asked: bool,
 }
 
 pub(crate) struct Room {
@@ -162,106 +151,6 @@ impl Room {
         }
     }
 
-    /// Handles a message of the opening; `None` when it has been taken.
-    #[allow(
-        clippy::wildcard_enum_match_arm,
-        reason = "what cannot be kept is dropped, whatever it is"
-    )]
-    fn open(&mut self, now: Instant, message: RoomMessage) -> Option<RoomMessage> {
-        let opening = self.opening.as_mut()?;
-        match message {
-            RoomMessage::Roll(children) => {
-                opening.rolled = true;
-                for Living {
-                    peer,
-                    identity,
-                    mailbox,
-                } in children
-                {
-                    opening.names.insert(peer, identity);
-                    if mailbox.tell(PeerMessage::RollCall).is_ok() {
-                        opening.silent.insert(peer);
-                    }
-                    self.peers.insert(peer, mailbox);
-                }
-                if self.peers.is_empty() {
-                    self.finish_opening(now);
-                } else {
-                    self.proceed(now);
-                }
-            }
-            RoomMessage::Present(record) => {
-                opening.silent.remove(&record.peer);
-                self.state.recall(now, *record);
-                self.proceed(now);
-            }
-            RoomMessage::Event(shard, event) => {
-                self.event(shard, *event);
-                self.proceed(now);
-            }
-            RoomMessage::RollCallOver => self.finish_opening(now),
-            RoomMessage::Panic | RoomMessage::Timer => return Some(message),
-            other if opening.deferred.len() < DEFERRED_MAX => opening.deferred.push(other),
-            _ => tracing::warn!(room = %self.seed.name, "a message was lost in the opening"),
-        }
-        None
-    }
-
-    /// Once everybody has answered, the shards are asked; once they have, the room is open.
-    fn proceed(&mut self, now: Instant) {
-        let Some(opening) = &mut self.opening else {
-            return;
-        };
-        if !opening.rolled || !opening.silent.is_empty() {
-            return;
-        }
-        if !opening.asked {
-            opening.asked = true;
-            self.dirty.extend(self.state.shards.iter().copied());
-            self.describe_dirty();
-        } else if self.describes.is_empty() && self.dirty.is_empty() {
-            self.finish_opening(now);
-        }
-    }
-
-    fn finish_opening(&mut self, now: Instant) {
-        let Some(opening) = self.opening.take() else {
-            return;
-        };
-        let strangers: Vec<PeerId> = self
-            .peers
-            .keys()
-            .filter(|peer| !self.state.members.contains_key(peer))
-            .copied()
-            .collect();
-        for peer in strangers {
-            // It has not said how it is: nobody is left who knows it.
-            self.peers.remove(&peer);
-            self.tell_supervisor(SupervisorMessage::Stop(peer));
-            if let Some(identity) = opening.names.get(&peer) {
-                self.state.tell_lost(identity);
-            }
-        }
-        self.state.sort_recalled();
-        for message in opening.deferred {
-            self.take(now, message);
-        }
-    }
-
-    fn load(&mut self, peer: PeerId) {
-        let Some(member) = self.state.members.get(&peer) else {
-            self.tell_supervisor(SupervisorMessage::Stop(peer));
-            return;
-        };
-        let load = PeerMessage::Load(Box::new(member.record.clone()), self.state.room_view());
-        // One that is not known yet, or whose box is full, asks again.
-        if let Some(mailbox) = self.peers.get(&peer)
-            && mailbox.tell(load).is_err()
-        {
-            self.behind.insert(peer);
-        }
-    }
-
     fn gone(&mut self, now: Instant, peer: PeerId, failed: bool) {
         self.peers.remove(&peer);
         self.behind.remove(&peer);
@@ -277,46 +166,6 @@ impl Room {
         self.state.handle_gone(now, peer, failed);
     }
 
-    #[allow(
-        clippy::wildcard_enum_match_arm,
-        reason = "facts that are not for rooms"
-    )]
-    fn event(&mut self, shard: ShardId, event: Event) {
-        match event.fact {
-            Fact::TrackStarted { codec, .. } => {
-                if let media_contract::Subject::Track(track) = event.subject {
-                    self.state.track_started(shard, track, codec);
-                }
-            }
-            Fact::LayersWanted { active } => {
-                if let media_contract::Subject::Track(track) = event.subject {
-                    self.state.layers_wanted(shard, track, active);
-                }
-            }
-            Fact::TrackStalled => {
-                if let media_contract::Subject::Track(track) = event.subject {
-                    self.state.track_stalled(shard, track);
-                }
-            }
-            Fact::SpeakersChanged { speakers } => self.state.speakers_changed(shard, speakers),
-            Fact::Described { command, snapshot } => {
-                let asked = self.describes.remove(&command).is_some();
-                if asked {
-                    self.state.reconcile(shard, &snapshot);
-                }
-            }
-            Fact::Refused { command, reason } => {
-                let asked = self.describes.remove(&command).is_some();
-                if asked && reason == RefusedReason::UnknownRoom {
-                    self.state.shard_restarted(shard);
-                } else if !asked {
-                    tracing::debug!(room = %self.seed.name, ?reason, "a command was refused");
-                }
-            }
-            _ => {}
-        }
-    }
-
     fn timer(&mut self, now: Instant) {
         self.timer = None;
         self.state.handle_timeout(now);
@@ -324,119 +173,6 @@ impl Room {
             self.retry_at = None;
             self.describe_dirty();
             self.catch_up();
-        }
-    }
-
-    /// Asks the shards that refused something what they have.
-    fn describe_dirty(&mut self) {
-        for shard in std::mem::take(&mut self.dirty) {
-            let id = self.commander.next(&self.seed.context.ids);
-            self.describes.insert(id, shard);
-            let context = &self.seed.context;
-            if self
-                .commander
-                .send(context, shard, id, Action::Describe)
-                .is_err()
-            {
-                self.describes.remove(&id);
-                self.dirty.insert(shard);
-            }
-        }
-    }
-
-    /// Tells the peers that missed something how the room is.
-    fn catch_up(&mut self) {
-        let view = self.state.room_view();
-        let peers = &self.peers;
-        self.behind.retain(|peer| {
-            let overrun = PeerMessage::Overrun(Arc::clone(&view));
-            peers
-                .get(peer)
-                .is_some_and(|mailbox| mailbox.tell(overrun).is_err())
-        });
-    }
-
-    fn command(&mut self, shard: ShardId, action: Action) {
-        let id = self.commander.next(&self.seed.context.ids);
-        if self
-            .commander
-            .send(&self.seed.context, shard, id, action)
-            .is_err()
-        {
-            self.dirty.insert(shard);
-        }
-    }
-
-    fn tell_supervisor(&self, message: SupervisorMessage) {
-        if self.supervisor.tell(message).is_err() {
-            tracing::error!(room = %self.seed.name, "the supervisor of the room does not listen");
-        }
-    }
-
-    fn tell(&mut self, peer: PeerId, message: PeerMessage) {
-        let Some(mailbox) = self.peers.get(&peer) else {
-            return;
-        };
-        if let Err(supervision::TellError::Full(_)) = mailbox.tell(message) {
-            self.behind.insert(peer);
-        }
-    }
-
-    fn notify(&mut self, audience: Audience, notice: &Notice) {
-        let targets: Vec<PeerId> = match audience {
-            Audience::One(peer) => vec![peer],
-            Audience::All => self.peers.keys().copied().collect(),
-            Audience::Except(except) => {
-                let others = self.peers.keys().filter(|peer| **peer != except);
-                others.copied().collect()
-            }
-        };
-        for peer in targets {
-            let member = self.state.members.get(&peer);
-            if member.is_some_and(|member| member.record.kind == SessionKind::WebSocket) {
-                self.tell(peer, PeerMessage::Notify(Arc::clone(notice)));
-            }
-        }
-    }
-
-    /// Does what the state has decided, in its order.
-    fn carry_out(&mut self, scope: &mut Scope<Self>) {
-        for effect in self.state.take_effects() {
-            match effect {
-                Effect::Spawn(peer) => self.spawn(peer),
-                Effect::Attach(peer) => self.attach(peer),
-                Effect::Dismiss(peer, reason) => self.dismiss(peer, reason),
-                Effect::Notify(audience, notice) => self.notify(audience, &notice),
-                Effect::Answer(peer, request, answer) => {
-                    self.tell(peer, PeerMessage::Answer(request, answer));
-                }
-                Effect::MayPublish(peer, granted) => {
-                    self.tell(peer, PeerMessage::MayPublish(granted));
-                }
-                Effect::View(view) => {
-                    let peers: Vec<PeerId> = self.peers.keys().copied().collect();
-                    for peer in peers {
-                        self.tell(peer, PeerMessage::View(Arc::clone(&view)));
-                    }
-                }
-                Effect::Command(shard, action) => self.command(shard, action),
-                Effect::Rejoin(peer, reason) => self.tell(peer, PeerMessage::Rejoin(reason)),
-                Effect::End => scope.stop(),
-            }
-        }
-    }
-
-    fn dismiss(&mut self, peer: PeerId, reason: Option<CloseReason>) {
-        self.joins.fail(peer);
-        let mailbox = self.peers.remove(&peer);
-        self.behind.remove(&peer);
-        let Some(reason) = reason else {
-            return;
-        };
-        let close = PeerMessage::Close(reason);
-        let told = mailbox.is_some_and(|mailbox| mailbox.tell(close).is_ok());
-        if !told {
-            self.tell_supervisor(SupervisorMessage::Stop(peer));
         }
     }
 
