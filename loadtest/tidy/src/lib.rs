@@ -9,5 +9,5 @@ mod table;
 mod tree;
 
 pub use functions::{Function, functions};
-pub use table::{Member, Row, TABLE, members};
+pub use table::{CODEC_BINDINGS, CODECS, Member, Row, TABLE, members};
 pub use tree::{File, Tree};

@@ -60,12 +60,18 @@ const EVERYTHING_BELOW_SERVER: &[&str] = &[
     "media-rtp",
     "media-bwe",
     "media-webrtc",
+    "media-transcode",
     "media-core",
     "signaling",
     "supervision",
     "control-plane",
     "actors",
 ];
+
+/// The only member that may link a codec library: a crash or an exploit in one ends one job.
+pub const CODECS: &str = "media-codec";
+/// How the names of crates begin that bind codec libraries.
+pub const CODEC_BINDINGS: &[&str] = &["ffmpeg", "nvidia-video-codec", "x264", "openh264", "opus"];
 
 /// The table. A member that is not in it fails the test.
 pub const TABLE: &[Row] = &[
@@ -77,6 +83,17 @@ pub const TABLE: &[Row] = &[
         "media-webrtc",
         &["media-types", "media-rtp", "media-bwe"],
         IO,
+    ),
+    row(
+        "media-transcode",
+        &["media-types", "media-rtp"],
+        IO_AND_STR0M,
+    ),
+    // The one that links codecs, in a process of its own.
+    row(
+        "media-codec",
+        &["media-types", "media-transcode"],
+        IO_AND_STR0M,
     ),
     row(
         "media-core",
@@ -92,6 +109,11 @@ pub const TABLE: &[Row] = &[
     row("signaling", &["media-types"], IO_AND_STR0M),
     row("supervision", &[], &["str0m", "actix-web"]),
     row("control-plane", &["media-types"], &["etcd-client", "actix"]),
+    row(
+        "control-plane-embedded",
+        &["control-plane", "media-types"],
+        &["etcd-client", "actix"],
+    ),
     row(
         "actors",
         &[

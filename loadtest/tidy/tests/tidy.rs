@@ -6,7 +6,7 @@
 
 use std::path::Path;
 
-use tidy::{TABLE, Tree, functions, members};
+use tidy::{CODEC_BINDINGS, CODECS, TABLE, Tree, functions, members};
 
 const FILE_LINES_MAX: usize = 500;
 const FUNCTION_LINES_MAX: usize = 60;
@@ -113,6 +113,28 @@ fn crates_depend_only_downwards() {
         }
     }
     none(&offences, "the dependency table of docs/architecture.md");
+}
+
+#[test]
+fn codecs_are_linked_by_their_process_alone() {
+    let members = members(&tree().root).expect("cargo tells of the workspace");
+    let links = |member: &tidy::Member| {
+        let binds = |name: &String| {
+            CODEC_BINDINGS
+                .iter()
+                .any(|binding| name.starts_with(binding))
+        };
+        member.dependencies.iter().any(binds)
+    };
+    let linking: Vec<_> = members.iter().filter(|member| links(member)).collect();
+    let names: Vec<_> = linking.iter().map(|member| member.name.as_str()).collect();
+    assert_eq!(names, [CODECS]);
+    let uses = |member: &&tidy::Member| member.dependencies.iter().any(|name| name == CODECS);
+    assert_eq!(
+        members.iter().filter(uses).count(),
+        0,
+        "nothing may link the process's crate"
+    );
 }
 
 #[test]

@@ -1,0 +1,2 @@
+//! `troupe-codec`: one transcoding job in one process.
+fn main() {}
