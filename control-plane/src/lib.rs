@@ -31,7 +31,7 @@ pub mod testing;
 
 pub use error::ControlPlaneError;
 pub use membership::Membership;
-pub use memory::{Fault, MemoryStore};
+pub use memory::{Fault, Journal, MemoryStore};
 pub use model::{Record, RoomOwner, RoomSpec, WorkerRecord};
 pub use ownership::{Claim, Owned, Ownership};
 pub use store::{

@@ -26,10 +26,29 @@ pub enum Fault {
     AnswerLost,
 }
 
-/// A store that lives as long as the process.
+/// Keeps what has to outlive the process: every key but those that are bound to a lease, which end
+/// with it. Called by one writer at a time, before anybody sees the change; a failure refuses it.
+pub trait Journal: Send {
+    /// Keeps a key's value.
+    ///
+    /// # Errors
+    /// [`ControlPlaneError::Unavailable`]: it is not kept.
+    fn put(&mut self, key: &str, value: &[u8]) -> Result<(), ControlPlaneError>;
+
+    /// Forgets a key; one that was never kept is as good as forgotten.
+    ///
+    /// # Errors
+    /// [`ControlPlaneError::Unavailable`]: it is kept still.
+    fn remove(&mut self, key: &str) -> Result<(), ControlPlaneError>;
+}
+
+/// A store that lives as long as the process, or with its [`Journal`] longer.
 pub struct MemoryStore {
     clock: Arc<dyn Clock>,
     state: Arc<Mutex<State>>,
+    /// Locked for the whole of a write, so that writers follow each other while readers, who lock
+    /// the state alone, never wait for a disk.
+    journal: Mutex<Option<Box<dyn Journal>>>,
 }
 
 struct Lease {
@@ -65,6 +84,24 @@ impl MemoryStore {
         Self {
             clock,
             state: Arc::default(),
+            journal: Mutex::default(),
+        }
+    }
+
+    /// A store that begins with what an earlier one kept, and keeps its own writes there.
+    #[must_use]
+    pub fn with_journal(
+        clock: Arc<dyn Clock>,
+        kept: impl IntoIterator<Item = (String, Vec<u8>)>,
+        journal: Box<dyn Journal>,
+    ) -> Self {
+        let store = Self::new(clock);
+        for (key, value) in kept {
+            store.lock().put(&key, value, None);
+        }
+        Self {
+            journal: Mutex::new(Some(journal)),
+            ..store
         }
     }
 
@@ -102,26 +139,68 @@ impl MemoryStore {
     ) -> StoreFuture<'a, T> {
         let now = self.clock.now();
         let mut state = self.lock();
-        state.expire(now);
-        let fault = match (state.down, state.faults.pop_front()) {
-            (true, _) => Fault::Unavailable,
-            (false, fault) => fault.unwrap_or(Fault::None),
-        };
-        state.faulted += u64::from(fault != Fault::None);
+        let fault = state.next_fault(now);
         let result = match fault {
-            Fault::None => operation(&mut state, now),
             Fault::Unavailable => Err(ControlPlaneError::Unavailable),
-            Fault::AnswerLost => {
-                let _ = operation(&mut state, now);
-                Err(ControlPlaneError::Unavailable)
-            }
+            Fault::None => operation(&mut state, now),
+            Fault::AnswerLost => operation(&mut state, now).and_then(lost),
         };
         drop(state);
         Box::pin(std::future::ready(result))
     }
+
+    /// Runs one write: looks whether it may be, has it kept, and only then makes it.
+    fn write<'a>(
+        &'a self,
+        key: &str,
+        check: impl FnOnce(&State) -> Result<Option<Swap>, ControlPlaneError>,
+        kept: Option<&[u8]>,
+        apply: impl FnOnce(&mut State) -> Revision,
+    ) -> StoreFuture<'a, Swap> {
+        let mut journal = self.journal.lock().unwrap_or_else(PoisonError::into_inner);
+        let now = self.clock.now();
+        let mut state = self.lock();
+        let fault = state.next_fault(now);
+        let result = match (fault, check(&state)) {
+            (Fault::Unavailable, _) => Err(ControlPlaneError::Unavailable),
+            (_, Err(error)) => Err(error),
+            (_, Ok(Some(conflict))) => Ok(conflict),
+            (_, Ok(None)) => {
+                drop(state);
+                let written = match (journal.as_mut(), kept) {
+                    (None, _) => Ok(()),
+                    (Some(journal), Some(value)) => journal.put(key, value),
+                    (Some(journal), None) => journal.remove(key),
+                };
+                // A lease that ended meanwhile ended after this write, and takes it along.
+                written.map(|()| Swap::Done(apply(&mut self.lock())))
+            }
+        };
+        let result = match fault {
+            Fault::AnswerLost => result.and_then(lost),
+            Fault::None | Fault::Unavailable => result,
+        };
+        Box::pin(std::future::ready(result))
+    }
+}
+
+/// What a caller sees of an operation whose answer did not arrive.
+fn lost<T>(_: T) -> Result<T, ControlPlaneError> {
+    Err(ControlPlaneError::Unavailable)
 }
 
 impl State {
+    /// Ends what is due, and says what the plan has in store for the operation.
+    fn next_fault(&mut self, now: Instant) -> Fault {
+        self.expire(now);
+        let fault = match (self.down, self.faults.pop_front()) {
+            (true, _) => Fault::Unavailable,
+            (false, fault) => fault.unwrap_or(Fault::None),
+        };
+        self.faulted += u64::from(fault != Fault::None);
+        fault
+    }
+
     fn write(&mut self, change: impl FnOnce(Revision) -> Change) -> Revision {
         self.revision += 1;
         let revision = Revision(self.revision);
@@ -220,24 +299,29 @@ impl Store for MemoryStore {
         value: Vec<u8>,
         lease: Option<LeaseId>,
     ) -> StoreFuture<'a, Swap> {
-        self.operate(|state, _| {
+        let check = |state: &State| {
             if lease.is_some_and(|lease| !state.leases.contains_key(&lease)) {
                 return Err(ControlPlaneError::LeaseLost);
             }
-            if !state.holds(key, condition) {
-                return Ok(Swap::Conflict(state.entry(key)));
+            let holds = state.holds(key, condition);
+            Ok((!holds).then(|| Swap::Conflict(state.entry(key))))
+        };
+        let kept = lease.is_none().then(|| value.clone());
+        self.write(key, check, kept.as_deref(), |state| {
+            let revision = state.put(key, value, lease);
+            if lease.is_some_and(|lease| !state.leases.contains_key(&lease)) {
+                state.remove(key);
             }
-            Ok(Swap::Done(state.put(key, value, lease)))
+            revision
         })
     }
 
     fn delete<'a>(&'a self, key: &'a str, revision: Revision) -> StoreFuture<'a, Swap> {
-        self.operate(|state, _| {
-            if !state.holds(key, Condition::At(revision)) {
-                return Ok(Swap::Conflict(state.entry(key)));
-            }
-            Ok(Swap::Done(state.remove(key)))
-        })
+        let check = |state: &State| {
+            let holds = state.holds(key, Condition::At(revision));
+            Ok((!holds).then(|| Swap::Conflict(state.entry(key))))
+        };
+        self.write(key, check, None, |state| state.remove(key))
     }
 
     fn watch(&self, prefix: &str, after: Revision) -> Result<Box<dyn Watch>, ControlPlaneError> {
@@ -315,38 +399,4 @@ impl Watch for MemoryWatch {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::testing::{ManualClock, block_on};
-
-    #[test]
-    fn faults_fire_as_planned() {
-        let store = MemoryStore::new(Arc::new(ManualClock::new()));
-        store.plan([Fault::None, Fault::Unavailable, Fault::AnswerLost]);
-        let put = |value: &[u8]| block_on(store.swap("k", Condition::Absent, value.into(), None));
-        assert_eq!(block_on(store.get("k")).unwrap(), None);
-        assert!(matches!(put(b"a"), Err(ControlPlaneError::Unavailable)));
-        assert!(matches!(put(b"b"), Err(ControlPlaneError::Unavailable)));
-        let entry = block_on(store.get("k")).unwrap().unwrap();
-        assert_eq!(entry.value, b"b");
-        assert_eq!(store.faulted(), 2);
-        store.set_down(true);
-        assert!(block_on(store.get("k")).is_err());
-        store.set_down(false);
-        assert!(block_on(store.get("k")).is_ok());
-    }
-
-    #[test]
-    fn a_forgotten_past_cannot_be_watched() {
-        let store = MemoryStore::new(Arc::new(ManualClock::new()));
-        for _ in 0..=HISTORY_MAX {
-            let swap = block_on(store.swap("k", Condition::Absent, Vec::new(), None));
-            let Ok(Swap::Done(revision)) = swap else {
-                panic!("{swap:?}");
-            };
-            block_on(store.delete("k", revision)).unwrap();
-        }
-        let watch = store.watch("k", Revision(1));
-        assert!(matches!(watch, Err(ControlPlaneError::Compacted)));
-    }
-}
+mod tests;
