@@ -125,6 +125,10 @@ id!(
     TransportId, "tp"
 );
 id!(
+    /// One way out of a track: a packager's, a recorder's or a transcoder's.
+    TapId, "tap"
+);
+id!(
     /// One running server process.
     WorkerId, "wk"
 );

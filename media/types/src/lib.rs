@@ -24,8 +24,11 @@ pub mod units;
 
 pub use codec::{Codec, MediaKind, TrackSource};
 pub use epoch::Epoch;
-pub use frame::EncodedFrame;
-pub use id::{IdError, Mid, PeerId, Rid, RoomId, ShardId, TrackId, TransportId, WorkerId};
+pub use frame::{
+    ClockPoint, EncodedFrame, FrameCodec, FrameFormat, LIVE_PAYLOAD_BYTES_MAX, PacketFrame,
+    TapPacket,
+};
+pub use id::{IdError, Mid, PeerId, Rid, RoomId, ShardId, TapId, TrackId, TransportId, WorkerId};
 pub use layer::{Layer, LayerSet};
 pub use name::{Identity, NameError, RoomName};
 pub use payload::{BufferPool, Payload};
