@@ -37,6 +37,9 @@ collect() {
     need curl curl
     need git git
     [ -e /etc/ssl/certs/ca-certificates.crt ] || missing="$missing ca-certificates"
+    # The messages of etcd are compiled from their description.
+    need protoc protobuf-compiler
+    [ -e /usr/include/google/protobuf/descriptor.proto ] || missing="$missing libprotobuf-dev"
     # npm comes with node; the distribution's serves to fetch a newer one.
     has npm || missing="$missing nodejs npm"
     if [ "$1" = test ]; then
@@ -44,6 +47,8 @@ collect() {
             missing="$missing $(chromium_package)"
         has firefox-esr || has firefox || missing="$missing $(firefox_package)"
         need ffmpeg ffmpeg
+        need etcd etcd-server
+        need etcdctl etcd-client
         need python3 python3
         python3 -c 'import ensurepip, venv' 2>/dev/null || missing="$missing python3-venv"
     fi
