@@ -1,0 +1,229 @@
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use media_types::MediaKind;
+
+use super::playlist::{Context, date_time, media, multivariant};
+use super::*;
+use crate::{EgressError, Format, Frame, TrackConfig};
+
+fn vp9(size: (u16, u16)) -> Arc<TrackConfig> {
+    let record = Bytes::from_static(&[0, 10, 0x82, 2, 2, 2, 0, 0]);
+    Arc::new(TrackConfig::from_vpcc(Format::Vp9, record, size).unwrap())
+}
+
+fn frame(config: &Arc<TrackConfig>, dts: u64, keyframe: bool) -> Frame {
+    Frame {
+        dts,
+        composition: 0,
+        keyframe,
+        config: Arc::clone(config),
+        data: Bytes::from_static(&[1; 100]),
+    }
+}
+
+/// Pictures at 30 frames a second with a keyframe every two seconds, and sound.
+fn run(seconds: u64) -> Packager {
+    let mut packager = Packager::new(PackagerSettings::default());
+    let (video, audio) = (vp9((320, 180)), Arc::new(TrackConfig::opus(2)));
+    for index in 0..seconds * 30 {
+        packager
+            .push(frame(&video, index * 3_000, index % 60 == 0))
+            .unwrap();
+    }
+    for index in 0..seconds * 50 {
+        packager.push(frame(&audio, index * 960, true)).unwrap();
+    }
+    packager
+}
+
+fn video(packager: &Packager) -> Rendition {
+    packager.renditions().remove(0)
+}
+
+#[test]
+fn parts_and_segments_have_their_lengths() {
+    let video = video(&run(9));
+    let segments: Vec<&Arc<Segment>> = video.segments.iter().collect();
+    assert_eq!(segments.len(), 5);
+    for segment in &segments[..4] {
+        assert!(segment.complete);
+        assert_eq!((segment.length(), segment.parts.len()), (180_000, 10));
+        assert!(segment.parts[0].independent && !segment.parts[1].independent);
+        assert!(segment.parts.iter().all(|part| part.length == 18_000));
+    }
+    // One frame waits for its duration, the others for the rest of their part.
+    assert_eq!(segments[4].parts.len(), 4);
+    assert_eq!((video.target_s, video.part_target.as_millis()), (2, 200));
+    assert_eq!(video.edge(), Some((4, 3)));
+}
+
+#[test]
+fn blocking_reloads_know_what_is_there() {
+    let video = video(&run(9));
+    assert!(video.holds(3, Some(9)) && video.holds(4, Some(3)) && video.holds(3, None));
+    assert!(!video.holds(4, Some(4)) && !video.holds(4, None) && !video.holds(5, Some(0)));
+    assert!(
+        video.holds(3, Some(400)),
+        "past the end of a complete segment"
+    );
+    assert_eq!(video.segment(2).map(|segment| segment.number), Some(2));
+    assert!(video.segment(9).is_none() && video.init(1).is_some() && video.init(2).is_none());
+}
+
+#[test]
+fn the_window_is_bounded_and_counts_on() {
+    let packager = run(60);
+    let video = video(&packager);
+    assert_eq!(video.segments.len(), 8);
+    assert_eq!(
+        video.segments.front().map(|segment| segment.number),
+        Some(22)
+    );
+    assert!(video.segment(3).is_none());
+}
+
+#[test]
+fn playlists_say_what_players_need() {
+    let renditions = run(60).renditions();
+    let context = Context {
+        epoch: Duration::from_secs(1_700_000_000),
+        suffix: "?session=x",
+    };
+    let master = multivariant(&renditions, &context);
+    assert!(master.contains("CODECS=\"vp09.00.10.08,opus\",RESOLUTION=320x180,AUDIO=\"audio\""));
+    assert!(master.contains("\nvideo.m3u8?session=x\n"));
+    assert!(master.contains("URI=\"audio.m3u8?session=x\""));
+
+    let text = media(&renditions[0], &renditions, false, &context);
+    assert!(text.contains("#EXT-X-TARGETDURATION:2\n"));
+    assert!(text.contains("CAN-BLOCK-RELOAD=YES,PART-HOLD-BACK=0.700,CAN-SKIP-UNTIL=12.0"));
+    assert!(text.contains("#EXT-X-MEDIA-SEQUENCE:22\n"));
+    assert!(text.contains("#EXT-X-MAP:URI=\"video_init_1.mp4?session=x\"\n"));
+    assert!(text.contains("#EXTINF:2.00000,\nvideo_22.m4s?session=x\n"));
+    assert!(text.contains("URI=\"video_29_0.m4s?session=x\",INDEPENDENT=YES\n"));
+    assert!(text.contains("#EXT-X-PRELOAD-HINT:TYPE=PART,URI=\"video_29_9.m4s?session=x\""));
+    assert!(text.contains("#EXT-X-RENDITION-REPORT:URI=\"audio.m3u8?session=x\",LAST-MSN=29"));
+    // 22 segments of two seconds after the epoch.
+    assert!(text.contains("#EXT-X-PROGRAM-DATE-TIME:2023-11-14T22:14:04.000Z\n"));
+    assert_eq!(text.matches("#EXTINF").count(), 7);
+    assert!(
+        !text.contains("video_22_0.m4s"),
+        "old segments list no parts"
+    );
+}
+
+#[test]
+fn a_delta_update_skips_what_is_old() {
+    let renditions = run(60).renditions();
+    let text = media(&renditions[0], &[], true, &Context::default());
+    // Twelve seconds at the end stay: six whole segments and the open one.
+    assert!(text.contains("#EXT-X-SKIP:SKIPPED-SEGMENTS=1\n"));
+    assert_eq!(text.matches("#EXTINF").count(), 6);
+    assert!(!text.contains("#EXT-X-MAP"));
+}
+
+#[test]
+fn another_size_is_a_discontinuity_with_its_own_init() {
+    let mut packager = run(9);
+    let wide = vp9((640, 360));
+    for index in 270..400 {
+        packager
+            .push(frame(&wide, index * 3_000, index == 270))
+            .unwrap();
+    }
+    let video = video(&packager);
+    let stepped: Vec<bool> = video.segments.iter().map(|it| it.discontinuity).collect();
+    assert_eq!(stepped, [false, false, false, false, false, true]);
+    let text = media(&video, &[], false, &Context::default());
+    assert!(text.contains("#EXT-X-DISCONTINUITY\n#EXT-X-MAP:URI=\"video_init_2.mp4\"\n"));
+    assert!(video.init(1) != video.init(2));
+}
+
+#[test]
+fn a_pause_is_a_discontinuity_and_no_long_segment() {
+    let mut packager = run(9);
+    let config = vp9((320, 180));
+    for index in 0..70 {
+        packager
+            .push(frame(&config, (900 + index) * 3_000, index % 60 == 0))
+            .unwrap();
+    }
+    let video = video(&packager);
+    assert_eq!(video.target_s, 2);
+    let paused = video.segments.iter().filter(|it| it.discontinuity).count();
+    assert_eq!(paused, 1);
+    assert!(
+        video
+            .segments
+            .iter()
+            .all(|segment| segment.length() <= 180_000)
+    );
+}
+
+#[test]
+fn rare_keyframes_are_cut_between() {
+    let mut packager = Packager::new(PackagerSettings::default());
+    let config = vp9((320, 180));
+    for index in 0..700 {
+        packager
+            .push(frame(&config, index * 3_000, index == 0))
+            .unwrap();
+    }
+    let video = video(&packager);
+    assert_eq!((video.segments.len(), video.target_s), (3, 10));
+    assert!(!video.segments[1].parts[0].independent);
+}
+
+#[test]
+fn sound_alone_and_slow_pictures_play() {
+    let mut packager = Packager::new(PackagerSettings::default());
+    let audio = Arc::new(TrackConfig::opus(2));
+    for index in 0..500 {
+        packager.push(frame(&audio, index * 960, true)).unwrap();
+    }
+    let renditions = packager.renditions();
+    assert_eq!(renditions.len(), 1);
+    assert_eq!(renditions[0].kind, MediaKind::Audio);
+    assert_eq!(renditions[0].segments[0].length(), 96_000);
+    let master = multivariant(&renditions, &Context::default());
+    assert!(master.contains("CODECS=\"opus\"\naudio.m3u8\n"), "{master}");
+    // A frame a second: a part is a frame, and says so.
+    let screen = vp9((320, 180));
+    for index in 0..10 {
+        packager
+            .push(frame(&screen, index * 90_000, index % 2 == 0))
+            .unwrap();
+    }
+    assert_eq!(video(&packager).part_target, Duration::from_secs(1));
+}
+
+#[test]
+fn the_end_is_told() {
+    let mut packager = run(5);
+    packager.end().unwrap();
+    let video = video(&packager);
+    assert!(video.ended && video.segments.iter().all(|segment| segment.complete));
+    let length: u64 = video.segments.iter().map(|segment| segment.length()).sum();
+    assert_eq!(length, 5 * 90_000);
+    let text = media(&video, &[], false, &Context::default());
+    assert!(text.ends_with("#EXT-X-ENDLIST\n") && !text.contains("PRELOAD-HINT"));
+}
+
+#[test]
+fn vp8_is_refused() {
+    let record = Bytes::from_static(&[0, 10, 0x82, 2, 2, 2, 0, 0]);
+    let vp8 = Arc::new(TrackConfig::from_vpcc(Format::Vp8, record, (64, 64)).unwrap());
+    let mut packager = Packager::new(PackagerSettings::default());
+    let refused = packager.push(frame(&vp8, 0, true));
+    assert_eq!(refused, Err(EgressError::Unsupported(Format::Vp8)));
+}
+
+#[test]
+fn dates_are_gregorian() {
+    let at = |seconds| date_time(Duration::from_secs(seconds));
+    assert_eq!(at(0), "1970-01-01T00:00:00.000Z");
+    assert_eq!(at(951_782_400), "2000-02-29T00:00:00.000Z");
+    assert_eq!(at(1_798_761_599), "2026-12-31T23:59:59.000Z");
+}
