@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use media_contract::{Action, Fact, LostReason, SlotState as Flow, Snapshot, Subject};
+use media_contract::{Action, Fact, LostReason, SlotState as Flow, Snapshot, Subject, TrackOrigin};
 use media_types::Mid;
 use signaling::server_message::MessageParams;
 use signaling::view::{CloseReason, LeaveReason};
@@ -197,9 +197,7 @@ impl PeerState {
             }
         }
         for found in &snapshot.tracks {
-            let ours = found
-                .publisher
-                .is_some_and(|(publisher, _)| publisher == transport);
+            let ours = matches!(found.origin, TrackOrigin::Transport(by, _) if by == transport);
             let known = self.record.tracks.iter().any(|t| t.track == found.track);
             if ours && !known {
                 let track = found.track;

@@ -32,7 +32,7 @@ pub(crate) fn route(event: &Event) -> Route {
         },
         _ => match event.subject {
             Subject::Shard => Route::Shard,
-            Subject::Room | Subject::Track(_) => Route::Room,
+            Subject::Room | Subject::Track(_) | Subject::Tap(_) => Route::Room,
             Subject::Transport(transport) | Subject::Slot(transport, _) => Route::Peer(transport),
         },
     }

@@ -30,7 +30,7 @@ impl RoomState {
                 self.effects
                     .push(Effect::Command(shard, Action::Unpublish { track }));
             } else if let Some(codec) = found.codec
-                && found.publisher.is_some()
+                && found.origin.is_home()
             {
                 changed |= self.track_flows(track, codec);
             }

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use media_contract::{
     Action, CommandId, Fact, MediaLine, MediaLineUse, RefusedReason, RelayEnd, SlotSnapshot,
-    SlotState, Snapshot, TrackSnapshot, TransportSettings, TransportSnapshot, Wish,
+    SlotState, Snapshot, TrackOrigin, TrackSnapshot, TransportSettings, TransportSnapshot, Wish,
 };
 use media_types::{Codec, Epoch, LayerSet, MediaKind, Mid, RoomId, ShardId, TrackId, TransportId};
 
@@ -223,7 +223,9 @@ impl Room {
             });
         let tracks = self.tracks.iter().map(|(id, track)| TrackSnapshot {
             track: *id,
-            publisher: track.publisher,
+            origin: track.publisher.map_or(TrackOrigin::Relay, |(by, mid)| {
+                TrackOrigin::Transport(by, mid)
+            }),
             codec: track.codec,
             layers: LayerSet::EMPTY,
             muted: track.muted,
@@ -233,6 +235,7 @@ impl Room {
             epoch: self.epoch,
             transports: transports.collect(),
             tracks: tracks.collect(),
+            taps: Vec::new(),
         }
     }
 }

@@ -247,7 +247,8 @@ impl World {
                 | Subject::Slot(..)
                 | Subject::Shard
                 | Subject::Room
-                | Subject::Track(_) => None,
+                | Subject::Track(_)
+                | Subject::Tap(_) => None,
             })
     }
 

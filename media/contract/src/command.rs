@@ -1,7 +1,10 @@
 //! What an actor may ask of a shard.
 
+use std::time::Duration;
+
 use media_types::{
-    Codec, Epoch, Identity, MediaKind, Mid, RoomId, ShardId, TrackId, TrackSource, TransportId,
+    Codec, Epoch, Identity, MediaKind, Mid, RoomId, ShardId, TapId, TrackId, TrackSource,
+    TransportId,
 };
 
 /// Names one command, so that its answer finds who asked. Unique within a worker.
@@ -74,6 +77,34 @@ impl Default for Wish {
             paused: false,
         }
     }
+}
+
+/// A track that has no transport: its frames are fed by whoever speaks its source's protocol.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct IngestTrack {
+    /// Its id, chosen by the actor; kept when its source comes back.
+    pub track: TrackId,
+    /// Who publishes it.
+    pub identity: Identity,
+    /// Audio or video.
+    pub kind: MediaKind,
+    /// What it is encoded with.
+    pub codec: Codec,
+    /// What it shows.
+    pub source: TrackSource,
+    /// Which of the source's connections feeds it: rises with each, and frames of lower ones are
+    /// dropped. The same number again changes nothing.
+    pub feed: u32,
+}
+
+/// How much a tap wants of its track.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub struct TapWish {
+    /// The best layer that it may have; a paused wish lets nothing out.
+    pub wish: Wish,
+    /// Asks the publisher for a keyframe whenever this long has passed without one, so that what is
+    /// packaged can be cut. `None`: only at the start, and to begin anew. At least 1 s.
+    pub keyframe_every: Option<Duration>,
 }
 
 /// Which end of a relay between two shards of one worker a command opens.
@@ -160,6 +191,9 @@ pub enum Action {
         /// What it shows.
         source: TrackSource,
     },
+    /// Makes a track that is fed by frames, or renews its feed. Ended by `Unpublish`. Answered by
+    /// `Done`.
+    OpenIngest(IngestTrack),
     /// Ends a track; what the client still sends on its m-line is dropped. Answered by `Done`.
     Unpublish {
         /// Which.
@@ -199,6 +233,21 @@ pub enum Action {
         track: TrackId,
         /// Whether nothing of it may pass.
         muted: bool,
+    },
+    /// Opens a tap on a track, or changes its wish. Its packets go to whoever reads the tap.
+    /// Answered by `Done`; when the track ends, `TapEnded` tells.
+    OpenTap {
+        /// Its id, chosen by the actor.
+        tap: TapId,
+        /// On what.
+        track: TrackId,
+        /// How much of it.
+        wish: TapWish,
+    },
+    /// Closes a tap. Answered by `Done`.
+    CloseTap {
+        /// Which.
+        tap: TapId,
     },
     /// Opens one end of a relay. Answered by `Done`.
     OpenRelay {

@@ -1,10 +1,11 @@
 //! What a shard tells.
 
 use media_types::{
-    Bitrate, Codec, Identity, Layer, LayerSet, MediaKind, Mid, Rid, RoomId, TrackId, TransportId,
+    Bitrate, Codec, Identity, Layer, LayerSet, MediaKind, Mid, Rid, RoomId, TapId, TrackId,
+    TransportId,
 };
 
-use crate::{CommandId, ShardFigures, Snapshot, TransportFigures};
+use crate::{CommandId, ShardFigures, Snapshot, TrackFigures, TransportFigures};
 
 /// One thing that happened, in one room.
 #[derive(Debug, Clone, PartialEq)]
@@ -30,6 +31,8 @@ pub enum Subject {
     Slot(TransportId, Mid),
     /// A track, hence the room.
     Track(TrackId),
+    /// A tap, hence the room.
+    Tap(TapId),
 }
 
 /// What an m-line of an accepted offer is to us.
@@ -180,6 +183,13 @@ pub enum Fact {
     },
     /// A track that is not muted has been silent for longer than DTX explains.
     TrackStalled,
+    /// Somebody needs a keyframe of an ingest track; whoever feeds it may make one. Throttled, and
+    /// repeated until one comes.
+    KeyframeWanted,
+    /// A tap's track has ended, and the tap with it.
+    TapEnded,
+    /// Once a second, about an ingest track that is fed.
+    IngestFigures(TrackFigures),
     /// Which simulcast layers of a track somebody watches changed; the others may be paused where
     /// they are made. Told at once when a layer is wanted again, and after a second without
     /// anybody when it is not; never for a track without simulcast.

@@ -16,11 +16,14 @@ mod snapshot;
 mod stats;
 
 pub use command::{
-    Action, Command, CommandId, DataTarget, RelayEnd, TransportSettings, TransportUse, Wish,
+    Action, Command, CommandId, DataTarget, IngestTrack, RelayEnd, TapWish, TransportSettings,
+    TransportUse, Wish,
 };
 pub use event::{
     Event, Fact, LostReason, MediaLine, MediaLineUse, RefusedReason, SlotState, Speaker, Subject,
 };
 pub use plane::{Plane, PlaneError, ShardLoad};
-pub use snapshot::{SlotSnapshot, Snapshot, TrackSnapshot, TransportSnapshot};
+pub use snapshot::{
+    SlotSnapshot, Snapshot, TapSnapshot, TrackOrigin, TrackSnapshot, TransportSnapshot,
+};
 pub use stats::{LayerFigures, ShardFigures, SlotFigures, TrackFigures, TransportFigures};

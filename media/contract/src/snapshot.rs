@@ -1,6 +1,6 @@
 //! What exists now, for reconciling what should be with what is.
 
-use media_types::{Codec, Epoch, LayerSet, Mid, RoomId, TrackId, TransportId};
+use media_types::{Codec, Epoch, LayerSet, Mid, RoomId, TapId, TrackId, TransportId};
 
 use crate::{MediaLine, SlotState, TransportSettings, Wish};
 
@@ -15,6 +15,8 @@ pub struct Snapshot {
     pub transports: Vec<TransportSnapshot>,
     /// Its tracks, by id, relayed ones included.
     pub tracks: Vec<TrackSnapshot>,
+    /// Its taps, by id.
+    pub taps: Vec<TapSnapshot>,
 }
 
 /// One transport.
@@ -50,12 +52,43 @@ pub struct SlotSnapshot {
 pub struct TrackSnapshot {
     /// Its id.
     pub track: TrackId,
-    /// The transport that publishes it; `None` for one that is relayed from another shard.
-    pub publisher: Option<(TransportId, Mid)>,
+    /// Where it comes from.
+    pub origin: TrackOrigin,
     /// Its codec, once packets came.
     pub codec: Option<Codec>,
     /// Layers seen.
     pub layers: LayerSet,
     /// Whether it is muted.
     pub muted: bool,
+}
+
+/// Where a track comes from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TrackOrigin {
+    /// A transport of the shard.
+    Transport(TransportId, Mid),
+    /// Frames that are fed, by this connection of its source.
+    Ingest {
+        /// Which of its connections.
+        feed: u32,
+    },
+    /// Another shard.
+    Relay,
+}
+
+impl TrackOrigin {
+    /// Whether the track is published on this shard.
+    #[must_use]
+    pub const fn is_home(self) -> bool {
+        !matches!(self, Self::Relay)
+    }
+}
+
+/// One tap.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TapSnapshot {
+    /// Its id.
+    pub tap: TapId,
+    /// Its track.
+    pub track: TrackId,
 }

@@ -32,6 +32,10 @@ pub enum DropReason {
     DataFull,
     /// A candidate of a client that cannot be read.
     BadCandidate,
+    /// A frame of a feed that another one has replaced.
+    OldFeed,
+    /// A packet for a tap whose reader fell behind.
+    TapFull,
 }
 
 impl DropReason {
@@ -53,6 +57,8 @@ impl DropReason {
             Self::DataForbidden => "data_forbidden",
             Self::DataFull => "data_full",
             Self::BadCandidate => "bad_candidate",
+            Self::OldFeed => "old_feed",
+            Self::TapFull => "tap_full",
         }
     }
 }

@@ -17,12 +17,16 @@ use media_rtp::sequence::SequenceNumber;
 use media_types::{Codec, Layer, MediaKind};
 use media_webrtc::{SendPacket, SlotIndex};
 
+use crate::limits::FAST_START_SPEED;
 use crate::track::decode::Part;
 use crate::track::layers::Scheme;
 use audio::AudioSelector;
 use outgoing::Numbers;
 use simulcast::SimulcastSelector;
 use svc::SvcSelector;
+
+/// No source holds more of its past than some seconds; what seems further away is not of the past.
+const RUN_UP_TICKS_MAX: u32 = 60 * 90_000;
 
 /// What a selector says to one packet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -83,6 +87,8 @@ pub(crate) struct Forwarder {
     fresh_track: bool,
     /// The client asked for a keyframe and none has passed since.
     repair: bool,
+    /// The source whose past is shown in a hurry, and the timestamp at which it is caught up with.
+    run_up: Option<(u32, u32)>,
 }
 
 impl Forwarder {
@@ -106,6 +112,7 @@ impl Forwarder {
             track_start: 0,
             fresh_track: true,
             repair: false,
+            run_up: None,
         }
     }
 
@@ -188,6 +195,23 @@ impl Forwarder {
         }
     }
 
+    /// What comes before `present` of that source has been waiting: it is shown in a hurry, so that
+    /// whoever joins is soon in the present.
+    pub(crate) const fn run_up(&mut self, source: u32, present: u32) {
+        self.run_up = Some((source, present));
+    }
+
+    /// The timestamp of a packet, nearer to the present if it is to be shown in a hurry.
+    fn hurried(&self, origin: Origin, timestamp: u32) -> u32 {
+        let Some((_, present)) = self.run_up.filter(|&(source, _)| source == origin.source) else {
+            return timestamp;
+        };
+        match present.wrapping_sub(timestamp) {
+            behind @ 1..=RUN_UP_TICKS_MAX => present.wrapping_sub(behind / FAST_START_SPEED),
+            _ => timestamp,
+        }
+    }
+
     /// The client cannot decode what it gets.
     pub(crate) fn on_keyframe_requested(&mut self) {
         self.repair = true;
@@ -223,9 +247,10 @@ impl Forwarder {
             Selector::Simulcast(selector) => selector.on_packet(origin.stream, &packet.frame),
             Selector::Svc(selector) => selector.on_packet(&packet.frame, part),
         };
+        let in_ts = self.hurried(origin, packet.timestamp);
         match verdict {
             Verdict::Drop => return self.drop_packet(origin, packet),
-            Verdict::Start => self.start(now, origin, packet, alignment),
+            Verdict::Start => self.start(now, origin, packet.sequence, in_ts, alignment),
             Verdict::Forward | Verdict::ForwardLast => {}
         }
         if packet.frame.keyframe {
@@ -237,7 +262,7 @@ impl Forwarder {
         };
         let numbers = self
             .rewriter
-            .forward(origin.source, packet.sequence, packet.timestamp, now);
+            .forward(origin.source, packet.sequence, in_ts, now);
         let (sequence, timestamp) = numbers?;
         // The first packet after a change of source begins a talkspurt (RFC 3551, section 4.1).
         let talkspurt = started && self.kind == MediaKind::Audio;
@@ -261,18 +286,14 @@ impl Forwarder {
         &mut self,
         now: Instant,
         origin: Origin,
-        packet: &StoredPacket,
+        in_seq: u64,
+        in_ts: u32,
         alignment: impl FnOnce(u32) -> Option<u32>,
     ) {
         let from = self.rewriter.source();
         let alignment = from.filter(|_| !self.fresh_track).and_then(alignment);
-        self.rewriter.switch(
-            origin.source,
-            packet.sequence,
-            packet.timestamp,
-            now,
-            alignment,
-        );
+        self.rewriter
+            .switch(origin.source, in_seq, in_ts, now, alignment);
         if self.codec == Some(origin.codec) {
             self.pictures.switch();
         } else {

@@ -27,6 +27,9 @@ pub const DATA_BYTES_PER_TRANSPORT_MAX: usize = 256 * 1024;
 
 /// Packets and data messages that may wait for other shards; the lane is lossy by design.
 pub const RELAY_PACKETS_MAX: usize = 1_024;
+/// Packets of a live source's last group of pictures that are sent ahead to a shard that begins to
+/// show it: half the lane, so that what flows has room beside them.
+pub const RELAY_GROUP_PACKETS_MAX: usize = RELAY_PACKETS_MAX / 2;
 /// Control messages that may wait for other shards; they repeat, so a lost one heals.
 pub const RELAY_CONTROL_MAX: usize = 4_096;
 /// How often a relay's wanting end repeats what it wants.
@@ -51,6 +54,33 @@ pub const HISTORY_PACKETS: usize = 512;
 pub const HISTORY_PACKETS_AUDIO: usize = 64;
 /// How long a packet is kept for retransmission: later than this no receiver waits for it.
 pub const HISTORY_AGE: Duration = Duration::from_secs(2);
+
+/// Packets of the last group of pictures that are kept of a live source, so that who joins sees it
+/// at once: ten seconds of 4 Mb/s. A longer group starts with its next keyframe.
+pub const GOP_PACKETS_MAX: usize = 4_096;
+/// Their bytes: what one source may take of a shard's memory.
+pub const GOP_BYTES_MAX: usize = 4 * 1024 * 1024;
+/// Their age: encoders send a keyframe every ten seconds at least, or have stopped.
+pub const GOP_AGE: Duration = Duration::from_secs(12);
+/// Who joins runs through the group of pictures to the present so many times faster than it was
+/// filmed: ten seconds in a third of one, and still one picture after the other.
+pub const FAST_START_SPEED: u32 = 32;
+/// A group of pictures that is larger makes who joins wait for the next keyframe: its pacer would
+/// send it within half a second, and few paths carry 24 Mb/s.
+pub const FAST_START_BYTES_MAX: usize = 1_536 * 1024;
+/// Payloads in one frame that is fed: a keyframe of a megabyte. More is no picture.
+pub const FRAME_PAYLOADS_MAX: usize = 1_024;
+
+/// Taps on one track: packager, players, recorder, transcoders, each for a few purposes.
+pub const TAPS_PER_TRACK_MAX: usize = 16;
+/// Payloads that wait for a tap's reader in the shard; as many as a third of it more wait in the
+/// ring to the reader's thread. One second of 8 Mb/s.
+pub const TAP_QUEUE_MAX: usize = 768;
+/// A tap that overflowed begins anew once no more than this waits, so that it does not overflow
+/// again at once.
+pub const TAP_RESUME_MAX: usize = TAP_QUEUE_MAX / 2;
+/// The least time between keyframes that a tap may ask for regularly.
+pub const TAP_KEYFRAME_MIN: Duration = Duration::from_secs(1);
 
 /// Between two keyframe requests to one stream: encoders need time, and keyframes are large.
 pub const KEYFRAME_PERIOD: Duration = Duration::from_millis(500);

@@ -6,6 +6,7 @@ mod commands;
 mod datagrams;
 pub(crate) mod deadline;
 mod figures;
+mod ingest;
 mod layers;
 mod link;
 mod media;
@@ -14,6 +15,7 @@ mod negotiation;
 mod outbox;
 mod relays;
 mod slots;
+mod taps;
 mod tick;
 mod tracks;
 mod transports;
@@ -23,7 +25,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::time::Instant;
 
 use media_contract::{Event, Fact, Subject};
-use media_types::{BufferPool, RoomId, ShardId};
+use media_types::{BufferPool, RoomId, ShardId, TapId};
 use media_webrtc::{SlotIndex, TransmitBatch, TransportConfig};
 
 use crate::demux::{Demux, LinkIndex};
@@ -33,8 +35,10 @@ use crate::relay::{RelayMessage, RelayQueue};
 use crate::room::{Room, RoomIndex, TrackIndex};
 use crate::slab::Slab;
 use crate::stats::{Counters, count};
+use crate::tap::Tap;
 use crate::track::keyframe::Urgency;
 use deadline::{TimerId, Wheel};
+pub(crate) use media::alignment;
 use link::Link;
 use outbox::Outbox;
 
@@ -128,6 +132,12 @@ pub struct Shard {
     /// Slots whose layer changed while a packet went round.
     changed: Vec<(LinkIndex, SlotIndex)>,
     scratch: layers::Scratch,
+    /// Where the taps are.
+    taps: BTreeMap<TapId, (RoomIndex, TrackIndex)>,
+    /// Taps that have something to be read since they were last read, in that order.
+    ready_taps: VecDeque<TapId>,
+    /// Taps whose track has gone, as long as something of it is unread.
+    ended_taps: BTreeMap<TapId, Tap>,
 }
 
 impl Shard {
@@ -158,6 +168,9 @@ impl Shard {
             rewatched: Vec::new(),
             changed: Vec::new(),
             scratch: layers::Scratch::default(),
+            taps: BTreeMap::new(),
+            ready_taps: VecDeque::new(),
+            ended_taps: BTreeMap::new(),
             config,
         }
     }

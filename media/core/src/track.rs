@@ -19,9 +19,11 @@ use smallvec::SmallVec;
 use crate::demux::LinkIndex;
 use crate::error::DropReason;
 use crate::forward::Forwarder;
+use crate::ingest::Feed;
 use crate::limits::PACKET_OVERHEAD_BYTES;
 use crate::relay::RelayOut;
 use crate::speaker::Loudness;
+use crate::tap::Tap;
 use keyframe::KeyframeRequests;
 use layers::{Layers, Scheme};
 use liveness::{Flow, Liveness};
@@ -41,6 +43,8 @@ pub(crate) enum Publisher {
         /// On which of its m-lines.
         mid: Mid,
     },
+    /// Frames that are fed.
+    Ingest,
     /// Another shard.
     Relay {
         /// Which.
@@ -97,6 +101,9 @@ pub(crate) struct Track {
     pub(crate) keyframes: [KeyframeRequests; STREAMS],
     pub(crate) subscriptions: Vec<Subscription>,
     pub(crate) relays: SmallVec<[RelayOut; 2]>,
+    /// What feeds it, if it is an ingest track.
+    pub(crate) feed: Option<Box<Feed>>,
+    pub(crate) taps: Vec<Tap>,
 }
 
 impl Track {
@@ -124,6 +131,8 @@ impl Track {
             keyframes: std::array::from_fn(|_| KeyframeRequests::default()),
             subscriptions: Vec::new(),
             relays: SmallVec::new(),
+            feed: None,
+            taps: Vec::new(),
         }
     }
 
@@ -163,9 +172,18 @@ impl Track {
         let below = (0..=wanted).rev().find(flows);
         let found = below.or_else(|| (wanted..Layer::SPATIAL_MAX).find(flows));
         match self.publisher {
-            Publisher::Local { .. } => found,
+            Publisher::Local { .. } | Publisher::Ingest => found,
             Publisher::Relay { .. } => Some(found.unwrap_or(wanted)),
         }
+    }
+
+    /// What shows it, of those who can receive, and what is tapped of it.
+    pub(crate) fn forwarders(&self) -> impl Iterator<Item = &Forwarder> {
+        let awake = self.subscriptions.iter().filter(|it| it.awake);
+        let taps = self.taps.iter().filter(|tap| tap.has_room());
+        awake
+            .map(|subscription| &subscription.forwarder)
+            .chain(taps.map(|tap| &tap.forwarder))
     }
 
     /// Whether a keyframe of this encoding can be asked for: it flows, or is within what flows.
@@ -186,12 +204,18 @@ impl Track {
         let subscriptions = self.subscriptions.iter();
         let here = subscriptions.map(|subscription| self.wanted_by(subscription, missing));
         let relays = self.relays.iter().map(|relay| relay.wanted(now));
-        here.chain(relays).fold(Streams::EMPTY, Streams::union)
+        let taps = self.taps.iter();
+        let taps = taps.map(|tap| self.wanted_of(&tap.forwarder, 0, missing));
+        here.chain(relays).chain(taps).fold(Streams::EMPTY, Streams::union)
     }
 
     fn wanted_by(&self, subscription: &Subscription, missing: Streams) -> Streams {
+        self.wanted_of(&subscription.forwarder, subscription.reach, missing)
+    }
+
+    fn wanted_of(&self, forwarder: &Forwarder, reach: u8, missing: Streams) -> Streams {
         let mut wanted = Streams::EMPTY;
-        let Some(target) = subscription.forwarder.target() else {
+        let Some(target) = forwarder.target() else {
             return wanted;
         };
         if self.layers.scheme() == Scheme::Svc || self.kind == MediaKind::Audio {
@@ -199,7 +223,7 @@ impl Track {
             return wanted;
         }
         wanted.insert(target.spatial);
-        match subscription.forwarder.current() {
+        match forwarder.current() {
             Some(current) => wanted.insert(current.spatial),
             // Whoever has nothing yet takes whatever comes first.
             None if !self.layers.flows(target.spatial) => {
@@ -208,7 +232,7 @@ impl Track {
             None => {}
         }
         // What its publisher does not manage to send costs nothing, and is wanted when it can.
-        let hoped_for = Streams::lowest(usize::from(subscription.reach) + 1);
+        let hoped_for = Streams::lowest(usize::from(reach) + 1);
         wanted.union(missing.intersection(hoped_for))
     }
 
@@ -233,8 +257,8 @@ impl Track {
     pub(crate) fn follow(&mut self, layers: &Layers) -> bool {
         let scheme = layers.scheme();
         if scheme != self.layers.scheme() {
-            for subscription in &mut self.subscriptions {
-                subscription.forwarder.set_scheme(scheme);
+            for forwarder in all_of(&mut self.subscriptions, &mut self.taps) {
+                forwarder.set_scheme(scheme);
             }
         }
         self.layers.follow(layers)
@@ -280,6 +304,12 @@ impl Track {
             return Err(DropReason::TooLate);
         }
         taken.keyframe = frame.keyframe;
+        if frame.keyframe {
+            stream.keyframe_at = Some(now);
+        }
+        if let Some(clock) = arrival.fed.as_ref().and_then(|fed| fed.clock) {
+            stream.clock = Some(clock);
+        }
         if is_media {
             taken.reallocate |= self.note(now, arrival, &frame);
             taken.started = self.liveness.on_packet(now) == Some(Flow::Started);
@@ -350,8 +380,8 @@ impl Track {
         self.codec = Some(arrival.codec);
         self.layers.set_scheme(scheme);
         self.layers.clear();
-        for subscription in &mut self.subscriptions {
-            subscription.forwarder.set_scheme(scheme);
+        for forwarder in all_of(&mut self.subscriptions, &mut self.taps) {
+            forwarder.set_scheme(scheme);
         }
         true
     }
@@ -372,11 +402,11 @@ impl Track {
         if !same {
             *next_source = next_source.wrapping_add(1);
             *place = Some(Box::new(Stream::new(arrival, *next_source)));
-            for subscription in &mut self.subscriptions {
-                let current = subscription.forwarder.current();
+            for forwarder in all_of(&mut self.subscriptions, &mut self.taps) {
+                let current = forwarder.current();
                 let shown = current.is_some_and(|layer| layer.spatial == arrival.stream);
                 if shown || self.layers.scheme() == Scheme::Svc {
-                    subscription.forwarder.restart();
+                    forwarder.restart();
                 }
             }
         }
@@ -395,8 +425,8 @@ impl Track {
         self.liveness.excuse(now);
         self.layers.excuse(now);
         self.loudness.silence();
-        for subscription in &mut self.subscriptions {
-            subscription.forwarder.restart();
+        for forwarder in all_of(&mut self.subscriptions, &mut self.taps) {
+            forwarder.restart();
         }
         for requests in &mut self.keyframes {
             requests.forget();
@@ -413,10 +443,19 @@ impl Track {
         self.layers.clear();
         self.loudness.silence();
         self.streams = [const { None }; STREAMS];
-        for subscription in &mut self.subscriptions {
-            subscription.forwarder.restart();
+        for forwarder in all_of(&mut self.subscriptions, &mut self.taps) {
+            forwarder.restart();
         }
     }
+}
+
+/// The forwarders of all who take a part of a track.
+fn all_of<'a>(
+    subscriptions: &'a mut [Subscription],
+    taps: &'a mut [Tap],
+) -> impl Iterator<Item = &'a mut Forwarder> {
+    let shown = subscriptions.iter_mut().map(|found| &mut found.forwarder);
+    shown.chain(taps.iter_mut().map(|tap| &mut tap.forwarder))
 }
 
 #[cfg(test)]

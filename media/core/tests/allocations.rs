@@ -9,10 +9,12 @@ use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 
 use media_contract::Wish;
-use media_types::MediaKind;
+use media_core::TapPoll;
+use media_types::{Codec, MediaKind};
 use media_webrtc::TransmitBatch;
 use str0m::media::MediaKind as Kind;
 
+use support::live::{Source, open_tap};
 use support::media::{Camera, join_camera, join_viewer};
 use support::{Way, World, ms};
 
@@ -133,4 +135,47 @@ fn a_forwarded_packet_costs_no_allocation() {
         "{} buffers for 80 packets in",
         BUFFERS.get()
     );
+}
+
+#[test]
+fn a_fed_packet_costs_no_allocation_on_its_way_to_viewers_and_taps() {
+    let mut world = World::new(1);
+    let mut source = Source::open(&mut world, 7, Codec::H264);
+    for _ in 0..SUBSCRIBERS {
+        let (viewer, slot) = join_viewer(&mut world, 0, Kind::Video);
+        world.fill(viewer, slot, source.track, Wish::default());
+    }
+    let tap = open_tap(&mut world, 1, source.track, Wish::default());
+    // Until the history holds what it may.
+    source.play(&mut world, 450, 30);
+    world.loss = Box::new(|_, _, _| true);
+    let mut batch = TransmitBatch::new(1 << 20);
+    let before = world.figures(0).packets_out[&MediaKind::Video];
+    let (mut allocations, mut tapped) = (Vec::new(), 0);
+    for _ in 0..40 {
+        // What feeds makes the frame and its buffers.
+        let frame = source.cut(&world, false);
+        world.now += ms(20);
+        let (now, shard) = (world.now, &mut world.shards[0]);
+        let (track, feed) = (source.track, source.feed);
+        allocations.push(counted(|| {
+            shard.handle_ingest(now, support::ROOM, track, feed, frame);
+            while shard.poll_transmit(now, &mut batch) {
+                batch.clear();
+            }
+            batch.clear();
+            while let Some(ready) = shard.poll_ready_tap() {
+                assert_eq!(ready, tap);
+                while let TapPoll::Packet(_) = shard.poll_tap(now, ready) {
+                    tapped += 1;
+                }
+            }
+        }));
+        shard.handle_timeout(now);
+        while shard.poll_event().is_some() {}
+    }
+    let packets = world.figures(0).packets_out[&MediaKind::Video] - before;
+    assert_eq!(packets, 40 * 3 * 50);
+    assert!(tapped >= 40 * 3, "{tapped}");
+    assert_eq!(allocations.iter().sum::<u64>(), 0, "{allocations:?}");
 }

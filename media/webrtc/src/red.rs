@@ -4,7 +4,8 @@
 const OLDER_BYTES: usize = 4;
 
 /// Where the primary block starts, which is the last. `None` if the headers do not fit the payload.
-pub(crate) fn primary_offset(payload: &[u8]) -> Option<usize> {
+#[must_use]
+pub fn primary_offset(payload: &[u8]) -> Option<usize> {
     let mut headers = 0;
     let mut older = 0;
     loop {

@@ -53,10 +53,16 @@ pub(crate) struct SlotState {
 pub(crate) struct SlotClock {
     reference: Option<(Instant, u32)>,
     clock_rate: u32,
+    /// When the source last told its clock, which counts more than when packets come.
+    pinned_at: Option<Instant>,
 }
 
 /// A timestamp this far from where the clock is belongs to another one.
 const CLOCK_JUMP_TICKS: i32 = 90_000;
+/// A source's word is believed up to this far from when packets come: some seconds of buffers.
+const PINNED_JUMP_TICKS: u32 = 10 * 90_000;
+/// How long it holds without being renewed; each frame renews it.
+const PIN_LIFE: Duration = Duration::from_secs(5);
 
 impl SlotClock {
     pub(crate) fn on_packet(&mut self, now: Instant, timestamp: u32, clock_rate: u32) {
@@ -66,12 +72,32 @@ impl SlotClock {
             return;
         };
         let ahead = timestamp.wrapping_sub(expected).cast_signed();
+        let jumps = ahead.unsigned_abs() > PINNED_JUMP_TICKS;
+        let holds = |at| now.saturating_duration_since(at) < PIN_LIFE && !jumps;
+        if self.pinned_at.is_some_and(holds) {
+            return;
+        }
+        self.pinned_at = None;
         if ahead > 0 || ahead.unsigned_abs() > CLOCK_JUMP_TICKS.unsigned_abs() {
             self.reference = Some((now, timestamp));
         } else {
             // Late packets pull it back slowly, so that it follows a clock that drifts.
             let pull = (ahead / 512).cast_unsigned();
             self.reference = Some((now, expected.wrapping_add(pull)));
+        }
+    }
+
+    /// Takes the source's word that `timestamp` was captured so long ago, in NTP's units of
+    /// 2⁻³² s; before the first packet there is no clock rate, and nothing to pin.
+    pub(crate) fn pin(&mut self, now: Instant, since: i64, timestamp: u32) {
+        let ticks = (i128::from(since) * i128::from(self.clock_rate)) >> 32;
+        let Ok(ticks) = i32::try_from(ticks) else {
+            return;
+        };
+        if self.clock_rate > 0 && ticks.unsigned_abs() <= PINNED_JUMP_TICKS {
+            let timestamp = timestamp.wrapping_add(ticks.cast_unsigned());
+            self.reference = Some((now, timestamp));
+            self.pinned_at = Some(now);
         }
     }
 

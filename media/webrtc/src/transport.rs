@@ -8,6 +8,7 @@ use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
 use media_rtp::srtp::{SrtpReceiver, SrtpSender};
+use media_rtp::timestamp::SenderClock;
 use media_types::{Bitrate, BufferPool, Codec, DataSize, Mid};
 use str0m::Candidate;
 
@@ -276,6 +277,16 @@ impl Transport {
             state.clock.on_packet(now, packet.timestamp, clock_rate);
         }
         self.sender.queue(now, packet);
+    }
+
+    /// How the clock of what a slot shows goes with our wall clock, where its source tells: sender
+    /// reports then say when things were captured rather than when they came, so that sound and
+    /// picture meet again. Holds for a few seconds, or until another source is shown.
+    pub fn pin_clock(&mut self, now: Instant, slot: SlotIndex, clock: SenderClock) {
+        let since = self.config.ntp(now).0.wrapping_sub(clock.ntp.0).cast_signed();
+        if let Some(state) = self.sender.slot_mut(slot) {
+            state.clock.pin(now, since, clock.timestamp.0);
+        }
     }
 
     /// The most that could be of use towards the client, sound included: what all its slots would

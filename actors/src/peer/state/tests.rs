@@ -305,6 +305,7 @@ fn snapshot(transports: Vec<TransportSnapshot>) -> Fact {
             epoch: Epoch::FIRST,
             transports,
             tracks: Vec::new(),
+            taps: Vec::new(),
         },
     }
 }

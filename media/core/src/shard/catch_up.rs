@@ -1,4 +1,5 @@
-//! A new subscriber of a track whose keyframe has just passed starts with that one.
+//! A new subscriber of a track whose keyframe has just passed starts with that one. One of a live
+//! source starts with its last keyframe, however old, and runs up to the present.
 
 use std::time::Instant;
 
@@ -7,8 +8,8 @@ use media_webrtc::SlotIndex;
 use super::Shard;
 use super::media::{Exits, forward};
 use crate::demux::LinkIndex;
-use crate::limits::KEYFRAME_FRESH;
-use crate::track::{Taken, Track};
+use crate::limits::{FAST_START_BYTES_MAX, KEYFRAME_FRESH};
+use crate::track::{Stream, Taken, Track};
 
 impl Shard {
     /// Starts a slot that shows nothing yet from the track's history, if a fresh keyframe of the
@@ -45,6 +46,9 @@ impl Shard {
         let (Some(stream), Some(subscription)) = (stream, subscriptions.get_mut(position)) else {
             return;
         };
+        if let Some(present) = present(stream, taken) {
+            subscription.forwarder.run_up(stream.source, present);
+        }
         let mut exits = Exits {
             links,
             dirty,
@@ -65,11 +69,26 @@ fn fresh_keyframe(now: Instant, track: &Track, position: usize) -> Option<Taken>
         return None;
     }
     let stream = track.keyframe_stream(forwarder.awaits()?)?;
-    let keyframe = track.stream(stream)?.history.keyframe()?;
+    let found = track.stream(stream)?;
+    let keyframe = match found.fed {
+        true => found.whole_group()?,
+        false => found.history.keyframe()?,
+    };
     let fresh = now.saturating_duration_since(keyframe.arrived) <= KEYFRAME_FRESH;
-    fresh.then_some(Taken {
+    let is_small = || {
+        let packets = found.history.since(keyframe.sequence);
+        packets.map(|packet| packet.payload.len()).sum::<usize>() <= FAST_START_BYTES_MAX
+    };
+    let starts = fresh || found.fed && is_small();
+    starts.then_some(Taken {
         stream,
         sequence: keyframe.sequence,
         ..Taken::default()
     })
+}
+
+/// Where a live source's past ends.
+fn present(stream: &Stream, taken: Taken) -> Option<u32> {
+    let newest = stream.history.since(taken.sequence).last();
+    newest.filter(|_| stream.fed).map(|newest| newest.timestamp)
 }

@@ -4,9 +4,9 @@ use std::time::Instant;
 
 use media_contract::{
     Action, Command, CommandId, Event, Fact, RefusedReason, SlotSnapshot, Snapshot, Subject,
-    TrackSnapshot, TransportSnapshot,
+    TapSnapshot, TrackOrigin, TrackSnapshot, TransportSnapshot,
 };
-use media_types::{Epoch, Mid, RoomId, TransportId};
+use media_types::{Epoch, RoomId, TransportId};
 
 use super::{Shard, Timer};
 use crate::demux::LinkIndex;
@@ -14,6 +14,7 @@ use crate::guard::inject_fault;
 use crate::limits::ROOM_TICK;
 use crate::room::{Room, RoomIndex};
 use crate::shard::slots::state_of;
+use crate::tap::Tap;
 use crate::track::Publisher;
 
 impl Shard {
@@ -91,6 +92,10 @@ impl Shard {
             action @ (Action::Fill { .. } | Action::Empty { .. } | Action::SetWish { .. }) => {
                 let room = self.enter(id, epoch)?;
                 self.apply_to_slot(now, room, action).map(done)
+            }
+            action @ (Action::OpenIngest(_) | Action::OpenTap { .. } | Action::CloseTap { .. }) => {
+                let room = self.enter(id, epoch)?;
+                self.apply_to_live(now, room, action).map(done)
             }
             action @ (Action::Unpublish { .. }
             | Action::Mute { .. }
@@ -342,18 +347,25 @@ impl Shard {
                 .keys()
                 .filter_map(|&id| self.describe_track(room, id))
                 .collect(),
+            taps: taps_of(room),
         })
     }
 
     fn describe_track(&self, room: &Room, id: media_types::TrackId) -> Option<TrackSnapshot> {
         let track = room.track(id)?;
-        let publisher: Option<(TransportId, Mid)> = match track.publisher {
-            Publisher::Local { link, mid } => self.links.get(link).map(|link| (link.id, mid)),
-            Publisher::Relay { .. } => None,
+        let origin = match track.publisher {
+            Publisher::Local { link, mid } => {
+                let link = self.links.get(link)?;
+                TrackOrigin::Transport(link.id, mid)
+            }
+            Publisher::Ingest => TrackOrigin::Ingest {
+                feed: track.feed.as_ref().map_or(0, |feed| feed.number()),
+            },
+            Publisher::Relay { .. } => TrackOrigin::Relay,
         };
         Some(TrackSnapshot {
             track: id,
-            publisher,
+            origin,
             codec: track.codec,
             layers: track.layers.known(),
             muted: track.muted,
@@ -378,6 +390,20 @@ fn slots_of(link: &super::link::Link, room: &Room) -> Vec<SlotSnapshot> {
     slots.collect()
 }
 
+fn taps_of(room: &Room) -> Vec<TapSnapshot> {
+    let tracks = room.tracks.values();
+    let taps = tracks.flat_map(|track| {
+        let snapshot = |tap: &Tap| TapSnapshot {
+            tap: tap.id,
+            track: track.id,
+        };
+        track.taps.iter().map(snapshot)
+    });
+    let mut taps: Vec<_> = taps.collect();
+    taps.sort_by_key(|tap| tap.tap);
+    taps
+}
+
 fn subject_of(action: &Action) -> Subject {
     match action {
         Action::OpenRoom | Action::CloseRoom | Action::LinkRoom { .. } | Action::Describe => {
@@ -400,5 +426,7 @@ fn subject_of(action: &Action) -> Subject {
         | Action::Mute { track, .. }
         | Action::OpenRelay { track, .. }
         | Action::CloseRelay { track, .. } => Subject::Track(*track),
+        Action::OpenIngest(ingest) => Subject::Track(ingest.track),
+        Action::OpenTap { tap, .. } | Action::CloseTap { tap } => Subject::Tap(*tap),
     }
 }

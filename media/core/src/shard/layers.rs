@@ -122,6 +122,10 @@ impl Shard {
             self.allocate(now, link);
             position += 1;
         }
+        let found = self.rooms.get_mut(room);
+        if let Some(track) = found.and_then(|room| room.tracks.get_mut(index)) {
+            track.aim_taps();
+        }
     }
 
     /// The same, before the call returns.

@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
+use media_contract::{Fact, Subject};
 use media_rtp::timestamp::{RtpTimestamp, SenderClock};
 use media_types::{Codec, MediaKind, NtpTime};
 use media_webrtc::{SendPacket, SlotIndex, StreamIndex};
@@ -41,6 +42,14 @@ impl Exits<'_> {
             self.doomed.push(index);
         }
         mark_dirty(link, index, self.dirty);
+    }
+
+    /// Tells a slot's transport how the clock of a fed track goes with ours: the frames of sound
+    /// and picture may have been on their way for different times.
+    fn pin_clock(&mut self, now: Instant, link: LinkIndex, slot: SlotIndex, clock: SenderClock) {
+        if let Some(link) = self.links.get_mut(link) {
+            link.call(|transport| transport.pin_clock(now, slot, clock));
+        }
     }
 }
 
@@ -92,6 +101,8 @@ impl Shard {
             doomed,
             counters,
             changed,
+            ready_taps,
+            config,
             ..
         } = self;
         let track = rooms
@@ -100,6 +111,7 @@ impl Shard {
         let Some(Track {
             streams,
             subscriptions,
+            taps,
             ..
         }) = track
         else {
@@ -124,6 +136,12 @@ impl Shard {
             if layer != subscription.told_layer {
                 subscription.told_layer = layer;
                 changed.push((subscription.link, subscription.slot));
+            }
+        }
+        for tap in taps {
+            tap.take(now, config.transport.ntp(now), streams, stream, taken);
+            if tap.wants_reading() {
+                ready_taps.push_back(tap.id);
             }
         }
         while let Some((link, slot)) = self.changed.pop() {
@@ -236,6 +254,10 @@ impl Shard {
                     self.drain_transport(now, link);
                 }
             }
+            Publisher::Ingest => {
+                let subject = Subject::Track(track.id);
+                self.outbox.tell(room.id, subject, Fact::KeyframeWanted);
+            }
             Publisher::Relay { from, .. } => {
                 let body = RelayBody::KeyframeRequest {
                     track: track.id,
@@ -263,8 +285,7 @@ impl Shard {
             return;
         };
         let mut wanted = Streams::EMPTY;
-        for subscription in track.subscriptions.iter().filter(|it| it.awake) {
-            let forwarder = &subscription.forwarder;
+        for forwarder in track.forwarders() {
             // Who sees something does not need another encoding's keyframe in the place of one that
             // does not flow.
             let starts = forwarder.current().is_none();
@@ -420,7 +441,11 @@ pub(super) fn forward(
     let Some(forwarded) = forwarder.forward(now, origin, packet, part, align) else {
         return;
     };
+    let (slot, timestamp) = (forwarded.packet.slot, forwarded.packet.timestamp);
     exits.send(now, subscription.link, forwarded.packet);
+    if let Some(clock) = stream.clock_of(packet, timestamp) {
+        exits.pin_clock(now, subscription.link, slot, clock);
+    }
     if forwarded.started {
         for later in stream.history.since(taken.sequence + 1) {
             let part = stream.part(later.sequence);
@@ -433,7 +458,7 @@ pub(super) fn forward(
 
 /// What to add to a timestamp of `to` to get that of the stream with the source `from` for the same
 /// moment, by the publisher's sender reports.
-fn alignment(streams: &[Option<Box<Stream>>], to: &Stream, from: u32) -> Option<u32> {
+pub(crate) fn alignment(streams: &[Option<Box<Stream>>], to: &Stream, from: u32) -> Option<u32> {
     let from = streams
         .iter()
         .flatten()

@@ -21,6 +21,7 @@ enum Kind {
     Speakers,
     Bandwidth,
     Wanted,
+    Keyframe,
     SlowClient,
     Figures,
 }
@@ -34,8 +35,10 @@ fn kind_of(fact: &Fact) -> Option<Kind> {
         Fact::SpeakersChanged { .. } => Some(Kind::Speakers),
         Fact::BandwidthChanged { .. } => Some(Kind::Bandwidth),
         Fact::LayersWanted { .. } => Some(Kind::Wanted),
+        Fact::KeyframeWanted => Some(Kind::Keyframe),
+        Fact::TapEnded => Some(Kind::Life),
         Fact::SlowClient => Some(Kind::SlowClient),
-        Fact::Figures(_) | Fact::ShardFigures(_) => Some(Kind::Figures),
+        Fact::Figures(_) | Fact::ShardFigures(_) | Fact::IngestFigures(_) => Some(Kind::Figures),
         Fact::Done { .. }
         | Fact::Negotiated { .. }
         | Fact::Refused { .. }

@@ -161,6 +161,7 @@ impl Shard {
         let muted = track.muted;
         let relay = track.relays.iter_mut().find(|relay| relay.to == by);
         let relay = relay.ok_or(DropReason::RelayUnknown)?;
+        let begins = relay.wanted(now).is_empty() && !wanted.is_empty();
         relay.demand = Some((wanted, now));
         let message = RelayMessage {
             room: found.id,
@@ -169,6 +170,9 @@ impl Shard {
         self.relays.push(by, message);
         self.tell_wanted(now, room, index);
         self.relay_layers(now, room, index);
+        if begins {
+            self.relay_group(room, index, by);
+        }
         Ok(())
     }
 

@@ -34,6 +34,7 @@ impl Shard {
             if found.wanted.is_silenced() {
                 found.liveness.excuse(now);
             }
+            let due = found.due_keyframes(now);
             let stalled = !found.muted && found.liveness.poll(now) == Some(Flow::Stalled);
             let layers_changed = !found.muted && found.layers.roll(now);
             let (id, is_video) = (found.id, found.kind == MediaKind::Video);
@@ -48,7 +49,11 @@ impl Shard {
                 self.forget_unwanted(index, track);
                 self.request_awaited(now, index, track, Urgency::Repair);
             }
+            for stream in due.iter() {
+                self.want_keyframe(now, index, track, stream, Urgency::Repair);
+            }
             self.tell_wanted(now, index, track);
+            self.tell_ingest(now, index, track);
         }
         self.tell_speakers(now, index);
         self.follow_speaker(now, index);
@@ -84,7 +89,9 @@ impl Shard {
         if !track.keyframes.iter().any(|requests| requests.is_waiting()) {
             return;
         }
-        let mut forwarders = track.subscriptions.iter().map(|found| &found.forwarder);
+        let taps = track.taps.iter().map(|tap| &tap.forwarder);
+        let shown = track.subscriptions.iter().map(|found| &found.forwarder);
+        let mut forwarders = shown.chain(taps);
         let content = |it: &Forwarder| it.awaits().is_none() && it.repairs().is_none();
         // Another shard's requests come anew every half second as long as they are needed.
         if forwarders.all(content) && track.relays.is_empty() {
@@ -107,7 +114,7 @@ impl Shard {
             return;
         }
         let own = |track: &&mut Track| {
-            track.kind == MediaKind::Audio && matches!(track.publisher, Publisher::Local { .. })
+            track.kind == MediaKind::Audio && !matches!(track.publisher, Publisher::Relay { .. })
         };
         for track in tracks.values_mut().filter(own) {
             if let Some(level) = track.loudness.poll(now) {

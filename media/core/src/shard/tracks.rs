@@ -85,7 +85,11 @@ impl Shard {
         }
     }
 
-    fn add_track(&mut self, room: RoomIndex, track: Track) -> Result<TrackIndex, RefusedReason> {
+    pub(super) fn add_track(
+        &mut self,
+        room: RoomIndex,
+        track: Track,
+    ) -> Result<TrackIndex, RefusedReason> {
         let tracks_max = self.config.limits.tracks_per_room_max;
         let room = self.rooms.get_mut(room).ok_or(RefusedReason::UnknownRoom)?;
         if room.tracks.len() >= tracks_max {
@@ -113,6 +117,13 @@ impl Shard {
         let Some(track) = room.remove_track(id) else {
             return;
         };
+        for tap in track.taps {
+            let subject = Subject::Tap(tap.id);
+            self.outbox.tell(room.id, subject, Fact::TapEnded);
+            self.taps.remove(&tap.id);
+            self.ready_taps.push_back(tap.id);
+            self.ended_taps.insert(tap.id, tap);
+        }
         for relay in &track.relays {
             let body = RelayBody::Stopped { track: id };
             let message = RelayMessage {

@@ -1,14 +1,17 @@
 //! One incoming stream of a track, and the packets as they come.
 
+use std::time::Instant;
+
 use media_rtp::descriptor::{self, FrameInfo};
 use media_rtp::extension::Extensions;
-use media_rtp::history::{PassThrough, TrackHistory};
-use media_rtp::timestamp::SenderClock;
+use media_rtp::history::{PassThrough, StoredPacket, TrackHistory};
+use media_rtp::timestamp::{RtpTimestamp, SenderClock};
 use media_types::{Codec, MediaKind, Payload};
 use media_webrtc::{Incoming, StreamIndex};
 
 use super::decode::{Decode, Part};
 use crate::forward::Origin;
+use crate::ingest::{FedPacket, gop_history};
 use crate::limits::{HISTORY_AGE, HISTORY_PACKETS, HISTORY_PACKETS_AUDIO};
 
 /// A packet of a track as it reaches the room, from a transport or by relay.
@@ -28,6 +31,8 @@ pub(crate) struct Arrival {
     pub(crate) marker: bool,
     pub(crate) extensions: Extensions,
     pub(crate) payload: Payload,
+    /// What is known of a packet that was fed rather than received.
+    pub(crate) fed: Option<FedPacket>,
 }
 
 impl From<Incoming> for Arrival {
@@ -44,6 +49,7 @@ impl From<Incoming> for Arrival {
             marker: incoming.marker,
             extensions: incoming.extensions,
             payload: incoming.payload,
+            fed: None,
         }
     }
 }
@@ -55,6 +61,10 @@ pub(crate) struct Stream {
     pub(crate) source: u32,
     pub(crate) index: Option<StreamIndex>,
     pub(crate) clock: Option<SenderClock>,
+    /// It is fed by a live source: its clock is ours, and its history holds a group of pictures.
+    pub(crate) fed: bool,
+    /// When the last keyframe began.
+    pub(crate) keyframe_at: Option<Instant>,
     pub(crate) history: TrackHistory,
     pub(super) ssrc: u32,
     pub(super) codec: Codec,
@@ -68,16 +78,68 @@ impl Stream {
             MediaKind::Audio => HISTORY_PACKETS_AUDIO,
             MediaKind::Video => HISTORY_PACKETS,
         };
+        let fed = arrival.fed.is_some();
+        let history = match arrival.codec.kind() {
+            MediaKind::Video if fed => gop_history(),
+            MediaKind::Audio | MediaKind::Video => TrackHistory::new(packets_max, HISTORY_AGE),
+        };
         Self {
             source,
             index: arrival.index,
             clock: None,
-            history: TrackHistory::new(packets_max, HISTORY_AGE),
+            fed,
+            keyframe_at: None,
+            history,
             ssrc: arrival.ssrc,
             codec: arrival.codec,
             red: arrival.red,
             decode: Decode::default(),
         }
+    }
+
+    /// A packet of the history of a fed stream as it came.
+    pub(crate) fn arrival_of(&self, packet: &StoredPacket) -> Arrival {
+        let tells = |clock: &SenderClock| clock.timestamp.0 == packet.timestamp;
+        Arrival {
+            stream: 0,
+            simulcast: true,
+            index: None,
+            ssrc: self.ssrc,
+            codec: self.codec,
+            red: self.red,
+            sequence: packet.sequence,
+            timestamp: packet.timestamp,
+            marker: packet.marker,
+            extensions: Extensions::default(),
+            payload: packet.payload.clone(),
+            fed: Some(FedPacket {
+                keyframe: packet.frame.keyframe,
+                first: packet.frame.start_of_frame,
+                clock: self.clock.filter(tells),
+            }),
+        }
+    }
+
+    /// The clock of a fed stream as a receiver sees it, by the first packet of the frame that told
+    /// it: `timestamp` is what the receiver got.
+    pub(crate) fn clock_of(&self, packet: &StoredPacket, timestamp: u32) -> Option<SenderClock> {
+        let clock = self.clock.filter(|_| self.fed)?;
+        let tells = packet.frame.start_of_frame && packet.timestamp == clock.timestamp.0;
+        tells.then_some(SenderClock {
+            ntp: clock.ntp,
+            timestamp: RtpTimestamp(timestamp),
+        })
+    }
+
+    /// The first packet of the last keyframe, if all that came since is still there.
+    pub(crate) fn whole_group(&self) -> Option<&StoredPacket> {
+        let keyframe = self.history.keyframe()?;
+        let mut next = keyframe.sequence;
+        let is_whole = self.history.since(next).all(|packet| {
+            next += 1;
+            packet.sequence + 1 == next
+        });
+        is_whole.then_some(keyframe)
     }
 
     /// What a packet is to those who get a part of the layers.
@@ -106,6 +168,9 @@ pub(super) fn vp9_size(arrival: &Arrival, spatial: u8) -> Option<descriptor::Res
 }
 
 pub(super) fn inspect(stream: &mut Stream, arrival: &Arrival) -> Option<FrameInfo> {
+    if let Some(fed) = &arrival.fed {
+        return fed.inspect(arrival);
+    }
     let extension = arrival.extensions.dependency_descriptor.as_ref();
     let dependency = extension.and_then(|bytes| stream.decode.read(arrival.sequence, bytes));
     descriptor::inspect(

@@ -32,6 +32,7 @@ fn arrival(codec: Codec, stream: u8, sequence: u64, payload: &[u8]) -> Arrival {
         marker: true,
         extensions: Extensions::default(),
         payload: Payload::copy_of(payload).unwrap(),
+        fed: None,
     }
 }
 

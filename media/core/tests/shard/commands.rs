@@ -1,6 +1,6 @@
 //! Commands: idempotent, fenced, answered.
 
-use media_contract::{Action, Fact, RefusedReason, SlotState, Subject, Wish};
+use media_contract::{Action, Fact, RefusedReason, SlotState, Subject, TrackOrigin, Wish};
 use media_types::{Codec, Epoch, LayerSet, TrackId, TransportId};
 use str0m::media::{Direction, MediaKind as Kind};
 
@@ -45,8 +45,8 @@ fn twice_is_once() {
         panic!("one track: {snapshot:?}");
     };
     assert_eq!(
-        track.publisher,
-        Some((world.transport(camera.client), camera.mid))
+        track.origin,
+        TrackOrigin::Transport(world.transport(camera.client), camera.mid)
     );
     assert_eq!((track.codec, track.muted), (Some(Codec::Vp8), false));
     assert_ne!(track.layers, LayerSet::EMPTY);

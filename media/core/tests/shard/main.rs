@@ -11,6 +11,7 @@ mod connecting;
 mod data;
 mod dynacast;
 mod forwarding;
+mod live;
 mod relay;
 mod repair;
 mod simulcast;
@@ -19,3 +20,4 @@ mod speakers;
 #[path = "../support/mod.rs"]
 mod support;
 mod svc;
+mod taps;

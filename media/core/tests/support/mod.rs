@@ -8,6 +8,7 @@
 )]
 
 pub(crate) mod client;
+pub(crate) mod live;
 pub(crate) mod media;
 
 use std::collections::BTreeMap;
