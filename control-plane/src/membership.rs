@@ -10,10 +10,12 @@ use crate::store::{Condition, LeaseId, Store, Swap};
 
 /// How long a lease outlives its last renewal.
 pub const LEASE_TTL: Duration = Duration::from_secs(10);
-/// How often it is renewed: three attempts fit into the time that it lasts.
-pub const RENEW_INTERVAL: Duration = Duration::from_secs(3);
-
-const _: () = assert!(RENEW_INTERVAL.as_secs() * 3 < LEASE_TTL.as_secs());
+/// How often it is renewed: three attempts fit into the time that it lasts. 3 s for
+/// [`LEASE_TTL`].
+#[must_use]
+pub fn renew_interval(ttl: Duration) -> Duration {
+    ttl.mul_f64(0.3)
+}
 
 /// One worker's membership.
 ///
@@ -62,7 +64,7 @@ impl Membership {
     #[must_use]
     pub fn next_renewal(&self, now: Instant) -> Instant {
         self.lease
-            .map_or(now, |lease| lease.renewed + RENEW_INTERVAL)
+            .map_or(now, |lease| lease.renewed + renew_interval(self.ttl))
     }
 
     /// Registers, or renews what is registered; registers anew where the lease was lost.
@@ -181,7 +183,7 @@ mod tests {
         assert_eq!(listed, [membership.record().clone()]);
         assert!(listed[0].ready);
 
-        clock.advance(RENEW_INTERVAL);
+        clock.advance(renew_interval(LEASE_TTL));
         assert_eq!(membership.next_renewal(clock.now()), clock.now());
         block_on(membership.renew(clock.now())).unwrap();
         clock.advance(LEASE_TTL);
@@ -202,10 +204,10 @@ mod tests {
         let mut membership = Membership::new(store.clone(), record(), LEASE_TTL);
         block_on(membership.renew(clock.now())).unwrap();
         store.set_down(true);
-        clock.advance(RENEW_INTERVAL);
+        clock.advance(renew_interval(LEASE_TTL));
         assert!(block_on(membership.renew(clock.now())).is_err());
         assert!(membership.may_claim(clock.now()));
-        clock.advance(RENEW_INTERVAL);
+        clock.advance(renew_interval(LEASE_TTL));
         store.set_down(false);
         block_on(membership.renew(clock.now())).unwrap();
         assert_eq!(block_on(workers(store.as_ref())).unwrap().len(), 1);

@@ -12,7 +12,9 @@ pub mod plane;
 pub mod room;
 mod validate;
 
-pub use cluster::{ClusterConfig, DebugConfig, LogConfig, LogFormat, ShutdownConfig};
+pub use cluster::{
+    ClusterConfig, DebugConfig, EtcdConfig, LogConfig, LogFormat, ShutdownConfig, StoreKind,
+};
 pub use error::{ConfigError, Origin};
 pub use http::{AdminConfig, ApiKey, AuthConfig, HttpConfig, KeyAlgorithm};
 pub use load::Sources;

@@ -24,5 +24,6 @@ pub mod rooms;
 pub mod run;
 pub mod shard;
 pub mod shutdown;
+mod store;
 pub mod telemetry;
 pub mod tls;

@@ -1,8 +1,9 @@
 //! This worker's record in the store: written at start, renewed while it lives, revoked at its end.
 
 use std::sync::Arc;
+use std::time::Duration;
 
-use control_plane::membership::{LEASE_TTL, RENEW_INTERVAL};
+use control_plane::membership::renew_interval;
 use control_plane::{Membership, Store, WorkerRecord};
 use media_contract::{Plane, ShardLoad};
 use media_types::Clock;
@@ -25,13 +26,16 @@ pub(crate) struct Member {
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) plane: Arc<dyn Plane>,
     pub(crate) record: WorkerRecord,
+    /// How long the worker counts as alive after its last renewal.
+    pub(crate) lease_ttl: Duration,
     /// Rooms that are open now.
     pub(crate) rooms: Box<dyn Fn() -> usize + Send>,
 }
 
 /// Keeps the record until the worker has left.
 pub(crate) async fn keep(member: Member, mut standing: watch::Receiver<Standing>) {
-    let mut membership = Membership::new(member.store, member.record, LEASE_TTL);
+    let interval = renew_interval(member.lease_ttl);
+    let mut membership = Membership::new(member.store, member.record, member.lease_ttl);
     loop {
         let now = *standing.borrow_and_update();
         if now.left {
@@ -52,7 +56,7 @@ pub(crate) async fn keep(member: Member, mut standing: watch::Receiver<Standing>
         }
         tokio::select! {
             changed = standing.changed() => if changed.is_err() { return },
-            () = tokio::time::sleep(RENEW_INTERVAL) => {}
+            () = tokio::time::sleep(interval) => {}
         }
     }
 }
@@ -64,8 +68,6 @@ fn load_permille(loads: &[ShardLoad]) -> u16 {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use control_plane::{MemoryStore, Record, keys};
     use media_contract::{Command, PlaneError};
     use media_types::{ShardId, WorkerId};
@@ -124,6 +126,7 @@ mod tests {
                 rooms: 0,
                 load_permille: 0,
             },
+            lease_ttl: control_plane::membership::LEASE_TTL,
             rooms: Box::new(|| 3),
         };
         let kept = tokio::spawn(keep(member, told));

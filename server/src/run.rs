@@ -9,6 +9,7 @@ use std::time::Duration;
 use actix_rt::Arbiter;
 use actix_web::dev::ServerHandle;
 use actors::System;
+use control_plane::Store;
 use media_types::Clock;
 use tokio::sync::watch;
 
@@ -22,6 +23,7 @@ use crate::net::{Reach, ReachSettings, interfaces};
 use crate::plane::Rings;
 use crate::rooms::ActorRooms;
 use crate::shutdown::{self, Cause, Drained, Fatal, Signals};
+use crate::store::{self, StoreError};
 use crate::telemetry::{Metrics, start_logs, start_metrics};
 use crate::tls::{self, TlsError};
 
@@ -60,6 +62,9 @@ pub enum RunError {
     /// A certificate.
     #[error("{0}")]
     Tls(#[from] TlsError),
+    /// The control plane's store.
+    #[error(transparent)]
+    Store(#[from] StoreError),
     /// A socket, thread or signal handler that the system refuses.
     #[error("cannot open {what}: {source}")]
     Unavailable {
@@ -82,7 +87,7 @@ impl RunError {
     pub const fn exit_code(&self) -> u8 {
         match self {
             Self::Config(_) | Self::Key(_) | Self::Tls(_) => EXIT_SETTINGS,
-            Self::Unavailable { .. } | Self::Dtls(_) => EXIT_UNAVAILABLE,
+            Self::Unavailable { .. } | Self::Store(_) | Self::Dtls(_) => EXIT_UNAVAILABLE,
             Self::Failed => EXIT_FAILED,
         }
     }
@@ -108,7 +113,9 @@ pub fn serve(config: Config) -> Result<(), RunError> {
 async fn run(config: Arc<Config>, metrics: Metrics) -> Result<(), RunError> {
     let mut signals = Signals::new().map_err(opening("signal handlers"))?;
     let fatal = Fatal::new();
-    let worker = Worker::start(&config, metrics, &fatal)?;
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+    let store = store::open(&config.cluster, &clock).await?;
+    let worker = Worker::start(&config, metrics, &fatal, clock, store)?;
     if config.dev {
         print!("{}", worker.banner);
     }
@@ -139,8 +146,13 @@ struct Worker {
 }
 
 impl Worker {
-    fn start(config: &Arc<Config>, metrics: Metrics, fatal: &Fatal) -> Result<Self, RunError> {
-        let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+    fn start(
+        config: &Arc<Config>,
+        metrics: Metrics,
+        fatal: &Fatal,
+        clock: Arc<dyn Clock>,
+        store: Arc<dyn Store>,
+    ) -> Result<Self, RunError> {
         let auth = Arc::new(Auth::new(&config.auth)?);
         let reach = reach(config);
         let tls = tls_of(config, &reach)?;
@@ -149,7 +161,7 @@ impl Worker {
 
         let arbiters: Vec<Arbiter> = (0..CONTROL_THREADS).map(|_| Arbiter::new()).collect();
         let url = signalling_url(config, tls.is_some(), &reach);
-        let foundation = Foundation::new(clock, &media.rings, auth, url);
+        let foundation = Foundation::new(clock, store, &media.rings, auth, url);
         let system = foundation.start_actors(config, fatal, &arbiters);
         let sink = foundation::sink(system.clone(), fatal.clone());
         let (rings, udp, tcp) = (media.rings.clone(), media.udp.clone(), media.tcp_port());

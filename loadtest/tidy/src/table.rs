@@ -67,6 +67,8 @@ const EVERYTHING_BELOW_SERVER: &[&str] = &[
     "signaling",
     "supervision",
     "control-plane",
+    "control-plane-embedded",
+    "control-plane-etcd",
     "actors",
 ];
 

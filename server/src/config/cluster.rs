@@ -1,14 +1,55 @@
 //! `[cluster]`, `[shutdown]`, `[log]` and `[debug]`: the life of the process.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use signaling::Secret;
+
+/// Where ownership of rooms, their settings and the list of workers are kept.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum StoreKind {
+    /// With the process: a restart knows of nothing.
+    Memory,
+    /// In one file, for one worker.
+    #[default]
+    Embedded,
+    /// In etcd, for any number of workers.
+    Etcd,
+}
+
+/// etcd, where `cluster.store` is `etcd`.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct EtcdConfig {
+    /// URLs of its members, `http://` or `https://`; one that answers is enough.
+    pub endpoints: Vec<String>,
+    /// The user that we are, where etcd asks for one.
+    pub user: Option<String>,
+    /// That user's password.
+    pub password: Option<Secret>,
+    /// PEM file of the authority that vouches for etcd, for `https://`.
+    pub ca: Option<PathBuf>,
+    /// PEM file of our certificate, where etcd asks for one.
+    pub certificate: Option<PathBuf>,
+    /// PEM file of its key.
+    pub key: Option<PathBuf>,
+    /// The name in etcd's certificate, where it is not the endpoint's host.
+    pub server_name: Option<String>,
+}
 
 /// This worker among others.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct ClusterConfig {
+    /// Where ownership of rooms, their settings and the list of workers are kept.
+    pub store: StoreKind,
+    /// The file of the embedded store; its folder is made.
+    pub file: PathBuf,
+    /// etcd, where that is the store.
+    pub etcd: EtcdConfig,
     /// How long a worker that does not renew its lease counts as alive.
     #[serde(with = "crate::config::duration")]
     #[schemars(with = "String")]
@@ -20,6 +61,9 @@ pub struct ClusterConfig {
 impl Default for ClusterConfig {
     fn default() -> Self {
         Self {
+            store: StoreKind::default(),
+            file: PathBuf::from("data/store.redb"),
+            etcd: EtcdConfig::default(),
             lease_ttl: Duration::from_secs(10),
             region: String::new(),
         }

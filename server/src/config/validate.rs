@@ -1,9 +1,14 @@
 //! What settings must say together.
 
+use std::time::Duration;
+
+use super::cluster::StoreKind;
 use super::error::ConfigError;
 use super::http::{ApiKey, KeyAlgorithm};
 use super::{Config, DEV_SECRET};
 
+/// The shortest life of a lease.
+const LEASE_TTL_MIN: Duration = Duration::from_secs(3);
 /// The shortest secret that is accepted outside `--dev`: as many bits as HS256 signs with.
 const SECRET_BYTES_MIN: usize = 32;
 
@@ -11,6 +16,7 @@ impl Config {
     pub(super) fn validate(&self) -> Result<(), ConfigError> {
         self.validate_keys()?;
         self.validate_tls()?;
+        self.validate_store()?;
         self.validate_bounds()
     }
 
@@ -64,6 +70,36 @@ impl Config {
         };
         let problem = "is missing; a certificate and its key go together";
         Err(ConfigError::unset(missing, problem))
+    }
+
+    fn validate_store(&self) -> Result<(), ConfigError> {
+        let cluster = &self.cluster;
+        // Three renewals must fit into a lease, and etcd grants none below two seconds.
+        if cluster.lease_ttl < LEASE_TTL_MIN {
+            let problem = "must be at least 3s";
+            return Err(ConfigError::unset("cluster.lease_ttl", problem));
+        }
+        if cluster.store != StoreKind::Etcd {
+            return Ok(());
+        }
+        if !cfg!(feature = "etcd") {
+            let problem = "this binary was built without etcd";
+            return Err(ConfigError::unset("cluster.store", problem));
+        }
+        let etcd = &cluster.etcd;
+        let problem = match etcd {
+            _ if etcd.endpoints.is_empty() => ("endpoints", "is empty"),
+            _ if etcd.user.is_some() != etcd.password.is_some() => {
+                ("password", "goes together with the user")
+            }
+            _ if etcd.certificate.is_some() != etcd.key.is_some() => {
+                ("key", "goes together with the certificate")
+            }
+            _ if etcd.certificate.is_some() && etcd.ca.is_none() => ("ca", "is missing"),
+            _ => return Ok(()),
+        };
+        let key = format!("cluster.etcd.{}", problem.0);
+        Err(ConfigError::unset(&key, problem.1))
     }
 
     fn validate_bounds(&self) -> Result<(), ConfigError> {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use actix_rt::Arbiter;
 use actors::{ActorsConfig, Environment, System};
-use control_plane::{MemoryStore, Store, WorkerRecord};
+use control_plane::{Store, WorkerRecord};
 use media_contract::{Event, Plane};
 use media_types::{Clock, ShardId, WorkerId};
 use tokio::sync::watch;
@@ -30,10 +30,16 @@ pub(super) struct Foundation {
 }
 
 impl Foundation {
-    /// A worker with a store of its own.
-    pub(super) fn new(clock: Arc<dyn Clock>, rings: &Rings, auth: Arc<Auth>, url: String) -> Self {
+    /// A worker with an id of its own.
+    pub(super) fn new(
+        clock: Arc<dyn Clock>,
+        store: Arc<dyn Store>,
+        rings: &Rings,
+        auth: Arc<Auth>,
+        url: String,
+    ) -> Self {
         Self {
-            store: Arc::new(MemoryStore::new(Arc::clone(&clock))),
+            store,
             plane: Arc::new(rings.clone()),
             id: WorkerId::new(super::random()),
             clock,
@@ -109,6 +115,7 @@ impl Foundation {
                 rooms: 0,
                 load_permille: 0,
             },
+            lease_ttl: config.cluster.lease_ttl,
             rooms: Box::new(move || system.population().0),
         };
         arbiter.spawn(membership::keep(member, standing.subscribe()));

@@ -23,7 +23,8 @@ pub struct Server {
     admin: u16,
     /// Its first media port.
     pub media: u16,
-    _data: tempfile::TempDir,
+    environment: Vec<(String, String)>,
+    data: tempfile::TempDir,
 }
 
 fn free_port() -> Result<u16> {
@@ -45,33 +46,67 @@ fn free_media_ports() -> Result<u16> {
     bail!("no neighbouring ports are free")
 }
 
+fn spawn(data: &tempfile::TempDir, environment: &[(String, String)]) -> Result<Child> {
+    let child = Command::new(env!("CARGO_BIN_EXE_troupe"))
+        .args(["serve", "--dev"])
+        .current_dir(data.path())
+        .envs(environment.iter().cloned())
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .spawn()?;
+    Ok(child)
+}
+
 impl Server {
     /// Starts `troupe serve --dev` and waits until it is ready.
     pub async fn start(environment: &[(&str, &str)]) -> Result<Self> {
         let (http, admin, media) = (free_port()?, free_port()?, free_media_ports()?);
+        let ports = [
+            ("TROUPE_HTTP__LISTEN", format!("127.0.0.1:{http}")),
+            ("TROUPE_ADMIN__LISTEN", format!("127.0.0.1:{admin}")),
+            ("TROUPE_WEBRTC__PORT", media.to_string()),
+            ("TROUPE_WEBRTC__TCP_PORT", media.to_string()),
+            ("TROUPE_WEBRTC__SHARDS", SHARDS.to_string()),
+            ("TROUPE_LOG__FILTER", "warn".to_owned()),
+        ];
+        let ports = ports.map(|(name, value)| (name.to_owned(), value));
+        let given = environment.iter();
+        let given = given.map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+        let environment: Vec<_> = ports.into_iter().chain(given).collect();
         let data = tempfile::tempdir()?;
-        let child = Command::new(env!("CARGO_BIN_EXE_troupe"))
-            .args(["serve", "--dev"])
-            .current_dir(data.path())
-            .env("TROUPE_HTTP__LISTEN", format!("127.0.0.1:{http}"))
-            .env("TROUPE_ADMIN__LISTEN", format!("127.0.0.1:{admin}"))
-            .env("TROUPE_WEBRTC__PORT", media.to_string())
-            .env("TROUPE_WEBRTC__TCP_PORT", media.to_string())
-            .env("TROUPE_WEBRTC__SHARDS", SHARDS.to_string())
-            .env("TROUPE_LOG__FILTER", "warn")
-            .envs(environment.iter().copied())
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .spawn()?;
         let mut server = Self {
-            child,
+            child: spawn(&data, &environment)?,
             http,
             admin,
             media,
-            _data: data,
+            environment,
+            data,
         };
         server.ready().await?;
         Ok(server)
+    }
+
+    /// `kill -9`, and a start with the same settings in the same folder.
+    pub async fn kill_and_restart(&mut self) -> Result<()> {
+        self.child.kill()?;
+        self.child.wait()?;
+        self.child = spawn(&self.data, &self.environment)?;
+        self.ready().await
+    }
+
+    /// A second server in the same folder, with ports of its own; its exit.
+    pub fn refused_beside(&self) -> Result<ExitStatus> {
+        let (http, admin) = (free_port()?, free_port()?);
+        let status = Command::new(env!("CARGO_BIN_EXE_troupe"))
+            .args(["serve", "--dev"])
+            .current_dir(self.data.path())
+            .envs(self.environment.iter().cloned())
+            .env("TROUPE_HTTP__LISTEN", format!("127.0.0.1:{http}"))
+            .env("TROUPE_ADMIN__LISTEN", format!("127.0.0.1:{admin}"))
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .status()?;
+        Ok(status)
     }
 
     async fn ready(&mut self) -> Result<()> {
@@ -177,14 +212,19 @@ impl Server {
 
     /// Opens a room without anybody in it.
     pub async fn put_room(&self, room: &str, token: &str) -> Result<()> {
+        self.put_room_with(room, token, "{}").await
+    }
+
+    /// Opens a room with settings, or changes them.
+    pub async fn put_room_with(&self, room: &str, token: &str, settings: &str) -> Result<()> {
         let url = format!("http://127.0.0.1:{}/admin/v1/rooms/{room}", self.admin);
-        let token = token.to_owned();
+        let (token, settings) = (token.to_owned(), settings.to_owned());
         let put = tokio::task::spawn_blocking(move || -> Result<()> {
             let bearer = format!("Bearer {token}");
             let request = ureq::put(&url).header("authorization", &bearer);
             request
                 .header("content-type", "application/json")
-                .send("{}")?;
+                .send(settings.as_str())?;
             Ok(())
         });
         put.await?
