@@ -14,7 +14,7 @@ use media_types::{Codec, MediaKind};
 use media_webrtc::TransmitBatch;
 use str0m::media::MediaKind as Kind;
 
-use support::live::{Source, open_tap};
+use support::live::{Source, open_tap, read};
 use support::media::{Camera, join_camera, join_viewer};
 use support::{Way, World, ms};
 
@@ -147,7 +147,10 @@ fn a_fed_packet_costs_no_allocation_on_its_way_to_viewers_and_taps() {
     }
     let tap = open_tap(&mut world, 1, source.track, Wish::default());
     // Until the history holds what it may.
-    source.play(&mut world, 450, 30);
+    for _ in 0..45 {
+        source.play(&mut world, 10, 30);
+        read(&mut world, tap);
+    }
     world.loss = Box::new(|_, _, _| true);
     let mut batch = TransmitBatch::new(1 << 20);
     let before = world.figures(0).packets_out[&MediaKind::Video];
