@@ -19,12 +19,21 @@
 #![forbid(unsafe_code)]
 
 mod bot;
+pub mod clock;
+mod histogram;
+pub mod light;
 mod media;
 pub mod network;
+pub mod pattern;
+pub mod report;
+pub mod run;
+pub mod scenario;
 mod shaper;
 mod signalling;
+pub mod verdict;
 
 pub use bot::Bot;
+pub use histogram::Histogram;
 pub use media::{Media, Plan, Received};
 pub use shaper::{DirectionReport, FlowReport, Shaper, ShaperConfig, ShaperReport};
 pub use signalling::{RequestError, Signalling};

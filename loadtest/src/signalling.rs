@@ -149,6 +149,11 @@ impl Signalling {
         named.map(|message| message["params"].clone()).collect()
     }
 
+    /// Takes out every notification that has come so far, whole.
+    pub fn take_kept(&mut self) -> Vec<Value> {
+        std::mem::take(&mut self.notifications).into()
+    }
+
     /// Waits for the server to close; the close code, if it gave one.
     ///
     /// # Errors
