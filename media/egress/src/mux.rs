@@ -83,6 +83,11 @@ impl Muxer {
         }
     }
 
+    /// Expects these kinds of tracks; changes nothing once they are fixed.
+    pub const fn expect(&mut self, wants: Kinds) {
+        self.wants = wants;
+    }
+
     /// The initialisation segment, once the tracks are known.
     #[must_use]
     pub const fn init(&self) -> Option<&Bytes> {

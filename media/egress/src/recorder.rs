@@ -143,6 +143,12 @@ impl Recorder {
         }
     }
 
+    /// Expects these kinds of tracks from now on.
+    pub const fn expect(&mut self, wants: Kinds) {
+        self.wants = wants;
+        self.muxer.expect(wants);
+    }
+
     /// Takes a frame; `epoch` is the wall clock at time 0 of its timeline.
     ///
     /// # Errors

@@ -8,7 +8,7 @@ use crate::{Frame, TrackConfig};
 
 #[test]
 fn the_newest_segment_is_listed_while_it_is_made() {
-    let mut packager = Packager::new(PackagerSettings::default());
+    let mut packager = Packager::new(PackagerSettings::default(), 0);
     let config = Arc::new(TrackConfig::opus(2));
     for index in 0..430 {
         let frame = Frame {

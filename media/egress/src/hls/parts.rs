@@ -54,7 +54,7 @@ pub struct Segment {
     /// When its first frame is decoded, in ticks.
     pub start: u64,
     /// The number of its initialisation segment.
-    pub init: u32,
+    pub init: u64,
     /// Time or configuration steps before it.
     pub discontinuity: bool,
     /// No more parts will come.
@@ -87,7 +87,7 @@ pub struct Rendition {
     /// Oldest first; only the last can be incomplete.
     pub segments: VecDeque<Arc<Segment>>,
     /// Initialisation segments by their numbers, oldest first.
-    pub inits: VecDeque<(u32, Bytes)>,
+    pub inits: VecDeque<(u64, Bytes)>,
     /// Discontinuities that fell out of the window.
     pub discontinuities_gone: u64,
     /// The longest segment, in whole seconds; never falls.
@@ -117,7 +117,7 @@ impl Rendition {
 
     /// An initialisation segment by its number.
     #[must_use]
-    pub fn init(&self, number: u32) -> Option<&Bytes> {
+    pub fn init(&self, number: u64) -> Option<&Bytes> {
         let mut inits = self.inits.iter();
         inits.find(|(id, _)| *id == number).map(|(_, bytes)| bytes)
     }
@@ -160,20 +160,23 @@ struct Cutter {
     samples: Vec<Sample>,
     bytes: usize,
     sequence: u32,
-    inits: u32,
+    /// The number of the first segment, and of the first initialisation segment.
+    first: u64,
+    inits: u64,
     discontinuity: bool,
     rendition: Option<Rendition>,
 }
 
 impl Cutter {
-    const fn new(settings: PackagerSettings) -> Self {
+    const fn new(settings: PackagerSettings, first: u64) -> Self {
         Self {
             settings,
+            first,
             durations: Durations::EMPTY,
             samples: Vec::new(),
             bytes: 0,
             sequence: 0,
-            inits: 0,
+            inits: first,
             discontinuity: false,
             rendition: None,
         }
@@ -239,7 +242,10 @@ impl Cutter {
         let Some(rendition) = &mut self.rendition else {
             return Ok(changed);
         };
-        let number = rendition.segments.back().map_or(0, |last| last.number + 1);
+        let number = rendition
+            .segments
+            .back()
+            .map_or(self.first, |last| last.number + 1);
         rendition.segments.push_back(Arc::new(Segment {
             number,
             start: frame.dts,
@@ -375,12 +381,13 @@ pub struct Packager {
 }
 
 impl Packager {
-    /// With these lengths.
+    /// With these lengths, counting from `first`: a number that no earlier packager of the same
+    /// stream can have reached, such as the seconds since the Unix epoch, lets addresses be cached.
     #[must_use]
-    pub const fn new(settings: PackagerSettings) -> Self {
+    pub const fn new(settings: PackagerSettings, first: u64) -> Self {
         Self {
-            video: Cutter::new(settings),
-            audio: Cutter::new(settings),
+            video: Cutter::new(settings, first),
+            audio: Cutter::new(settings, first),
         }
     }
 

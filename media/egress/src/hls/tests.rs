@@ -25,7 +25,7 @@ fn frame(config: &Arc<TrackConfig>, dts: u64, keyframe: bool) -> Frame {
 
 /// Pictures at 30 frames a second with a keyframe every two seconds, and sound.
 fn run(seconds: u64) -> Packager {
-    let mut packager = Packager::new(PackagerSettings::default());
+    let mut packager = Packager::new(PackagerSettings::default(), 0);
     let (video, audio) = (vp9((320, 180)), Arc::new(TrackConfig::opus(2)));
     for index in 0..seconds * 30 {
         packager
@@ -164,7 +164,7 @@ fn a_pause_is_a_discontinuity_and_no_long_segment() {
 
 #[test]
 fn rare_keyframes_are_cut_between() {
-    let mut packager = Packager::new(PackagerSettings::default());
+    let mut packager = Packager::new(PackagerSettings::default(), 0);
     let config = vp9((320, 180));
     for index in 0..700 {
         packager
@@ -178,7 +178,7 @@ fn rare_keyframes_are_cut_between() {
 
 #[test]
 fn sound_alone_and_slow_pictures_play() {
-    let mut packager = Packager::new(PackagerSettings::default());
+    let mut packager = Packager::new(PackagerSettings::default(), 0);
     let audio = Arc::new(TrackConfig::opus(2));
     for index in 0..500 {
         packager.push(frame(&audio, index * 960, true)).unwrap();
@@ -215,7 +215,7 @@ fn the_end_is_told() {
 fn vp8_is_refused() {
     let record = Bytes::from_static(&[0, 10, 0x82, 2, 2, 2, 0, 0]);
     let vp8 = Arc::new(TrackConfig::from_vpcc(Format::Vp8, record, (64, 64)).unwrap());
-    let mut packager = Packager::new(PackagerSettings::default());
+    let mut packager = Packager::new(PackagerSettings::default(), 0);
     let refused = packager.push(frame(&vp8, 0, true));
     assert_eq!(refused, Err(EgressError::Unsupported(Format::Vp8)));
 }
