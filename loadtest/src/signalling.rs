@@ -9,13 +9,16 @@ use futures_util::{SinkExt, StreamExt};
 use serde_json::{Value, json};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
-use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest;
 use tokio_tungstenite::tungstenite::http::HeaderValue;
+use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
+use tokio_tungstenite::{WebSocketStream, client_async_with_config};
 
 /// How long an answer may take before it counts as missing.
 const ANSWER_TIME_MAX: Duration = Duration::from_secs(20);
+/// Of a socket's two buffers each, which are cleared at every read: thousands are to fit.
+const BUFFER_BYTES: usize = 4_096;
 /// Notifications kept for a later look; older ones are forgotten.
 const NOTIFICATIONS_MAX: usize = 1_024;
 
@@ -63,7 +66,11 @@ impl Signalling {
             .insert("Sec-WebSocket-Protocol", protocol);
         let stream = TcpStream::connect(authority).await?;
         stream.set_nodelay(true)?;
-        let (socket, _) = tokio_tungstenite::client_async(request, stream).await?;
+        let config = WebSocketConfig::default()
+            .read_buffer_size(BUFFER_BYTES)
+            .write_buffer_size(BUFFER_BYTES);
+        let opened = client_async_with_config(request, stream, Some(config)).await?;
+        let (socket, _) = opened;
         Ok(Self {
             socket,
             next_id: 1,

@@ -1,13 +1,15 @@
-//! DTLS (RFC 6347) up to the keys for SRTP (RFC 5764): str0m's own provider, driven directly.
+//! DTLS (RFC 6347) up to the keys for SRTP (RFC 5764).
+//!
+//! Driven directly and not by str0m's provider, which makes its settings anew for each connection:
+//! each time they are checked by generating keys of every kind, a millisecond on ours of 2026.
 
 use std::fmt::Write;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result};
+use anyhow::Result;
+use dimpl::{Config, Dtls, DtlsCertificate, Output, SrtpProfile as DtlsProfile};
 use media_rtp::srtp::{DtlsRole, KeyingMaterial, SrtpProfile, SrtpReceiver, SrtpSender};
-use str0m::crypto::dtls::{
-    DtlsCert, DtlsInstance, DtlsOutput, DtlsVersion, SrtpProfile as DtlsProfile,
-};
 
 /// The longest record that we make.
 const RECORD_BYTES: usize = 2_048;
@@ -18,19 +20,20 @@ const TIMER_MAX: Duration = Duration::from_secs(60);
 
 /// The certificate that all clients of an engine show: what identifies them is signalling.
 pub(super) struct Identity {
-    certificate: DtlsCert,
+    certificate: DtlsCertificate,
+    config: Arc<Config>,
     /// As `a=fingerprint` has it, hash function included.
     pub(super) fingerprint: String,
 }
 
 impl Identity {
     pub(super) fn generate() -> Result<Self> {
-        let provider = str0m::crypto::from_feature_flags();
-        let certificate = provider.dtls_provider.generate_certificate();
-        let certificate = certificate.context("a certificate")?;
+        let certificate = dimpl::certificate::generate_self_signed_certificate()?;
+        let config = Config::builder().mtu(MTU).build()?;
         let fingerprint = fingerprint_of(&certificate.certificate);
         Ok(Self {
             certificate,
+            config: Arc::new(config),
             fingerprint,
         })
     }
@@ -54,7 +57,7 @@ pub(super) struct Keys {
 
 /// One client's handshake.
 pub(super) struct Handshake {
-    dtls: Box<dyn DtlsInstance>,
+    dtls: Dtls,
     /// What the other end's certificate must hash to.
     expected: String,
     believed: bool,
@@ -72,12 +75,11 @@ impl Handshake {
         active: bool,
         expected: &str,
         out: &mut Vec<Vec<u8>>,
-    ) -> Result<Self> {
-        let provider = str0m::crypto::from_feature_flags().dtls_provider;
-        let version = DtlsVersion::Dtls12;
-        let dtls = provider.new_dtls(&identity.certificate, now, version, Some(MTU));
+    ) -> Self {
+        let config = Arc::clone(&identity.config);
+        let dtls = Dtls::new_12(config, identity.certificate.clone(), now);
         let mut handshake = Self {
-            dtls: dtls.context("a DTLS instance")?,
+            dtls,
             expected: expected.to_owned(),
             believed: false,
             timeout: None,
@@ -86,7 +88,7 @@ impl Handshake {
         };
         handshake.dtls.set_active(active);
         handshake.handle_timeout(now, out);
-        Ok(handshake)
+        handshake
     }
 
     pub(super) fn handle_datagram(
@@ -117,21 +119,21 @@ impl Handshake {
         let mut record = [0; RECORD_BYTES];
         loop {
             match self.dtls.poll_output(&mut record) {
-                DtlsOutput::Packet(packet) => out.push(packet.to_vec()),
-                DtlsOutput::PeerCert(certificate) => {
+                Output::Packet(packet) => out.push(packet.to_vec()),
+                Output::PeerCert(certificate) => {
                     let shown = fingerprint_of(certificate);
                     self.believed = shown.eq_ignore_ascii_case(&self.expected);
                     self.ended |= !self.believed;
                 }
-                DtlsOutput::KeyingMaterial(material, profile) if self.believed => {
+                Output::KeyingMaterial(material, profile) if self.believed => {
                     self.keys = keys_of(material.as_ref(), profile, self.dtls.is_active());
                 }
-                DtlsOutput::CloseNotify => self.ended = true,
-                DtlsOutput::Timeout(at) => {
+                Output::CloseNotify => self.ended = true,
+                Output::Timeout(at) => {
                     self.timeout = (at < now + TIMER_MAX).then_some(at);
                     return;
                 }
-                DtlsOutput::BufferTooSmall { .. } => {
+                Output::BufferTooSmall { .. } => {
                     self.ended = true;
                     return;
                 }

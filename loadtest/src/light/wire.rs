@@ -219,7 +219,7 @@ fn greet(
 ) -> Phase {
     let mut records = Vec::new();
     let active = !answer.active;
-    let begun = Handshake::begin(identity, now, active, &answer.fingerprint, &mut records);
+    let handshake = Handshake::begin(identity, now, active, &answer.fingerprint, &mut records);
     out.extend(records.into_iter().map(|record| (to, record)));
-    begun.map_or(Phase::Ended, |handshake| Phase::Joined(Box::new(handshake)))
+    Phase::Joined(Box::new(handshake))
 }
