@@ -74,7 +74,8 @@ impl Record for WorkerRecord {
     const VERSION: u32 = 1;
 }
 
-/// Who owns a room. Never deleted while the room has a history, so that epochs only rise.
+/// Who owns a room. Stays for a while after the last owner let it go, so that epochs only rise
+/// ([`crate::ownership::RELEASED_LIFE`]).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct RoomOwner {

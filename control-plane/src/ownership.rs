@@ -1,6 +1,7 @@
 //! Who owns a room: one worker at a time, by compare-and-swap, with an epoch that only rises.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use media_types::{Epoch, RoomName, WorkerId};
 
@@ -9,6 +10,10 @@ use crate::keys;
 use crate::model::{Record, RoomOwner};
 use crate::store::{Condition, Entry, Revision, Store, Swap};
 
+/// How long the record of a room without an owner stays. Its epoch matters to those who still act
+/// on an older one: relays and clients know within seconds. Rooms with a name for each meeting
+/// would otherwise fill the store for ever.
+pub const RELEASED_LIFE: Duration = Duration::from_secs(24 * 3_600);
 /// Attempts against others who write the same key before giving up.
 const ATTEMPTS_MAX: usize = 8;
 
@@ -110,7 +115,8 @@ impl Ownership {
         self.claim(room).await
     }
 
-    /// Lets a room go. The record stays without an owner, so that the next epoch is higher.
+    /// Lets a room go. The record stays without an owner for [`RELEASED_LIFE`], so that the next
+    /// epoch is higher.
     ///
     /// # Errors
     /// As [`Self::claim`]; a record that is no longer ours is left alone and is no error.
@@ -122,7 +128,11 @@ impl Ownership {
         };
         let condition = Condition::At(owned.revision);
         let value = record.encode();
-        self.store.swap(&key, condition, value, None).await?;
+        let grave = self.store.grant(RELEASED_LIFE).await?;
+        let swap = self.store.swap(&key, condition, value, Some(grave)).await?;
+        if let Swap::Conflict(_) = swap {
+            self.store.revoke(grave).await?;
+        }
         Ok(())
     }
 
@@ -178,6 +188,24 @@ mod tests {
             Claim::Owned(owned) => owned,
             Claim::Elsewhere { .. } => panic!("{claim:?}"),
         }
+    }
+
+    #[test]
+    fn a_room_that_was_let_go_is_forgotten_and_one_that_is_owned_is_not() {
+        let clock = Arc::new(ManualClock::new());
+        let store = Arc::new(MemoryStore::new(clock.clone()));
+        let worker = Ownership::new(store.clone(), WorkerId::new(1));
+        let [once, again] = ["once", "again"].map(|name| name.parse().unwrap());
+        for room in [&once, &again] {
+            let mine = owned(block_on(worker.claim(room)).unwrap());
+            block_on(worker.release(room, mine)).unwrap();
+        }
+        let mine = owned(block_on(worker.claim(&again)).unwrap());
+        assert_eq!(mine.record.epoch, Epoch(2));
+        clock.advance(RELEASED_LIFE);
+        let listing = block_on(store.list(&keys::rooms())).unwrap();
+        let left: Vec<_> = listing.entries.iter().map(|e| e.key.as_str()).collect();
+        assert_eq!(left, [keys::room_owner(&again)]);
     }
 
     #[test]

@@ -13,7 +13,8 @@
 //!
 //! # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
 //! let folder = tempfile::tempdir().unwrap();
-//! let store = EmbeddedStore::open(&folder.path().join("store.redb"), Arc::new(ManualClock::new()))?;
+//! let file = folder.path().join("store.redb");
+//! let store = EmbeddedStore::open(&file, Arc::new(ManualClock::new()))?;
 //! store.swap("/a", Condition::Absent, b"1".to_vec(), None).await.unwrap();
 //! # Ok::<(), control_plane_embedded::OpenError>(())
 //! # }).unwrap();
