@@ -3,7 +3,7 @@
 //! Bytes in, events out, bytes out; no sockets and no clocks. [`rtmp::Session`] is the server's end
 //! of a connection and brings [`flv::Tag`]s; [`source::Source`] makes of them formats and frames on
 //! one timeline, mended by [`clock`]; [`packetize`] cuts frames for RTP. The other way, [`mod@flv`]
-//! writes tags and [`rtmp::tag_bytes`] the bytes that a player gets. It knows nothing of rooms and
+//! writes tags and [`rtmp::write_tag`] the bytes that a player gets. It knows nothing of rooms and
 //! tokens: a stream key is a text that the caller judges.
 //!
 //! ```

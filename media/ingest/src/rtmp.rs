@@ -13,7 +13,7 @@ mod session;
 
 pub use client::{Client, ClientEvent, ClientGoal};
 pub use command::Command;
-pub use session::{Connect, Refusal, Session, SessionConfig, SessionEvent, tag_bytes};
+pub use session::{Connect, Refusal, Session, SessionConfig, SessionEvent, write_tag};
 
 /// The chunk stream of protocol control messages (RTMP 1.0, section 5.4).
 const CONTROL_CHUNK_STREAM: u8 = 2;

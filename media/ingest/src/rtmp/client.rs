@@ -9,7 +9,7 @@ use super::chunk::{ChunkReader, ChunkWriter, Message, MessageType};
 use super::command::Command;
 use super::control::{self, Window};
 use super::handshake::Handshake;
-use super::session::tag_bytes;
+use super::session::write_tag;
 use super::{COMMAND_CHUNK_STREAM, STATUS_CHUNK_STREAM};
 use crate::error::IngestError;
 use crate::flv::{Tag, TagKind};
@@ -117,8 +117,7 @@ impl Client {
 
     /// Sends a tag of the stream that is published.
     pub fn send(&mut self, tag: &Tag) {
-        let bytes = tag_bytes(tag, self.stream);
-        self.writer.bytes().extend_from_slice(&bytes);
+        write_tag(self.writer.bytes(), tag, self.stream);
     }
 
     fn connect(&mut self) {

@@ -19,7 +19,7 @@ use crate::limits::{
     SETUP_TIMEOUT, SILENCE_TIMEOUT,
 };
 
-pub use reply::{Refusal, tag_bytes};
+pub use reply::{Refusal, write_tag};
 
 /// What a session is held to.
 #[derive(Debug, Clone, Copy)]

@@ -2,8 +2,6 @@
 
 use std::time::Instant;
 
-use bytes::Bytes;
-
 use super::super::amf::{self, Value};
 use super::super::chunk::{MessageType, write_message};
 use super::super::command::Command;
@@ -237,17 +235,13 @@ fn info(level: &str, code: &str, text: &str) -> Value {
     ])
 }
 
-/// A tag as an accepted player gets it on that message stream. The same bytes serve every player
-/// with that stream number, which is 1 for all that play one stream.
-#[must_use]
-pub fn tag_bytes(tag: &Tag, stream: u32) -> Bytes {
+/// Appends a tag as an accepted player gets it on that message stream.
+pub fn write_tag(out: &mut Vec<u8>, tag: &Tag, stream: u32) {
     let (id, kind) = match tag.kind {
         TagKind::Audio => (AUDIO_CHUNK_STREAM, MessageType::AUDIO),
         TagKind::Video => (VIDEO_CHUNK_STREAM, MessageType::VIDEO),
         TagKind::Script => (STATUS_CHUNK_STREAM, MessageType::DATA_AMF0),
     };
-    let mut out = Vec::with_capacity(tag.data.len().saturating_add(32));
     let head = (kind, stream, tag.timestamp);
-    write_message(&mut out, CHUNK_SIZE_OURS, id, head, &[&tag.data]);
-    out.into()
+    write_message(out, CHUNK_SIZE_OURS, id, head, &[&tag.data]);
 }

@@ -172,7 +172,9 @@ fn a_player_gets_tags_and_the_end() {
     let reset = ClientEvent::Status("NetStream.Play.Reset".to_owned());
     assert_eq!(pair.heard()[..2], [reset, ClientEvent::Started]);
     let sent = tag(TagKind::Video, 0x0100_0000, &[9; 70_000]);
-    pair.client.handle_bytes(&tag_bytes(&sent, 1)).unwrap();
+    let mut bytes = Vec::new();
+    write_tag(&mut bytes, &sent, 1);
+    pair.client.handle_bytes(&bytes).unwrap();
     assert_eq!(pair.heard(), [ClientEvent::Tag(sent)]);
     pair.server.end_play(1);
     pair.exchange();
