@@ -31,6 +31,8 @@ pub struct ActorsConfig {
     pub talk_burst: u32,
     /// The same, a second, once the burst is used.
     pub talk_per_second: u32,
+    /// How long the connection of a live source may bring nothing.
+    pub ingest_silence: Duration,
     /// Rooms that this worker opens.
     pub rooms_max: usize,
     /// Settings of a room that nobody has described.
@@ -57,6 +59,7 @@ impl Default for ActorsConfig {
             resume_window: Duration::from_secs(20),
             talk_burst: 50,
             talk_per_second: 20,
+            ingest_silence: Duration::from_secs(15),
             rooms_max: 10_000,
             room_defaults: RoomSettings::default(),
             roster_limit: 100,

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use dashmap::DashMap;
-use media_types::{Epoch, PeerId, RoomId, RoomName, TrackId, TransportId};
+use media_types::{Epoch, PeerId, RoomId, RoomName, TapId, TrackId, TransportId};
 use supervision::Mailbox;
 use tokio::sync::Notify;
 
@@ -150,6 +150,10 @@ impl Ids {
 
     pub(crate) fn track(&self) -> TrackId {
         TrackId::new(self.random())
+    }
+
+    pub(crate) fn tap(&self) -> TapId {
+        TapId::new(self.random())
     }
 
     pub(crate) fn message(&self) -> u64 {

@@ -44,7 +44,9 @@
 mod config;
 mod context;
 mod directory;
+mod egress;
 mod error;
+mod ingest;
 pub mod limits;
 pub mod metrics;
 mod peer;
@@ -56,7 +58,12 @@ mod system;
 mod worker;
 
 pub use config::{ActorsConfig, Admission, Consumed, Environment, ResumeClaims, TokenMinter};
+pub use egress::{EgressPurpose, EgressRequest, EgressSession, EgressTap, EgressView};
 pub use error::ActorsError;
+pub use ingest::{
+    IngestPlace, IngestProtocol, IngestRequest, IngestSession, IngestSink, IngestSpec,
+    IngestStatus, IngestTrackStatus,
+};
 pub use room::message::{PeerChange, Revocation};
 pub use session::{
     Credentials, JoinRequest, Joined, Outbox, OutboxFull, Session, SessionKind, TellRefused,

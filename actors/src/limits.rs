@@ -48,6 +48,16 @@ pub const THIN_AFTER: Duration = Duration::from_secs(5);
 /// Tracks of one peer: camera, screen, both sounds, and their backups.
 pub const TRACKS_PER_PEER: usize = 16;
 
+/// How long a live source that came back may take to name its tracks; those of before that it does
+/// not name then go. Late sound comes within a few seconds of the picture.
+pub const INGEST_RECLAIM: Duration = Duration::from_secs(10);
+/// Letters in an egress's box: it hears of every change of its room's tracks.
+pub const EGRESS_BOX: usize = 128;
+/// Packagers, recorders and players of one room.
+pub const EGRESSES_PER_ROOM: usize = 64;
+/// How often an egress says again which taps it wants: a command that was lost heals.
+pub const EGRESS_RECONCILE: Duration = Duration::from_secs(2);
+
 /// Crashes of a peer's transport within [`TRANSPORT_CRASH_WINDOW`] after which it is removed.
 pub const TRANSPORT_CRASHES: usize = 2;
 /// The window for them.

@@ -14,6 +14,10 @@ pub const ACTOR_EVENTS_REFUSED: &str = "troupe_actor_events_refused_total";
 pub const ROOMS: &str = "troupe_actor_rooms";
 /// Peers that are in a room.
 pub const PEERS: &str = "troupe_actor_peers";
+/// Live sources that are in a room.
+pub const INGESTS: &str = "troupe_ingest_streams";
+/// Packagers, recorders and players that take something out of rooms.
+pub const EGRESSES: &str = "troupe_egress_consumers";
 /// What a limit turned away, by limit; described by the server, which has more of them.
 pub const RATELIMIT_REJECTED: &str = "troupe_ratelimit_rejected_total";
 /// Joins, by outcome.
@@ -30,6 +34,8 @@ pub const DESCRIPTIONS: &[(&str, &str)] = &[
     ),
     (ROOMS, "Open rooms"),
     (PEERS, "Peers in rooms"),
+    (INGESTS, "Live sources in rooms"),
+    (EGRESSES, "Consumers of rooms' media outside of them"),
     (JOINS, "Joins by outcome"),
 ];
 

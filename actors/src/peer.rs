@@ -25,6 +25,7 @@ use supervision::{Mailbox, Reply};
 
 pub(crate) use actor::Peer;
 
+use crate::ingest::IngestAsk;
 use crate::room::actor::RoomSeed;
 use crate::room::message::PeerChange;
 use crate::room::{PeerRecord, RoomMessage, RoomView};
@@ -64,6 +65,8 @@ pub(crate) enum PeerMessage {
     Answer(Option<RequestId>, Result<RpcReply, RpcError>),
     /// Whether the client may publish.
     MayPublish(bool),
+    /// The front end of a live source wants something.
+    Ingest(IngestAsk),
     /// The room asks how the peer is.
     RollCall,
     /// The room had more to say than the box holds.
@@ -95,12 +98,12 @@ pub(crate) struct PeerSeed {
 }
 
 impl PeerSeed {
-    fn keep(&self, record: &PeerRecord) {
+    pub(crate) fn keep(&self, record: &PeerRecord) {
         let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
         *kept = Some(record.clone());
     }
 
-    fn kept(&self) -> Option<PeerRecord> {
+    pub(crate) fn kept(&self) -> Option<PeerRecord> {
         let kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
         kept.clone()
     }

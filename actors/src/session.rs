@@ -11,6 +11,7 @@ use supervision::{AskError, Mailbox, TellError};
 
 use crate::config::ResumeClaims;
 use crate::error::from_ask;
+use crate::ingest::{IngestProtocol, IngestSink};
 use crate::limits::{OFFER_DEADLINE, PEER_REQUESTS};
 use crate::peer::PeerMessage;
 
@@ -30,6 +31,11 @@ pub trait Outbox: Send + Sync {
     /// Closes the connection once what is queued is out. The `closing` notification, where there is
     /// one, has been sent already.
     fn close(&self, reason: CloseReason);
+
+    /// The connection of a live source, where this is one.
+    fn sink(&self) -> Option<&dyn IngestSink> {
+        None
+    }
 }
 
 /// How a peer comes, and what it is limited to by that.
@@ -39,6 +45,8 @@ pub enum SessionKind {
     WebSocket,
     /// By WHIP: publishes only.
     Whip,
+    /// By RTMP, QUIC or upload: publishes only, without a transport.
+    Ingest(IngestProtocol),
     /// By WHEP: receives only.
     Whep {
         /// Only what this peer publishes.

@@ -1,6 +1,7 @@
 //! The worker's tree of actors, as `server` and the simulator hold it.
 
 mod admin;
+mod live;
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;

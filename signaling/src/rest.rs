@@ -155,6 +155,8 @@ pub enum SessionKind {
     Whip,
     /// By WHEP.
     Whep,
+    /// By RTMP, QUIC or upload.
+    Ingest,
 }
 
 /// One page of a list.

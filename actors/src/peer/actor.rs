@@ -389,8 +389,11 @@ fn apply(state: &mut PeerState, now: Instant, unix: std::time::Duration, message
         PeerMessage::Mute(track, muted) => state.mute_by_operator(track, muted),
         PeerMessage::Change(change) => state.change(change),
         PeerMessage::Close(reason) => state.dismissed(reason),
-        PeerMessage::Load(..) | PeerMessage::Event(_) | PeerMessage::Timer | PeerMessage::Panic => {
-        }
+        PeerMessage::Load(..)
+        | PeerMessage::Event(_)
+        | PeerMessage::Ingest(_)
+        | PeerMessage::Timer
+        | PeerMessage::Panic => {}
     }
 }
 

@@ -88,7 +88,7 @@ impl PeerState {
         let grants = &self.record.grants;
         let usage = match self.record.kind {
             SessionKind::WebSocket => TransportUse::Peer,
-            SessionKind::Whip => TransportUse::Publisher,
+            SessionKind::Whip | SessionKind::Ingest(_) => TransportUse::Publisher,
             SessionKind::Whep { .. } => TransportUse::Viewer,
         };
         let settings = TransportSettings {

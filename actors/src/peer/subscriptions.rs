@@ -104,7 +104,9 @@ impl PeerState {
                 let track_id = entry.view.track_id;
                 by_peer && track.is_none_or(|track| track == track_id)
             }
-            SessionKind::WebSocket | SessionKind::Whip => entry.owner != self.record.peer,
+            SessionKind::WebSocket | SessionKind::Whip | SessionKind::Ingest(_) => {
+                entry.owner != self.record.peer
+            }
         };
         wanted && entry.view.live
     }

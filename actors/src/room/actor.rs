@@ -26,9 +26,11 @@ use crate::peer::PeerMessage;
 mod admin;
 mod joins;
 mod letters;
+mod live;
 mod opening;
 
 use joins::Joins;
+use live::Live;
 use opening::Opening;
 
 /// What one life of a room on this worker is made from.
@@ -72,6 +74,7 @@ pub(crate) struct Room {
     /// Shards whose full queue refused something.
     dirty: BTreeSet<ShardId>,
     describes: BTreeMap<CommandId, ShardId>,
+    live: Live,
     retry_at: Option<Instant>,
     timer: Option<(TimerId, Instant)>,
 }
@@ -99,6 +102,7 @@ impl Room {
             behind: BTreeSet::new(),
             dirty: BTreeSet::new(),
             describes: BTreeMap::new(),
+            live: Live::default(),
             retry_at: None,
             timer: None,
         }
@@ -127,6 +131,12 @@ impl Room {
             RoomMessage::Close(reason) => self.state.close(reason),
             RoomMessage::Panic => self.panic_if_allowed(),
             RoomMessage::Roll(_) | RoomMessage::RollCallOver => {}
+            other @ (RoomMessage::OpenEgress(..)
+            | RoomMessage::EgressLives(..)
+            | RoomMessage::EgressLoad(_)
+            | RoomMessage::EgressGone(_)
+            | RoomMessage::PanicEgress(..)
+            | RoomMessage::Ingests(_)) => self.take_live(other),
             other @ (RoomMessage::Migrate(_)
             | RoomMessage::Deliver(..)
             | RoomMessage::Status(_)
@@ -160,8 +170,9 @@ impl Room {
             crate::peer::say_goodbye(&record.outbox, &record.kind, CloseReason::Internal);
             let transport = record.transport;
             let close = Action::CloseTransport { transport };
-            let shard = record.shard;
+            let (shard, record) = (record.shard, record.clone());
             self.command(shard, close);
+            self.unpublish_fed(&record);
         }
         self.state.handle_gone(now, peer, failed);
     }

@@ -13,6 +13,8 @@ use supervision::{Exit, Mailbox, Reply};
 
 use super::PeerRecord;
 use super::quality::Report;
+use crate::egress::{EgressMessage, EgressRequest, EgressSeed, EgressSession};
+use crate::ingest::IngestStatus;
 use crate::peer::PeerMessage;
 use crate::session::{JoinRequest, Joined};
 
@@ -130,11 +132,21 @@ pub(crate) enum RoomMessage {
     ShardRestarted(ShardId),
     /// The room's timer.
     Timer,
+    /// The supervisor started an egress, or says that it lives.
+    EgressLives(Arc<EgressSeed>, Mailbox<EgressMessage>),
+    /// An egress began a life and asks for what there is.
+    EgressLoad(PeerId),
+    /// The supervisor buried an egress.
+    EgressGone(PeerId),
     /// The roll-call's deadline has passed.
     RollCallOver,
     /// From outside.
     Deliver(Letter, Reply<u32>),
     Status(Reply<RoomStatus>),
+    /// Somebody wants media out of the room.
+    OpenEgress(EgressRequest, Reply<Result<EgressSession, RpcError>>),
+    /// The live sources.
+    Ingests(Reply<Vec<IngestStatus>>),
     Peers(Reply<Vec<PeerStatus>>),
     Patch(Box<RoomPatch>, Reply<RoomStatus>),
     Kick(Identity, CloseReason, Reply<bool>),
@@ -150,6 +162,8 @@ pub(crate) enum RoomMessage {
     Panic,
     /// An injected fault in a peer.
     PanicPeer(Identity, Reply<bool>),
+    /// An injected fault in an egress.
+    PanicEgress(PeerId, Reply<bool>),
     /// An injected fault in a peer's transport.
     PanicTransport(Identity, Reply<bool>),
 }

@@ -40,6 +40,9 @@ impl RoomState {
         {
             return Ok(Entry::Resume(session));
         }
+        if let Some(earlier) = self.fed_by(identity, kind) {
+            return Ok(Entry::Resume(earlier));
+        }
         let replaces = self.replaced_by(identity, kind).is_some();
         let max = usize::try_from(self.settings.max_peers).unwrap_or(usize::MAX);
         if !replaces && self.members.len() >= max {
@@ -55,10 +58,20 @@ impl RoomState {
         (member.record.jti.as_deref() == Some(jti)).then_some(*peer)
     }
 
+    /// The live source that a newer connection of it goes on with: its tracks stay.
+    fn fed_by(&self, identity: &Identity, kind: &SessionKind) -> Option<PeerId> {
+        let is_fed = |kind: &SessionKind| matches!(kind, SessionKind::Ingest(_));
+        let earlier = self.identities.get(identity).filter(|_| is_fed(kind))?;
+        let member = self.members.get(earlier)?;
+        is_fed(&member.record.kind).then_some(*earlier)
+    }
+
     fn replaced_by(&self, identity: &Identity, kind: &SessionKind) -> Option<PeerId> {
         match kind {
             SessionKind::Whep { .. } => None,
-            SessionKind::WebSocket | SessionKind::Whip => self.identities.get(identity).copied(),
+            SessionKind::WebSocket | SessionKind::Whip | SessionKind::Ingest(_) => {
+                self.identities.get(identity).copied()
+            }
         }
     }
 

@@ -13,7 +13,9 @@ use supervision::{
 use super::actor::{Room, RoomSeed};
 use super::message::{Living, RoomMessage};
 use crate::directory::Listener;
-use crate::limits::{PEER_BOX, RECONCILE_AFTER, ROOM_BOX};
+use crate::egress::{Egress, EgressMessage, EgressSeed};
+use crate::ingest::Ingest;
+use crate::limits::{EGRESS_BOX, PEER_BOX, RECONCILE_AFTER, ROOM_BOX};
 use crate::metrics;
 use crate::peer::{Peer, PeerMessage, PeerSeed};
 use crate::rooms::RoomsMessage;
@@ -22,11 +24,16 @@ use crate::rooms::RoomsMessage;
 pub(crate) enum ChildKey {
     Room,
     Peer(PeerId),
+    Egress(PeerId),
 }
 
 pub(crate) enum SupervisorMessage {
     /// Start a peer; the room hears its mailbox.
     Spawn(PeerId, Identity, TransportId),
+    /// Start what stands for a live source, likewise.
+    SpawnIngest(PeerId, Identity, TransportId),
+    /// Start an egress, likewise.
+    SpawnEgress(Arc<EgressSeed>),
     /// Stop a peer.
     Stop(PeerId),
     /// Tell the room who lives.
@@ -49,6 +56,7 @@ pub(crate) struct RoomSupervisor {
     children: Children<ChildKey>,
     room: Option<Mailbox<RoomMessage>>,
     peers: BTreeMap<PeerId, PeerChild>,
+    egresses: BTreeMap<PeerId, (Arc<EgressSeed>, Mailbox<EgressMessage>)>,
     /// What the room's full box refused.
     untold: Vec<RoomMessage>,
 }
@@ -61,6 +69,7 @@ impl RoomSupervisor {
             children: Children::new(Strategy::OneForOne),
             room: None,
             peers: BTreeMap::new(),
+            egresses: BTreeMap::new(),
             untold: Vec::new(),
         }
     }
@@ -93,6 +102,7 @@ impl RoomSupervisor {
         peer: PeerId,
         identity: Identity,
         transport: TransportId,
+        feeds: bool,
         scope: &mut Scope<Self>,
     ) {
         let Some(room) = self.room.clone() else {
@@ -107,13 +117,15 @@ impl RoomSupervisor {
             missed: Arc::clone(&missed),
             kept: Mutex::default(),
         });
-        let child = scope.spawn_child(
-            "peer",
-            RestartPolicy::transient(),
-            PEER_BOX,
-            move || Peer::new(Arc::clone(&seed)),
-            move |notice| SupervisorMessage::Child(ChildKey::Peer(peer), notice),
-        );
+        let notice = move |notice| SupervisorMessage::Child(ChildKey::Peer(peer), notice);
+        let policy = RestartPolicy::transient();
+        let child = if feeds {
+            let make = move || Ingest::new(Arc::clone(&seed));
+            scope.spawn_child("ingest", policy, PEER_BOX, make, notice)
+        } else {
+            let make = move || Peer::new(Arc::clone(&seed));
+            scope.spawn_child("peer", policy, PEER_BOX, make, notice)
+        };
         self.children.insert(ChildKey::Peer(peer), child.stopper);
         let listener = Listener {
             mailbox: child.mailbox.clone(),
@@ -129,6 +141,33 @@ impl RoomSupervisor {
         };
         self.peers.insert(peer, child);
         self.tell_room(RoomMessage::Spawned(peer, mailbox), scope);
+    }
+
+    fn spawn_egress(&mut self, seed: Arc<EgressSeed>, scope: &mut Scope<Self>) {
+        let Some(room) = self.room.clone() else {
+            return;
+        };
+        let id = seed.id;
+        let shared = Arc::clone(&seed);
+        let child = scope.spawn_child(
+            "egress",
+            RestartPolicy::transient(),
+            EGRESS_BOX,
+            move || Egress::new(Arc::clone(&shared), room.clone()),
+            move |notice| SupervisorMessage::Child(ChildKey::Egress(id), notice),
+        );
+        self.children.insert(ChildKey::Egress(id), child.stopper);
+        ::metrics::gauge!(metrics::EGRESSES).increment(1.0);
+        let lives = RoomMessage::EgressLives(Arc::clone(&seed), child.mailbox.clone());
+        self.egresses.insert(id, (seed, child.mailbox));
+        self.tell_room(lives, scope);
+    }
+
+    fn bury_egress(&mut self, id: PeerId, scope: &mut Scope<Self>) {
+        if self.egresses.remove(&id).is_some() {
+            ::metrics::gauge!(metrics::EGRESSES).decrement(1.0);
+        }
+        self.tell_room(RoomMessage::EgressGone(id), scope);
     }
 
     fn gauge(&self) {
@@ -155,6 +194,7 @@ impl RoomSupervisor {
         };
         match key {
             ChildKey::Peer(peer) => self.bury(peer, exit.clone(), scope),
+            ChildKey::Egress(egress) => self.bury_egress(egress, scope),
             ChildKey::Room => {
                 self.room = None;
                 self.children.stop_all();
@@ -184,8 +224,12 @@ impl Behaviour for RoomSupervisor {
     fn handle(&mut self, message: SupervisorMessage, scope: &mut Scope<Self>) {
         match message {
             SupervisorMessage::Spawn(peer, identity, transport) => {
-                self.spawn_peer(peer, identity, transport, scope);
+                self.spawn_peer(peer, identity, transport, false, scope);
             }
+            SupervisorMessage::SpawnIngest(peer, identity, transport) => {
+                self.spawn_peer(peer, identity, transport, true, scope);
+            }
+            SupervisorMessage::SpawnEgress(seed) => self.spawn_egress(seed, scope),
             SupervisorMessage::Stop(peer) => {
                 self.children.stop(&ChildKey::Peer(peer));
             }
@@ -197,6 +241,9 @@ impl Behaviour for RoomSupervisor {
                     mailbox: child.mailbox.clone(),
                 });
                 self.tell_room(RoomMessage::Roll(living.collect()), scope);
+                for (seed, mailbox) in self.egresses.values().cloned().collect::<Vec<_>>() {
+                    self.tell_room(RoomMessage::EgressLives(seed, mailbox), scope);
+                }
             }
             SupervisorMessage::Child(key, notice) => self.child(key, &notice, scope),
             SupervisorMessage::Retry => {

@@ -253,7 +253,7 @@ fn found(found: bool) -> Result<(), RpcError> {
     }
 }
 
-fn ask<T: Send + 'static>(
+pub(super) fn ask<T: Send + 'static>(
     entry: &RoomEntry,
     question: impl FnOnce(Reply<T>) -> RoomMessage,
 ) -> impl Future<Output = Result<T, RpcError>> {

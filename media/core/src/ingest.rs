@@ -85,12 +85,15 @@ impl Feed {
         self.number
     }
 
-    /// Goes on with a newer connection; the same or an older one changes nothing.
-    pub(crate) const fn renew(&mut self, number: u32, codec: Codec) {
-        if number > self.number {
+    /// Goes on with a newer connection; the same or an older one changes nothing. Whether it is
+    /// newer.
+    pub(crate) const fn renew(&mut self, number: u32, codec: Codec) -> bool {
+        let newer = number > self.number;
+        if newer {
             self.number = number;
             self.codec = codec;
         }
+        newer
     }
 
     /// The packets of a frame. One that cannot be sent makes the frame useless: there are none.

@@ -150,6 +150,7 @@ impl Room {
                 SessionKind::WebSocket => Via::WebSocket,
                 SessionKind::Whip => Via::Whip,
                 SessionKind::Whep { .. } => Via::Whep,
+                SessionKind::Ingest(_) => Via::Ingest,
             },
             joined_at: record.joined_at_ms,
             tracks: self.state.tracks_of(record.peer),

@@ -117,7 +117,12 @@ impl Room {
         };
         let identity = member.record.identity.clone();
         let transport = member.record.transport;
-        self.tell_supervisor(SupervisorMessage::Spawn(peer, identity, transport));
+        self.tell_supervisor(match member.record.kind {
+            SessionKind::Ingest(_) => SupervisorMessage::SpawnIngest(peer, identity, transport),
+            SessionKind::WebSocket | SessionKind::Whip | SessionKind::Whep { .. } => {
+                SupervisorMessage::Spawn(peer, identity, transport)
+            }
+        });
     }
 
     /// The peer runs: whoever waits for it is in.

@@ -20,6 +20,7 @@ impl Room {
         reason = "facts that are not for rooms"
     )]
     pub(super) fn event(&mut self, shard: ShardId, event: Event) {
+        self.tell_feeder(&event);
         match event.fact {
             Fact::TrackStarted { codec, .. } => {
                 if let Subject::Track(track) = event.subject {
@@ -146,6 +147,7 @@ impl Room {
                     for peer in peers {
                         self.tell(peer, PeerMessage::View(Arc::clone(&view)));
                     }
+                    self.tell_egresses();
                 }
                 Effect::Command(shard, action) => self.command(shard, action),
                 Effect::Rejoin(peer, reason) => self.tell(peer, PeerMessage::Rejoin(reason)),

@@ -11,6 +11,7 @@ use crate::ingest::Feed;
 use crate::limits::{FIGURES_PERIOD, FRAME_PAYLOADS_MAX, RELAY_GROUP_PACKETS_MAX};
 use crate::relay::{RelayBody, RelayMessage, RelayPacket};
 use crate::room::{RoomIndex, TrackIndex};
+use crate::track::liveness::Liveness;
 use crate::track::{Publisher, Track};
 
 impl Shard {
@@ -72,7 +73,10 @@ impl Shard {
             let kind = track.kind;
             let feed = track.feed.as_mut().filter(|_| kind == ingest.kind);
             let feed = feed.ok_or(RefusedReason::UnknownTrack)?;
-            feed.renew(ingest.feed, ingest.codec);
+            if feed.renew(ingest.feed, ingest.codec) {
+                // Whoever came anew is told of as one who begins, with what it is encoded with now.
+                track.liveness = Liveness::default();
+            }
             track.source = ingest.source;
             return Ok(());
         }

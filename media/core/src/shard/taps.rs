@@ -49,11 +49,14 @@ impl Shard {
         let index = found
             .track_index(track)
             .ok_or(RefusedReason::UnknownTrack)?;
-        match self.taps.get(&id) {
-            Some(&place) if place == (room, index) => {}
+        let is_new = match self.taps.get(&id) {
+            Some(&place) if place == (room, index) => false,
             Some(_) => return Err(RefusedReason::UnknownTrack),
-            None => self.attach_tap(now, room, index, id)?,
-        }
+            None => {
+                self.attach_tap(now, room, index, id)?;
+                true
+            }
+        };
         let found = self.rooms.get_mut(room).ok_or(RefusedReason::UnknownRoom)?;
         if let Some(track) = found.tracks.get_mut(index) {
             let style = style_of(track);
@@ -63,7 +66,9 @@ impl Shard {
                 tap.aim(layers, style);
             }
         }
-        self.catch_tap_up(room, index, id);
+        if is_new {
+            self.catch_tap_up(room, index, id);
+        }
         self.tell_wanted(now, room, index);
         self.wake_room(now, room);
         self.request_awaited(now, room, index, Urgency::Join);
