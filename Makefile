@@ -25,14 +25,14 @@ help: ## what there is
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 10
 
 run: setup-build web ## build everything and start a server for development
-	cargo build --release --locked -p troupe
+	cargo build --release --locked -p troupe -p media-codec
 	exec ./target/release/troupe serve --dev $(ARGS)
 
 test: setup-test sdk web test-rust test-js interop ## everything, real browsers included
 
 # In debug, since assertions are half of the tests.
 test-rust:
-	cargo build --locked -p troupe
+	cargo build --locked -p troupe -p media-codec
 	if cargo nextest --version >/dev/null 2>&1; \
 	then cargo nextest run --workspace --locked; \
 	else cargo test --workspace --locked --lib --bins --tests; fi
@@ -44,7 +44,7 @@ test-js: sdk
 
 interop: sdk
 	if [ -f $(INTEROP)/package.json ]; then \
-	  cargo build --locked -p troupe && cargo build --locked -p loadtest --bin troupe-shaper && \
+	  cargo build --locked -p troupe -p media-codec && cargo build --locked -p loadtest --bin troupe-shaper && \
 	  cd $(INTEROP) && npm ci --no-fund --no-audit && npm test; \
 	fi
 
@@ -82,9 +82,9 @@ docs: ## the crates' documentation
 	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --locked
 	@echo "open $(CURDIR)/target/doc/troupe_server/index.html"
 
-release: setup-build web ## the binary as it ships
-	cargo build --release --locked -p troupe
-	@ls -l target/release/troupe
+release: setup-build web ## the binaries as they ship
+	cargo build --release --locked -p troupe -p media-codec
+	@ls -l target/release/troupe target/release/troupe-codec
 
 sdk: setup-build ## the TypeScript client
 	cd $(SDK) && npm ci --no-fund --no-audit && npm run build

@@ -40,6 +40,13 @@ collect() {
     # The messages of etcd are compiled from their description.
     need protoc protobuf-compiler
     [ -e /usr/include/google/protobuf/descriptor.proto ] || missing="$missing libprotobuf-dev"
+    # The codec process binds Debian's FFmpeg; nothing else links it.
+    for library in avcodec avformat avutil swresample swscale; do
+        pkg-config --exists "lib$library" 2>/dev/null || missing="$missing lib$library-dev"
+    done
+    need clang clang
+    libclang_is_there || missing="$missing libclang-dev"
+    need protoc protobuf-compiler
     # npm comes with node; the distribution's serves to fetch a newer one.
     has npm || missing="$missing nodejs npm"
     if [ "$1" = test ]; then
@@ -52,6 +59,14 @@ collect() {
         need python3 python3
         python3 -c 'import ensurepip, venv' 2>/dev/null || missing="$missing python3-venv"
     fi
+}
+
+# What bindgen looks for.
+libclang_is_there() {
+    for file in /usr/lib/llvm-*/lib/libclang*.so* /usr/lib/*/libclang*.so*; do
+        [ -e "$file" ] && return 0
+    done
+    return 1
 }
 
 distribution() { (. /etc/os-release 2>/dev/null && printf '%s' "${ID:-}") || true; }
