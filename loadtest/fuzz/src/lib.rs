@@ -6,6 +6,7 @@
 #![forbid(unsafe_code)]
 
 mod core;
+mod egress;
 mod mutate;
 mod rtcp;
 mod rtp;
@@ -30,6 +31,8 @@ pub const TARGETS: &[Target] = &[
     target("core_datagram", core::datagram),
     target("core_envelope", core::envelope),
     target("core_offer", core::offer),
+    target("egress_depacketize", egress::depacketize),
+    target("egress_record", egress::record),
     target("rtcp_compound", rtcp::compound),
     target("rtcp_extended_report", rtcp::extended_report),
     target("rtcp_transport_feedback", rtcp::transport_feedback),

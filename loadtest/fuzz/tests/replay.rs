@@ -55,6 +55,8 @@ replays!(
     core_datagram,
     core_envelope,
     core_offer,
+    egress_depacketize,
+    egress_record,
     rtcp_compound,
     rtcp_extended_report,
     rtcp_transport_feedback,

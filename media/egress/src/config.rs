@@ -5,6 +5,7 @@ use media_types::{Codec, MediaKind};
 use mp4_atom::{Atom, Av1c, Avcc, Hvcc, VpcC};
 
 use crate::EgressError;
+use crate::cmaf::init_segment;
 use crate::params::{av1, h264, h265};
 
 /// What a track is encoded with, as containers know it. Unlike [`Codec`] it names AAC, which
@@ -92,8 +93,13 @@ impl TrackConfig {
         self.format.kind()
     }
 
-    fn video(format: Format, size: (u16, u16), record: Bytes, codecs: String) -> Self {
-        Self {
+    fn video(
+        format: Format,
+        size: (u16, u16),
+        record: Bytes,
+        codecs: String,
+    ) -> Result<Self, EgressError> {
+        let config = Self {
             format,
             timescale: VIDEO_TIMESCALE,
             width: size.0,
@@ -101,6 +107,15 @@ impl TrackConfig {
             channels: 0,
             record,
             codecs,
+        };
+        config.writable()
+    }
+
+    /// Refuses at once what could be read, but not be written into a box later.
+    fn writable(self) -> Result<Self, EgressError> {
+        match init_segment(&[&self]) {
+            Ok(_) => Ok(self),
+            Err(_) => Err(EgressError::Config(self.format)),
         }
     }
 
@@ -121,7 +136,7 @@ impl TrackConfig {
             "avc1.{:02x}{:02x}{:02x}",
             avcc.avc_profile_indication, avcc.profile_compatibility, avcc.avc_level_indication
         );
-        Ok(Self::video(Format::H264, size, record, codecs))
+        Self::video(Format::H264, size, record, codecs)
     }
 
     /// From an `HEVCDecoderConfigurationRecord`.
@@ -138,7 +153,7 @@ impl TrackConfig {
             return Err(wrong());
         }
         let codecs = sps.codecs();
-        Ok(Self::video(Format::H265, sps.size, record, codecs))
+        Self::video(Format::H265, sps.size, record, codecs)
     }
 
     /// From an `AV1CodecConfigurationRecord` that holds a sequence header.
@@ -150,7 +165,7 @@ impl TrackConfig {
         let av1c = Av1c::decode_body(&mut &record[..]).map_err(|_| wrong())?;
         let sequence = av1::Sequence::of_obus(&av1c.config_obus).ok_or_else(wrong)?;
         let codecs = sequence.codecs();
-        Ok(Self::video(Format::Av1, sequence.size, record, codecs))
+        Self::video(Format::Av1, sequence.size, record, codecs)
     }
 
     /// From the body of a `vpcC` box (after version and flags) and the picture's size, which it
@@ -173,7 +188,7 @@ impl TrackConfig {
             "{name}.{:02}.{:02}.{:02}",
             vpcc.profile, vpcc.level, vpcc.bit_depth
         );
-        Ok(Self::video(format, size, record, codecs))
+        Self::video(format, size, record, codecs)
     }
 
     /// Opus of one or two channels (RFC 7845, section 5.1.1; the box is big-endian). No samples are
@@ -216,7 +231,7 @@ impl TrackConfig {
         if !known || !matches!(object, 1..=5 | 29) {
             return Err(wrong());
         }
-        Ok(Self {
+        let config = Self {
             format: Format::Aac,
             timescale: rate,
             width: 0,
@@ -224,7 +239,8 @@ impl TrackConfig {
             channels: if layout == 7 { 8 } else { layout },
             codecs: format!("mp4a.40.{object}"),
             record,
-        })
+        };
+        config.writable()
     }
 }
 
