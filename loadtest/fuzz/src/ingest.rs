@@ -60,7 +60,11 @@ impl Bench {
         }
         assert!(events <= EVENTS_MAX, "{events} events");
         let output = self.session.poll_transmit().unwrap_or_default();
-        assert!(output.len() <= 2 * OUTPUT_BYTES_MAX, "{} bytes", output.len());
+        assert!(
+            output.len() <= 2 * OUTPUT_BYTES_MAX,
+            "{} bytes",
+            output.len()
+        );
         goes_on
     }
 
@@ -113,7 +117,9 @@ pub(crate) fn amf(input: &[u8]) {
         return;
     };
     let mut bytes = Vec::new();
-    values.iter().for_each(|value| amf::write(&mut bytes, value));
+    values
+        .iter()
+        .for_each(|value| amf::write(&mut bytes, value));
     // Texts are counted as what they are written as, which may be longer than what was read.
     if let Ok(again) = amf::read(&bytes) {
         let mut twice = Vec::new();

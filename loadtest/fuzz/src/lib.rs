@@ -7,6 +7,7 @@
 
 mod core;
 mod egress;
+mod ingest;
 mod mutate;
 mod rtcp;
 mod rtp;
@@ -33,6 +34,10 @@ pub const TARGETS: &[Target] = &[
     target("core_offer", core::offer),
     target("egress_depacketize", egress::depacketize),
     target("egress_record", egress::record),
+    target("ingest_amf", ingest::amf),
+    target("ingest_flv", ingest::flv),
+    target("ingest_handshake", ingest::handshake),
+    target("ingest_rtmp", ingest::rtmp),
     target("rtcp_compound", rtcp::compound),
     target("rtcp_extended_report", rtcp::extended_report),
     target("rtcp_transport_feedback", rtcp::transport_feedback),
