@@ -55,6 +55,7 @@ mod room;
 mod rooms;
 mod session;
 mod system;
+mod transcoder;
 mod worker;
 
 pub use config::{ActorsConfig, Admission, Consumed, Environment, ResumeClaims, TokenMinter};
@@ -69,3 +70,7 @@ pub use session::{
     Credentials, JoinRequest, Joined, Outbox, OutboxFull, Session, SessionKind, TellRefused,
 };
 pub use system::{Fault, System};
+pub use transcoder::{
+    CodecProcess, Transcoder, TranscoderAction, TranscoderMessage, TranscoderPhase,
+    TranscoderState, spawn_transcoder,
+};

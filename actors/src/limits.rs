@@ -58,6 +58,20 @@ pub const EGRESSES_PER_ROOM: usize = 64;
 /// How often an egress says again which taps it wants: a command that was lost heals.
 pub const EGRESS_RECONCILE: Duration = Duration::from_secs(2);
 
+/// Letters in a transcoder's box: its process speaks once a second, and ends once.
+pub const TRANSCODER_BOX: usize = 32;
+/// Restarts of a codec process within [`CODEC_RESTART_WINDOW`] before its job is given up.
+pub const CODEC_RESTARTS_MAX: u32 = 3;
+/// The window for them.
+pub const CODEC_RESTART_WINDOW: Duration = Duration::from_secs(60);
+/// Between two looks at a codec process.
+pub const CODEC_TICK: Duration = Duration::from_secs(1);
+/// How long a codec process may take to say that it is ready: twenty times what it takes when all
+/// cores are busy.
+pub const CODEC_START_MAX: Duration = Duration::from_secs(5);
+/// How long it may say nothing: it is asked each second, and answers after the frame at hand.
+pub const CODEC_HEALTH_MAX: Duration = Duration::from_secs(5);
+
 /// Crashes of a peer's transport within [`TRANSPORT_CRASH_WINDOW`] after which it is removed.
 pub const TRANSPORT_CRASHES: usize = 2;
 /// The window for them.

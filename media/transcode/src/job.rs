@@ -8,7 +8,7 @@ use media_types::MediaKind;
 use crate::MediaFrame;
 use crate::limits::{
     AUDIO_FRAMES_MAX, AUDIO_REPLAY_FRAMES, BACKLOG_BYTES_MAX, FRAME_BYTES_MAX, GROUPS_MAX,
-    PICTURES_MAX,
+    JUMP_MIN, PICTURES_MAX,
 };
 
 /// What became of a frame.
@@ -53,6 +53,8 @@ pub struct Backlog {
     /// The end of what came back.
     delivered: Option<Duration>,
     figures: BacklogFigures,
+    /// As many drops were told of.
+    told: u64,
 }
 
 impl Backlog {
@@ -67,6 +69,7 @@ impl Backlog {
             broken: kind == MediaKind::Video,
             delivered: None,
             figures: BacklogFigures::default(),
+            told: 0,
         }
     }
 
@@ -109,7 +112,15 @@ impl Backlog {
     /// A frame came back from the process; `lasts` is until the next one, if that is known.
     pub fn handle_output(&mut self, frame: &MediaFrame, lasts: Duration) {
         let end = frame.presented.saturating_add(lasts);
-        self.delivered = self.delivered.max(Some(end));
+        // Where the source's clock was set back, what came before says nothing of what is to come.
+        let jumped = self
+            .delivered
+            .is_some_and(|last| end.saturating_add(JUMP_MIN) < last);
+        self.delivered = if jumped {
+            Some(end)
+        } else {
+            self.delivered.max(Some(end))
+        };
         self.figures.delivered = self.figures.delivered.saturating_add(1);
     }
 
@@ -137,11 +148,6 @@ impl Backlog {
         self.delivered.unwrap_or(Duration::ZERO)
     }
 
-    /// The source's clock has jumped: what came back before says nothing about what is to come.
-    pub fn forget_delivered(&mut self) {
-        self.delivered = None;
-    }
-
     /// Frames that wait.
     #[must_use]
     pub fn len(&self) -> usize {
@@ -152,6 +158,13 @@ impl Backlog {
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.waiting.is_empty()
+    }
+
+    /// Frames dropped since this was last asked.
+    pub fn take_dropped(&mut self) -> u64 {
+        let fresh = self.figures.dropped.saturating_sub(self.told);
+        self.told = self.figures.dropped;
+        fresh
     }
 
     /// What it has seen.
