@@ -81,6 +81,8 @@ pub struct EgressTap {
     pub source: TrackSource,
     /// Its publisher's name for it.
     pub name: Option<String>,
+    /// Nobody reads it any more; it is closed, and the track gets no other.
+    pub released: bool,
 }
 
 /// What an egress holds now.
@@ -105,6 +107,13 @@ impl EgressSession {
     #[must_use]
     pub const fn id(&self) -> PeerId {
         self.id
+    }
+
+    /// One of its taps is not read any more.
+    pub fn release(&self, tap: TapId) {
+        if self.mailbox.tell(EgressMessage::Release(tap)).is_err() {
+            tracing::debug!("an unread tap stays open until its egress ends");
+        }
     }
 
     /// What it holds, followed.
@@ -147,6 +156,8 @@ pub(crate) struct EgressSource {
 pub(crate) enum EgressMessage {
     /// The live tracks of the room, in the order of publication.
     Sources(Arc<Vec<EgressSource>>),
+    /// Nobody reads this tap any more.
+    Release(TapId),
     /// Nobody reads it any more.
     Close,
     /// Time to say again what it wants.

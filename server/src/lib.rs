@@ -17,6 +17,7 @@ pub mod config;
 pub mod http;
 pub mod ice_tcp;
 pub mod limits;
+pub mod live;
 mod membership;
 pub mod net;
 pub mod plane;

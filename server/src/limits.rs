@@ -12,6 +12,32 @@ pub const RELAY_MAX: usize = 1_024;
 /// Frames of ICE-TCP that may wait for a shard, over all connections.
 pub const STREAM_INPUTS_MAX: usize = 1_024;
 
+/// Frames of one live track that may wait for its shard; beyond it the front end stops reading. Ten
+/// seconds of sound or of 50 pictures a second: more than any shard is ever late.
+pub const FEED_FRAMES_MAX: usize = 512;
+/// Packets of one tap that may wait for its reader beside those in the shard, a quarter of all.
+pub const TAP_RING_MAX: usize = 256;
+/// Announcements and bells of live media that may wait for a shard: two for each of its rings.
+pub const LIVE_INPUTS_MAX: usize = 16_384;
+
+/// Announcements and bells of live media a turn.
+pub const LIVE_INPUTS_PER_TURN: usize = 256;
+/// Frames of live sources a turn: some ten packets each.
+pub const FRAMES_PER_TURN: usize = 64;
+/// Frames of one live track before others get their turn.
+pub const FRAMES_PER_FEED: usize = 8;
+/// Taps served a turn.
+pub const TAPS_PER_TURN: usize = 64;
+
+/// Whole frames that a reader of a live source may be behind before it is moved on to a keyframe.
+pub const HUB_FRAMES_MAX: usize = 512;
+/// Whole frames of the last group of pictures that are kept for readers to come.
+pub const HUB_GROUP_MAX: usize = 2_048;
+/// Their bytes: ten seconds of 12 Mb/s.
+pub const HUB_GROUP_BYTES_MAX: usize = 16 * 1_024 * 1_024;
+/// How long the readers of a source that was lost wait for its return, as its tracks do.
+pub const HUB_LINGER: Duration = Duration::from_secs(20);
+
 /// Commands a turn.
 pub const COMMANDS_PER_TURN: usize = 64;
 /// Datagrams a turn, and as many frames of ICE-TCP.
@@ -76,6 +102,19 @@ pub const STREAM_SILENT_MAX: Duration = Duration::from_secs(45);
 /// Host candidates of each protocol that are announced: a machine with more interfaces than this
 /// sets `webrtc.public_addresses`.
 pub const ADDRESSES_MAX: usize = 8;
+
+/// Frames that may wait for the task of a transcoding job: two seconds, though it is never busy
+/// for more than a moment.
+pub const TRANSCODE_INPUTS_MAX: usize = 128;
+/// Transcoded frames that may wait for whoever wants them: two seconds; then they are dropped.
+pub const TRANSCODE_OUTPUTS_MAX: usize = 128;
+/// Orders of a job's actor that may wait for its task.
+pub const TRANSCODE_ORDERS_MAX: usize = 8;
+/// How often a codec process is asked whether it is well.
+pub const TRANSCODE_PING_PERIOD: Duration = Duration::from_secs(1);
+/// Bytes that may wait for a codec process's socket before nothing more is said to it: it does not
+/// read, and will be ended for it.
+pub const TRANSCODE_UNSENT_MAX: usize = 8 * 1_024 * 1_024;
 
 const _: () = assert!(COMMANDS_PER_TURN < REPORTS_MAX);
 const _: () = assert!(FRAME_BYTES_MAX + 2 < STREAM_OUT_BYTES_MAX);

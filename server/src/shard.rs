@@ -7,6 +7,7 @@
 //! a turn. A panic ends the inner thread alone: an outer one, which does nothing else, starts a
 //! fresh shard over the same socket and queues.
 
+pub(crate) mod live;
 mod logic;
 pub(crate) mod metrics;
 mod pin;
@@ -164,6 +165,7 @@ impl Prepared {
             poll: self.poll,
             socket: self.socket,
             streams: streams::Streams::default(),
+            live: live::LiveRings::default(),
             lanes,
             reporter,
             batch: TransmitBatch::new(ARENA_BYTES),

@@ -6,7 +6,7 @@
 use std::sync::Arc;
 
 use media_contract::Action;
-use media_types::ShardId;
+use media_types::{ShardId, TapId};
 use supervision::{Behaviour, Goodbye, Mailbox, Scope};
 
 use super::state::{close, follow, open};
@@ -59,10 +59,22 @@ impl Egress {
             return;
         }
         let view = self.seed.view.borrow().clone();
-        for tap in &view.taps {
+        for tap in view.taps.iter().filter(|tap| !tap.released) {
             let (shard, action) = open(tap, self.seed.request.wish);
             self.command(shard, action);
         }
+    }
+
+    fn release(&self, id: TapId) {
+        let view = self.seed.view.borrow().clone();
+        if let Some(tap) = view.taps.iter().find(|tap| tap.tap == id) {
+            let (shard, action) = close(tap);
+            self.command(shard, action);
+        }
+        self.seed.view.send_if_modified(|view| {
+            let tap = view.taps.iter_mut().find(|tap| tap.tap == id);
+            tap.is_some_and(|tap| !std::mem::replace(&mut tap.released, true))
+        });
     }
 
     /// Closes all taps and tells those who still read.
@@ -107,6 +119,7 @@ impl Behaviour for Egress {
     fn handle(&mut self, message: EgressMessage, scope: &mut Scope<Self>) {
         match message {
             EgressMessage::Sources(sources) => self.follow(&sources),
+            EgressMessage::Release(tap) => self.release(tap),
             EgressMessage::Close => self.end(scope),
             EgressMessage::Reconcile => self.reconcile(scope),
             EgressMessage::Panic => self.panic_if_allowed(),

@@ -43,6 +43,7 @@ pub(super) fn follow(
                 codec: source.codec,
                 source: source.source,
                 name: source.name.clone(),
+                released: false,
             };
             steps.push(open(&tap, wish));
             tap

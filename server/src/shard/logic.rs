@@ -3,8 +3,10 @@
 
 use std::time::Instant;
 
+use actors::IngestPlace;
 use media_contract::{Command, Event};
-use media_types::ShardId;
+use media_core::TapPoll;
+use media_types::{PacketFrame, ShardId, TapId};
 use media_webrtc::{Path, TransmitBatch};
 
 /// A state machine that a shard's thread drives.
@@ -20,6 +22,18 @@ pub(crate) trait Logic {
     /// Whether more is waiting than fitted.
     fn poll_transmit(&mut self, now: Instant, out: &mut TransmitBatch) -> bool;
     fn poll_relay(&mut self) -> Option<(ShardId, Self::Relay)>;
+    /// Takes a frame of a live source.
+    fn handle_ingest(&mut self, now: Instant, place: IngestPlace, frame: PacketFrame) {
+        let _nowhere = (now, place, frame);
+    }
+    /// A tap that has something to read, or has ended.
+    fn poll_ready_tap(&mut self) -> Option<TapId> {
+        None
+    }
+    /// What a tap has next.
+    fn poll_tap(&mut self, _now: Instant, _tap: TapId) -> TapPoll {
+        TapPoll::Ended
+    }
     fn poll_event(&mut self) -> Option<Event>;
     fn poll_timeout(&self) -> Option<Instant>;
     /// Transports now.
@@ -55,6 +69,21 @@ impl Logic for media_core::Shard {
 
     fn poll_relay(&mut self) -> Option<(ShardId, Self::Relay)> {
         Self::poll_relay(self)
+    }
+
+    fn handle_ingest(&mut self, now: Instant, place: IngestPlace, frame: PacketFrame) {
+        let IngestPlace {
+            room, track, feed, ..
+        } = place;
+        Self::handle_ingest(self, now, room, track, feed, frame);
+    }
+
+    fn poll_ready_tap(&mut self) -> Option<TapId> {
+        Self::poll_ready_tap(self)
+    }
+
+    fn poll_tap(&mut self, now: Instant, tap: TapId) -> TapPoll {
+        Self::poll_tap(self, now, tap)
     }
 
     fn poll_event(&mut self) -> Option<Event> {

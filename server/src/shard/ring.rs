@@ -9,9 +9,10 @@ use media_types::ShardId;
 use media_webrtc::Path;
 use tokio::sync::Notify;
 
+use super::live::LiveInput;
 use super::wake::Wake;
 use super::{StreamOut, ThreadFigures};
-use crate::limits::{COMMANDS_MAX, RELAY_MAX, REPORTS_MAX, STREAM_INPUTS_MAX};
+use crate::limits::{COMMANDS_MAX, LIVE_INPUTS_MAX, RELAY_MAX, REPORTS_MAX, STREAM_INPUTS_MAX};
 
 /// What a shard tells the control threads.
 #[derive(Debug)]
@@ -55,6 +56,7 @@ pub(crate) struct Inbox {
     id: ShardId,
     commands: ArrayQueue<Command>,
     streams: ArrayQueue<StreamInput>,
+    live: ArrayQueue<LiveInput>,
     wake: Wake,
     stopping: AtomicBool,
     gone: AtomicBool,
@@ -68,6 +70,7 @@ impl Inbox {
             id,
             commands: ArrayQueue::new(COMMANDS_MAX),
             streams: ArrayQueue::new(STREAM_INPUTS_MAX),
+            live: ArrayQueue::new(LIVE_INPUTS_MAX),
             wake,
             stopping: AtomicBool::new(false),
             gone: AtomicBool::new(false),
@@ -92,6 +95,20 @@ impl Inbox {
         self.streams.push(input)?;
         self.wake.raise();
         Ok(())
+    }
+
+    /// Queues what live media brings; hands it back when there is no room, or no shard.
+    pub(crate) fn live(&self, input: LiveInput) -> Result<(), LiveInput> {
+        if self.is_gone() {
+            return Err(input);
+        }
+        self.live.push(input)?;
+        self.wake.raise();
+        Ok(())
+    }
+
+    pub(super) fn next_live(&self) -> Option<LiveInput> {
+        self.live.pop()
     }
 
     /// Asks the thread to take one last turn and end.
@@ -127,7 +144,7 @@ impl Inbox {
     }
 
     pub(super) fn is_idle(&self) -> bool {
-        self.commands.is_empty() && self.streams.is_empty()
+        self.commands.is_empty() && self.streams.is_empty() && self.live.is_empty()
     }
 
     pub(super) fn is_stopping(&self) -> bool {

@@ -10,6 +10,7 @@ use media_webrtc::{Protocol, TransmitBatch};
 use supervision::{RestartPolicy, Restarts};
 
 use super::ThreadFigures;
+use super::live::LiveRings;
 use super::logic::Logic;
 use super::pin;
 use super::ring::{Inbox, Lanes, Report, Reporter, StreamInput};
@@ -30,6 +31,7 @@ pub(crate) struct Parts<R> {
     pub(super) poll: mio::Poll,
     pub(super) socket: ShardSocket,
     pub(super) streams: Streams,
+    pub(super) live: LiveRings,
     pub(super) lanes: Lanes<R>,
     pub(super) reporter: Reporter,
     pub(super) batch: TransmitBatch,
@@ -170,14 +172,16 @@ impl<'a, L: Logic> Turns<'a, L> {
         self.commands(now);
         self.datagrams(now);
         self.streams(now);
+        let fed = self.feeds(now);
         let relayed = self.relay(now);
         if self.logic.poll_timeout().is_some_and(|due| due <= now) {
             self.logic.handle_timeout(now);
         }
         let unsent = self.transmit(now);
+        let tapped = self.parts.live.send(now, &mut self.logic);
         self.events();
         let waiting = !self.parts.inbox.is_idle() && self.parts.reporter.has_room();
-        waiting || relayed || unsent || self.parts.socket.is_readable()
+        waiting || fed || tapped || relayed || unsent || self.parts.socket.is_readable()
     }
 
     /// Takes commands while their answers have a place.
@@ -222,6 +226,12 @@ impl<'a, L: Logic> Turns<'a, L> {
                 }
             }
         }
+    }
+
+    /// Frames of live sources; whether more wait.
+    fn feeds(&mut self, now: Instant) -> bool {
+        let Parts { live, inbox, .. } = &mut *self.parts;
+        live.receive(now, inbox, &mut self.logic)
     }
 
     /// Packets from other shards, then packets for them.
