@@ -234,7 +234,8 @@ fn progress(quiet: bool) -> impl FnMut(&Sample) + Send + 'static {
             format!(", way {half:.2}/{most:.2} ms")
         });
         let line = format!(
-            "{:6.1} s {:?}: {} joined, {} connected, {} failed, {rate:.0} packets/s, {} lost{latency}",
+            "{:6.1} s {:?}: {} joined, {} connected, {} failed, {rate:.0} packets/s, {} lost\
+             {latency}",
             sample.at_s,
             sample.phase,
             sample.joined,

@@ -14,8 +14,10 @@ pub(super) struct Answer {
     pub(super) fingerprint: String,
     /// The other end begins the handshake.
     pub(super) active: bool,
-    /// UDP addresses, in the order given.
+    /// UDP addresses, preferred first.
     pub(super) candidates: Vec<SocketAddr>,
+    /// How much each of them is preferred (RFC 8445, section 5.1.2).
+    priorities: Vec<u32>,
     /// The header extensions that were taken, under our ids.
     pub(super) extensions: ExtensionMap,
     /// Repairs' sources with what they repair (RFC 5576, section 4.2).
@@ -70,8 +72,15 @@ impl Answer {
             }
             "setup" => self.active = value == "active",
             "candidate" => {
-                let address = candidate(value).filter(|one| !self.candidates.contains(one));
-                self.candidates.extend(address);
+                if let Some((priority, address)) = candidate(value)
+                    && !self.candidates.contains(&address)
+                {
+                    let at = self
+                        .priorities
+                        .partition_point(|before| *before >= priority);
+                    self.priorities.insert(at, priority);
+                    self.candidates.insert(at, address);
+                }
             }
             "extmap" => self.take_extension(value),
             "ssrc-group" => {
@@ -104,14 +113,15 @@ impl Answer {
 }
 
 /// The address of a host or reflexive UDP candidate (RFC 8839, section 5.1).
-fn candidate(value: &str) -> Option<SocketAddr> {
+fn candidate(value: &str) -> Option<(u32, SocketAddr)> {
     let mut words = value.split_ascii_whitespace();
     let component = words.nth(1)?;
     let transport = words.next()?;
-    let address: IpAddr = words.nth(1)?.parse().ok()?;
+    let priority = words.next()?.parse().ok()?;
+    let address: IpAddr = words.next()?.parse().ok()?;
     let port = words.next()?.parse().ok()?;
     let fits = component == "1" && transport.eq_ignore_ascii_case("udp");
-    fits.then_some(SocketAddr::new(address, port))
+    fits.then_some((priority, SocketAddr::new(address, port)))
 }
 
 /// The first fingerprint, ICE password and so on of a session are all that bundled m-lines need;
@@ -134,10 +144,11 @@ mod tests {
     const ANSWER: &str = "v=0\r\no=- 1 1 IN IP4 0.0.0.0\r\ns=-\r\nt=0 0\r\n\
         a=ice-ufrag:abcd\r\na=ice-pwd:0123456789012345678901\r\n\
         a=fingerprint:sha-1 00:11\r\na=fingerprint:SHA-256 AA:BB\r\na=setup:passive\r\n\
-        m=audio 9 UDP/TLS/RTP/SAVPF 111\r\na=mid:0\r\na=extmap:4 urn:ietf:params:rtp-hdrext:sdes:mid\r\n\
+        m=audio 9 UDP/TLS/RTP/SAVPF 111\r\na=mid:0\r\na=extmap:4 \
+        urn:ietf:params:rtp-hdrext:sdes:mid\r\n\
         a=candidate:1 1 udp 2130706431 127.0.0.1 7800 typ host generation 0\r\n\
         a=candidate:2 1 tcp 2130706431 127.0.0.1 7800 typ host tcptype passive\r\n\
-        a=candidate:3 1 UDP 1 ::1 7801 typ host\r\n\
+        a=candidate:3 1 UDP 2130706432 ::1 7801 typ host\r\n\
         m=video 0 UDP/TLS/RTP/SAVPF 96\r\n\
         m=video 9 UDP/TLS/RTP/SAVPF 98 97\r\na=extmap:3/sendonly \
         http://www.ietf.org/id/draft-holmer-rmcat-transport-wide-cc-extensions-01\r\n\
@@ -151,7 +162,7 @@ mod tests {
         let addresses = answer.candidates.iter().map(ToString::to_string);
         assert_eq!(
             addresses.collect::<Vec<_>>(),
-            ["127.0.0.1:7800", "[::1]:7801"]
+            ["[::1]:7801", "127.0.0.1:7800"]
         );
         assert_eq!(answer.extensions.kind(4), Some(ExtensionKind::Mid));
         assert_eq!(

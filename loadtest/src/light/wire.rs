@@ -205,7 +205,12 @@ impl Wire {
         let check = stun::request(self.transaction, username, password, self.tie_breaker);
         match self.remote {
             Some(to) => out.push((to, check)),
-            None => out.extend(self.candidates.iter().map(|to| (*to, check.clone()))),
+            None => {
+                // What the server prefers has a head start.
+                let tried = if self.checks == 1 { 1 } else { CANDIDATES_MAX };
+                let candidates = self.candidates.iter().take(tried);
+                out.extend(candidates.map(|to| (*to, check.clone())));
+            }
         }
     }
 }

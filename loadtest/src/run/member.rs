@@ -28,6 +28,8 @@ pub(super) async fn live(context: &Context, place: Place, generation: u32) -> Me
     let lived = match came {
         Ok(mut member) => {
             let lived = member.stay(place).await;
+            // Media first, so that its end is ours and not the server's.
+            close(context, client.take(), &mut record).await;
             if lived.is_ok() {
                 // The other end may be gone first.
                 let _ = member.signalling.request("leave", json!({})).await;
@@ -37,11 +39,15 @@ pub(super) async fn live(context: &Context, place: Place, generation: u32) -> Me
         }
         Err(error) => Err(error),
     };
+    close(context, client, &mut record).await;
+    record.error = lived.err().map(|error| word(&error));
+    record
+}
+
+async fn close(context: &Context, client: Option<ClientId>, record: &mut MemberRecord) {
     if let Some(client) = client {
         record.media = context.engine.close(client).await.ok();
     }
-    record.error = lived.err().map(|error| word(&error));
-    record
 }
 
 /// A short word for an error, so that a thousand of the same are one line.
