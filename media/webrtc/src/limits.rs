@@ -69,3 +69,9 @@ pub const GRANT_MIN: Bitrate = Bitrate::from_kbps(150);
 /// How often sender and receiver reports go out: RFC 3550, section 6.2, allows a second for
 /// sessions of this rate.
 pub const REPORT_INTERVAL: Duration = Duration::from_secs(1);
+
+/// So many PLIs without a keyframe, and FIR takes their place: one may have been lost, and one
+/// passed over for following another too closely …
+pub const PLI_TRIES: u32 = 3;
+/// … once the first has had so many round trips.
+pub const PLI_RTTS: u32 = 4;

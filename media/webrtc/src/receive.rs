@@ -13,7 +13,7 @@ use media_types::{Bitrate, BufferPool, Codec, MediaKind, NtpTime, Payload};
 use crate::config::TransportConfig;
 use crate::error::DropReason;
 use crate::grant::{Grant, Sighting};
-use crate::limits::GRANT_MIN;
+use crate::limits::{GRANT_MIN, PLI_RTTS, PLI_TRIES};
 use crate::line::Line;
 use crate::map::{Binding, PayloadUse, StreamMap, StreamName};
 use crate::meter::Meter;
@@ -29,11 +29,32 @@ pub(crate) struct StreamState {
     pub(crate) meter: Meter,
     /// A keyframe is to be asked for at the next turn.
     pub(crate) keyframe_wanted: bool,
+    /// Keyframes asked for since the last came, and when the first was.
+    asked: u32,
+    asked_at: Option<Instant>,
     /// Counts FIR commands (RFC 5104, section 4.3.1.1).
     pub(crate) fir_sequence: u8,
     /// Packets lost, as last reported.
     pub(crate) lost: i32,
     pub(crate) fraction_lost: u8,
+}
+
+impl StreamState {
+    /// Takes note that a keyframe is asked for now; whether PLI has been in vain so often and so
+    /// long that it is time for FIR, which an encoder must obey (RFC 5104, section 4.3.1.2).
+    pub(crate) fn ask(&mut self, now: Instant, rtt: Duration) -> bool {
+        let since = *self.asked_at.get_or_insert(now);
+        let passed = now.saturating_duration_since(since);
+        let in_vain = self.asked >= PLI_TRIES && passed >= rtt.saturating_mul(PLI_RTTS);
+        self.asked = self.asked.saturating_add(1);
+        in_vain
+    }
+
+    /// A keyframe has come.
+    pub(crate) const fn on_keyframe(&mut self) {
+        self.asked = 0;
+        self.asked_at = None;
+    }
 }
 
 /// All that a client publishes.

@@ -237,7 +237,7 @@ impl Transport {
         self.tell_estimate(now);
     }
 
-    /// Asks a publisher for a keyframe: PLI, or FIR if only that was negotiated.
+    /// Asks a publisher for a keyframe: PLI, or FIR if that alone was agreed or PLI was in vain.
     pub fn request_keyframe(&mut self, _now: Instant, stream: StreamIndex) {
         if let Some(state) = self.receiver.streams.get_mut(usize::from(stream.0)) {
             state.keyframe_wanted = true;
@@ -324,8 +324,11 @@ impl Transport {
     /// A keyframe of a stream began with this number: what was lost before it is not asked for any
     /// more, and does not end in [`TransportEvent::NeedKeyframe`].
     pub fn on_keyframe(&mut self, stream: StreamIndex, sequence: u64) {
-        let state = self.receiver.streams.get_mut(usize::from(stream.0));
-        if let Some(record) = state.and_then(|state| state.record.as_mut()) {
+        let Some(state) = self.receiver.streams.get_mut(usize::from(stream.0)) else {
+            return;
+        };
+        state.on_keyframe();
+        if let Some(record) = &mut state.record {
             record.forget_before(sequence);
         }
     }

@@ -118,7 +118,7 @@ impl Transport {
             return;
         }
         self.write_nacks(now, path, out);
-        self.write_keyframe_requests(path, out);
+        self.write_keyframe_requests(now, path, out);
         self.write_feedback(now, path, out);
         self.write_grant(now, path, out);
         if self.rtcp.reports_at.is_some_and(|at| at <= now) {
@@ -145,7 +145,8 @@ impl Transport {
         }
     }
 
-    fn write_keyframe_requests(&mut self, path: Path, out: &mut TransmitBatch) {
+    fn write_keyframe_requests(&mut self, now: Instant, path: Path, out: &mut TransmitBatch) {
+        let rtt = self.rtt().unwrap_or(RTT_GUESS);
         let TransportPhase::Connected(srtp) = &mut self.phase else {
             return;
         };
@@ -161,7 +162,8 @@ impl Transport {
             let line = name.and_then(|name| receiver.map.publishing_line(name.mid));
             let Some(line) = line else { continue };
             rtcp.begin();
-            if line.feedback.fir && !line.feedback.pli {
+            let in_vain = state.ask(now, rtt);
+            if line.feedback.fir && (in_vain || !line.feedback.pli) {
                 state.fir_sequence = state.fir_sequence.wrapping_add(1);
                 let entry = FirEntry {
                     ssrc: media,

@@ -275,6 +275,35 @@ fn a_long_hole_needs_a_keyframe_and_asking_reaches_the_client() {
 }
 
 #[test]
+fn who_does_not_hear_pli_is_sent_fir() {
+    let mut pair = Pair::new();
+    let video = publish_video(&mut pair);
+    let pt = client_pt(&pair, Str0mCodec::Vp8);
+    client_sends(&mut pair, video, pt, 0);
+    pair.run(ms(50));
+    let stream = StreamIndex(0);
+    let asked = |pair: &Pair| -> Vec<KeyframeRequestKind> {
+        let events = pair.client_events.iter();
+        let kinds = events.filter_map(|event| match event {
+            Event::KeyframeRequest(request) => Some(request.kind),
+            _ => None,
+        });
+        kinds.collect()
+    };
+    for _ in 0..5 {
+        pair.server.request_keyframe(pair.now, stream);
+        pair.run(ms(500));
+    }
+    let (pli, fir) = (KeyframeRequestKind::Pli, KeyframeRequestKind::Fir);
+    assert_eq!(asked(&pair), [pli, pli, pli, fir, fir]);
+    // Once a keyframe has come, it hears.
+    pair.server.on_keyframe(stream, 1);
+    pair.server.request_keyframe(pair.now, stream);
+    pair.run(ms(50));
+    assert_eq!(asked(&pair).last(), Some(&pli));
+}
+
+#[test]
 fn the_publishers_clock_is_told() {
     let mut pair = Pair::new();
     let video = publish_video(&mut pair);
