@@ -6,8 +6,10 @@
 //!
 //! Where we differ: what arrives is read over the last 150 ms when a queue stands, so that a path
 //! that became narrow is met in one step; the fall is deeper the longer the queue, and the rate
-//! comes back once the queue is gone; and who sends little falls by steps, for what arrives says
-//! little then.
+//! comes back once the queue is gone; who sends little falls by steps and keeps what it sends, for
+//! what arrives says little then, and it may grow by a little more than that without being asked;
+//! and growth on an unknown path is never slower than near a capacity, so that flows which share
+//! one come closer (Chiu and Jain, *Analysis of the Increase and Decrease Algorithms*, 1989).
 
 use std::time::{Duration, Instant};
 
@@ -15,6 +17,7 @@ use media_types::{Bitrate, DataSize};
 
 use crate::capacity::LinkCapacity;
 use crate::delay::drain_share;
+use crate::idle::SHARE;
 use crate::number::{bps, rate};
 use crate::overuse::Usage;
 
@@ -28,6 +31,9 @@ const GROWTH: f64 = 1.08;
 /// allowed proves nothing.
 const PROOF: f64 = 1.5;
 const PROOF_BPS: f64 = 10_000.0;
+/// So much above what arrives is allowed whatever the multiple: a small picture and a voice more
+/// are as good as a probe, and a flow that has little comes up as quickly as one that has much.
+const HARMLESS_BPS: f64 = 200_000.0;
 /// Slowest growth near the capacity, in bits a second each second.
 const ADDITIVE_MIN: f64 = 4_000.0;
 /// What one step of additive growth adds: a packet …
@@ -156,20 +162,32 @@ impl Aimd {
     }
 
     fn increase(&mut self, passed: Duration, input: &AimdInput) {
-        let Some(acked) = input.acked.filter(|_| !input.limited) else {
+        let Some(acked) = input.acked.filter(|acked| self.may_grow(*acked, input)) else {
             return;
         };
         let near = self.capacity.is_near(acked);
         let seconds = passed.as_secs_f64();
         let target = bps(self.target);
-        let grown = if near {
-            target + additive(self.target, input.rtt) * seconds
+        let added = target + additive(self.target, input.rtt) * seconds;
+        let grown = if near || input.limited {
+            added
         } else {
-            target * GROWTH.powf(seconds)
+            added.max(target * GROWTH.powf(seconds))
         };
-        let proved = bps(acked) * PROOF + PROOF_BPS;
+        let harmless = bps(acked) + HARMLESS_BPS;
+        let proved = if input.limited {
+            harmless
+        } else {
+            harmless.max(bps(acked) * PROOF + PROOF_BPS)
+        };
         let grown = rate(grown.min(proved)).min(input.most);
         self.target = self.target.max(grown);
+    }
+
+    /// Who is limited by the application grows only while that is little. The word that it is comes
+    /// late: who sends much of what it may is not, and is not proved to be the path's match either.
+    fn may_grow(&self, acked: Bitrate, input: &AimdInput) -> bool {
+        !input.limited || bps(acked) < bps(self.target) * SHARE
     }
 
     fn decrease(&mut self, now: Instant, input: &AimdInput) -> bool {
@@ -180,8 +198,17 @@ impl Aimd {
         if settling {
             return false;
         }
-        let carried = self.carried(input);
-        let target = bps(carried) * (BETA - drain_share(input.queue));
+        let arrived = self.arrived(input);
+        let drained = drain_share(input.queue);
+        let (carried, target) = if input.limited {
+            let unused = rate(bps(self.target) * LIMITED_STEP);
+            let carried = arrived.max(unused).min(self.target);
+            let target = bps(unused) * (BETA - drained);
+            // What it sends has not made the queue; what it does not send is as good as gone.
+            (carried, target.max(bps(arrived) * (1.0 - drained)))
+        } else {
+            (arrived, bps(arrived) * (BETA - drained))
+        };
         if !input.limited {
             self.capacity.on_overuse(carried);
         }
@@ -195,21 +222,16 @@ impl Aimd {
         true
     }
 
-    /// What the path carries, now that it is full.
-    fn carried(&self, input: &AimdInput) -> Bitrate {
+    /// What the path carries, now that it is full, and what is lost whatever the rate with it: that
+    /// has to be sent too.
+    fn arrived(&self, input: &AimdInput) -> Bitrate {
         let arrived = if input.queue > QUEUE {
             input.recent.or(input.acked)
         } else {
             input.acked
         };
         let arrived = arrived.unwrap_or(self.target);
-        // What is lost whatever the rate has to be sent too.
-        let sent = rate(bps(arrived) / (1.0 - input.inherent_loss.clamp(0.0, 0.5)));
-        if input.limited {
-            let step = rate(bps(self.target) * LIMITED_STEP);
-            return sent.max(step).min(self.target);
-        }
-        sent
+        rate(bps(arrived) / (1.0 - input.inherent_loss.clamp(0.0, 0.5)))
     }
 }
 

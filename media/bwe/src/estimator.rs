@@ -30,6 +30,13 @@ const PROBE_GRACE: Duration = Duration::from_millis(150);
 const PROBE_QUEUED: Duration = Duration::from_millis(25);
 /// A probe's queue is never longer than this.
 const PROBE_QUEUE_MAX: Duration = Duration::from_millis(120);
+/// A flow that sends less than it may has not made a queue that comes. Most are another's picture,
+/// and gone so soon; a path that became narrow is worse by then, and shows it by a longer one.
+const PATIENCE: Duration = Duration::from_millis(250);
+const QUEUE_BORNE: Duration = Duration::from_millis(120);
+/// What a path that is not used carries was seen for the length of a probe. So bursts, which leave
+/// at 2.5 times this, leave at the estimate and not above it.
+const UNUSED_PERCENT: u64 = 40;
 
 /// Bounds of an estimate.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -79,6 +86,8 @@ pub struct GccEstimator {
     limit: LimitDetector,
     prober: Prober,
     probe_until: Option<Instant>,
+    /// Since when the delay has said that the path is too full.
+    over_since: Option<Instant>,
     fall: Option<Fall>,
     remb: Option<(Instant, Bitrate)>,
     feedback_rtt: Option<Duration>,
@@ -107,6 +116,7 @@ impl GccEstimator {
             limit: LimitDetector::default(),
             prober: Prober::default(),
             probe_until: None,
+            over_since: None,
             fall: None,
             remb: None,
             feedback_rtt: None,
@@ -242,10 +252,13 @@ impl GccEstimator {
         (estimate != told).then_some(estimate)
     }
 
-    /// What the pacer should let out.
+    /// What the pacer should let out: the estimate, or less where nothing but probes has shown it.
     #[must_use]
     pub fn pacing_rate(&self, now: Instant) -> Bitrate {
-        self.estimate(now)
+        let estimate = self.estimate(now);
+        let used = self.acked.rate().filter(|_| self.limit.is_limited());
+        let seen = |used: Bitrate| used.max(estimate.percent(UNUSED_PERCENT));
+        used.map_or(estimate, |used| seen(used).min(estimate))
     }
 
     /// The share of packets lost in the last interval, in 256ths.
@@ -345,11 +358,22 @@ impl GccEstimator {
         }
     }
 
-    /// What the delay says, but for the queue that a probe of ours makes.
-    fn usage(&self, now: Instant) -> Usage {
+    /// What the delay says, but for the queue that a probe of ours makes, and for a short one that
+    /// others make.
+    fn usage(&mut self, now: Instant) -> Usage {
         let usage = self.delay.usage();
         let probing = self.probe_until.is_some_and(|until| now < until);
         if probing && usage == Usage::Over && self.delay.queue() < PROBE_QUEUE_MAX {
+            return Usage::Under;
+        }
+        if usage != Usage::Over {
+            self.over_since = None;
+            return usage;
+        }
+        let since = *self.over_since.get_or_insert(now);
+        let brief = now.saturating_duration_since(since) < PATIENCE;
+        let bearable = brief && self.delay.queue() < QUEUE_BORNE;
+        if self.limit.is_limited() && bearable {
             return Usage::Under;
         }
         usage

@@ -12,7 +12,7 @@ use media_types::{Bitrate, DataSize};
 use crate::number::bps;
 
 /// Who sends less than this share of the estimate is limited by the application.
-const SHARE: f64 = 0.65;
+pub(crate) const SHARE: f64 = 0.65;
 /// The budget holds this much of the share, in seconds, and may be overdrawn by as much.
 const WINDOW: f64 = 0.5;
 /// Above this part of it the application is the limit …

@@ -169,8 +169,9 @@ pub const RAISE_PROVEN: Duration = Duration::from_secs(60);
 pub const RAISE_BACKOFF_MIN: Duration = Duration::from_secs(15);
 /// Until then what needs at most this share of what failed, in percent, may be tried.
 pub const RAISE_AGAIN_PERCENT: u64 = 70;
-/// So may what needs at most this share of the budget, in percent: it cannot be what fails there.
-pub const RAISE_MODEST_PERCENT: u64 = 40;
+/// So may what needs at most this share of the budget, in percent: with as much left again, what
+/// failed was another moment of the path.
+pub const RAISE_MODEST_PERCENT: u64 = 50;
 /// It doubles up to this.
 pub const RAISE_BACKOFF_MAX: Duration = Duration::from_secs(240);
 /// A need of at most this share of the budget, in percent, is borne for a moment.

@@ -119,3 +119,40 @@ fn a_probe_raises_and_tells_the_capacity() {
     aimd.raise(KBPS(2_000));
     assert_eq!((aimd.target(), aimd.capacity()), (KBPS(2_000), None));
 }
+
+#[test]
+fn who_sends_little_keeps_what_it_sends() {
+    let mut aimd = Aimd::new(KBPS(800));
+    let limited = AimdInput {
+        limited: true,
+        ..input(Usage::Over, 500)
+    };
+    aimd.update(Instant::now(), &limited);
+    assert_eq!(aimd.target(), KBPS(500));
+    // A long queue has to drain, whoever made it.
+    let mut aimd = Aimd::new(KBPS(800));
+    let queued = AimdInput {
+        queue: MS(200),
+        ..limited
+    };
+    aimd.update(Instant::now(), &queued);
+    assert_eq!(aimd.target(), KBPS(450));
+}
+
+#[test]
+fn a_little_more_than_arrives_needs_no_proof() {
+    let now = Instant::now();
+    let mut aimd = Aimd::new(KBPS(200));
+    let limited = AimdInput {
+        limited: true,
+        ..input(Usage::Normal, 100)
+    };
+    aimd.update(now, &limited);
+    aimd.update(now + MS(1_000), &limited);
+    let grown = aimd.target().bps() - 200_000;
+    assert!((40_000..60_000).contains(&grown), "{grown}");
+    for second in 2..60_u64 {
+        aimd.update(now + MS(second * 1_000), &limited);
+    }
+    assert_eq!(aimd.target(), KBPS(300));
+}

@@ -122,3 +122,24 @@ fn hiccups_of_a_path_that_is_little_used_cost_little() {
     }
     assert!(least >= Bitrate::from_kbps(1_800), "fell to {least}");
 }
+
+#[test]
+fn the_pictures_of_others_cost_a_flow_nothing_that_sends_little() {
+    let base = Instant::now();
+    let mut estimator = GccEstimator::new(EstimatorConfig::default());
+    let mut link = link(5_000);
+    let before = run(&mut estimator, &mut link, base, 0, 3, 20);
+    for second in 3..13 {
+        // 90 ms of somebody else's packets, all at once.
+        link.free_at = Duration::from_secs(second) + Duration::from_millis(90);
+        let after = run(&mut estimator, &mut link, base, second, 1, 20);
+        assert!(after >= before, "{after} after {second} s, before {before}");
+    }
+    let now = base + Duration::from_secs(13);
+    let estimate = estimator.estimate(now);
+    assert_eq!(estimator.pacing_rate(now), estimate.percent(UNUSED_PERCENT));
+    // A path that became narrow is another matter.
+    link.rate = Bitrate::from_kbps(400);
+    let after = run(&mut estimator, &mut link, base, 13, 2, 20);
+    assert!(after < Bitrate::from_kbps(1_000), "{after}");
+}
