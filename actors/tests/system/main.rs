@@ -6,6 +6,7 @@
 
 mod faults;
 mod layers;
+mod live;
 mod operators;
 mod quality;
 mod rooms;

@@ -141,6 +141,14 @@ impl Room {
                 self.track(track)?;
                 self.tracks.remove(&track);
             }
+            Action::OpenIngest(ingest) => {
+                self.tracks.entry(ingest.track).or_insert(Track {
+                    publisher: None,
+                    codec: Some(ingest.codec),
+                    muted: false,
+                    relayed_to: BTreeSet::new(),
+                });
+            }
             Action::Empty { transport, slot } => {
                 self.transport(transport)?.slots.remove(&slot);
             }
