@@ -10,6 +10,7 @@ pub mod http;
 mod load;
 pub mod plane;
 pub mod room;
+pub mod transcode;
 mod validate;
 
 pub use cluster::{
@@ -20,6 +21,7 @@ pub use http::{AdminConfig, ApiKey, AuthConfig, HttpConfig, KeyAlgorithm};
 pub use load::Sources;
 pub use plane::{IceServerConfig, WebrtcConfig};
 pub use room::{RoomConfig, SessionConfig};
+pub use transcode::TranscodeConfig;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -49,6 +51,8 @@ pub struct Config {
     pub room: RoomConfig,
     /// Signalling sessions.
     pub session: SessionConfig,
+    /// Codec processes.
+    pub transcode: TranscodeConfig,
     /// This worker among others.
     pub cluster: ClusterConfig,
     /// How the worker ends.

@@ -28,3 +28,4 @@ pub mod shutdown;
 mod store;
 pub mod telemetry;
 pub mod tls;
+pub mod transcode;

@@ -26,6 +26,7 @@ use crate::shutdown::{self, Cause, Drained, Fatal, Signals};
 use crate::store::{self, StoreError};
 use crate::telemetry::{Metrics, start_logs, start_metrics};
 use crate::tls::{self, TlsError};
+use crate::transcode::{self, Transcoding};
 
 mod foundation;
 mod media;
@@ -107,6 +108,7 @@ pub fn serve(config: Config) -> Result<(), RunError> {
     tls::install_provider();
     let metrics = start_metrics();
     crate::shard::metrics::describe();
+    transcode::describe();
     actix_rt::System::new().block_on(run(Arc::new(config), metrics))
 }
 
@@ -171,6 +173,8 @@ impl Worker {
         let standing = foundation.enlist(config, &system, &arbiters[0]);
         arbiters[0].spawn(keep_figures(metrics.clone()));
 
+        let transcoding = Transcoding::start(&config.transcode, arbiters[0].handle())
+            .map_err(opening("the thread of transcoding"))?;
         let health = Arc::new(Health::default());
         let secure = tls.is_some();
         let state = AppState {
@@ -181,6 +185,7 @@ impl Worker {
             metrics,
             health: Arc::clone(&health),
             whip: WhipSessions::new(),
+            transcoders: Arc::new(move || transcoding.list()),
         };
         let listeners = http::run(actix_web::web::Data::new(state), tls)
             .map_err(opening("the HTTP listeners"))?;

@@ -12,6 +12,9 @@ const LEASE_TTL_MIN: Duration = Duration::from_secs(3);
 /// The shortest secret that is accepted outside `--dev`: as many bits as HS256 signs with.
 const SECRET_BYTES_MIN: usize = 32;
 
+/// The lowest priority of a process (`setpriority(2)`).
+const NICENESS_MAX: u8 = 19;
+
 impl Config {
     pub(super) fn validate(&self) -> Result<(), ConfigError> {
         self.validate_keys()?;
@@ -113,6 +116,10 @@ impl Config {
         ];
         if let Some((key, _)) = zero.into_iter().find(|(_, value)| *value == 0) {
             return Err(ConfigError::unset(key, "must not be zero or empty"));
+        }
+        if self.transcode.niceness > NICENESS_MAX {
+            let problem = "is more than 19, the lowest priority there is";
+            return Err(ConfigError::unset("transcode.niceness", problem));
         }
         let ports_end = u32::from(self.webrtc.port) + u32::from(self.webrtc.shards);
         if ports_end > u32::from(u16::MAX) {

@@ -36,6 +36,18 @@ pub(super) async fn rooms(
     Ok(HttpResponse::Ok().json(page))
 }
 
+/// Every transcoding job of this worker, those that were given up among them.
+pub(super) async fn transcoders(
+    state: State,
+    request: HttpRequest,
+    query: web::Query<PageQuery>,
+) -> Result<HttpResponse, ApiError> {
+    operator(&state, &request, AdminRole::Viewer)?;
+    let jobs = (state.transcoders)();
+    let page = Page::cut(jobs, &query, |job| format!("{:012}", job.id));
+    Ok(HttpResponse::Ok().json(page))
+}
+
 pub(super) async fn room(
     state: State,
     request: HttpRequest,

@@ -125,6 +125,7 @@ pub(super) fn operators(app: &mut web::ServiceConfig) {
         .route("/readyz", web::get().to(health::ready))
         .route("/metrics", web::get().to(health::metrics))
         .route("/admin/v1/rooms", web::get().to(admin::rooms))
+        .route("/admin/v1/transcoders", web::get().to(admin::transcoders))
         .service(
             web::resource("/admin/v1/rooms/{room}")
                 .route(web::get().to(admin::room))

@@ -11,6 +11,10 @@ use super::whip_sessions::WhipSessions;
 use crate::auth::Auth;
 use crate::config::Config;
 use crate::telemetry::Metrics;
+use crate::transcode::TranscoderStatus;
+
+/// Tells how every transcoding job of this worker is, oldest first.
+pub(super) type Transcoders = Arc<dyn Fn() -> Vec<TranscoderStatus> + Send + Sync>;
 
 /// What all handlers share.
 pub struct AppState {
@@ -28,6 +32,8 @@ pub struct AppState {
     pub health: Arc<Health>,
     /// WHIP and WHEP sessions by their URLs.
     pub whip: Arc<WhipSessions>,
+    /// How every transcoding job is.
+    pub transcoders: Transcoders,
 }
 
 impl AppState {

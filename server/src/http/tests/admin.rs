@@ -289,3 +289,15 @@ async fn a_revoked_token_is_believed_no_more() {
     let acts = world.rooms.acts.lock().unwrap().clone();
     assert_eq!(acts, [r#"revoke Identity("ana")"#]);
 }
+
+#[actix_web::test]
+async fn transcoding_jobs_are_listed_with_what_became_of_them() {
+    let world = world(|_| {});
+    let (status, page) = call(&world, VIEWER, "GET", "/admin/v1/transcoders", None).await;
+    let job = json!({
+        "id": 7, "room": "lobby", "stream": "ana", "job": "aac-opus", "state": "given_up",
+        "failures": 4, "failure": "it has ended", "taken": 90, "made": 80, "dropped": 10,
+    });
+    assert_eq!((status, &page["items"]), (200, &json!([job])));
+    assert_eq!(call(&world, None, "GET", "/admin/v1/transcoders", None).await.0, 401);
+}

@@ -25,6 +25,7 @@ use crate::http::{
     TellError, WhipSessions,
 };
 use crate::telemetry::start_metrics;
+use crate::transcode::TranscoderStatus;
 
 pub(super) const SECRET: &str = "0123456789abcdef0123456789abcdef";
 pub(super) const ANSWER: &str = "v=0\r\na=ice-lite\r\na=ice-ufrag:serv\r\n\
@@ -309,8 +310,26 @@ pub(super) fn world(change: impl FnOnce(&mut Config)) -> World {
         metrics: start_metrics(),
         health,
         whip: WhipSessions::new(),
+        transcoders: Arc::new(|| vec![transcoder()]),
     });
     World { state, rooms }
+}
+
+/// A job that was given up.
+fn transcoder() -> TranscoderStatus {
+    TranscoderStatus {
+        id: 7,
+        room: "lobby".to_owned(),
+        stream: "ana".to_owned(),
+        job: "aac-opus",
+        state: "given_up",
+        pid: None,
+        failures: 4,
+        failure: Some("it has ended".to_owned()),
+        taken: 90,
+        made: 80,
+        dropped: 10,
+    }
 }
 
 impl World {
