@@ -35,6 +35,10 @@ pub enum SourceEvent {
     Reordered {
         /// Which.
         track: TrackKey,
+        /// What decoders need.
+        format: FrameFormat,
+        /// What goes before keyframes.
+        parameter_sets: Vec<Bytes>,
     },
     /// A frame.
     Frame {
@@ -76,6 +80,18 @@ struct Known {
     /// The latest time at which a picture is shown.
     shown_us: u64,
     sound: SoundClock,
+}
+
+impl Known {
+    /// Notes and tells that pictures are shown in another order.
+    fn reordered(&mut self, track: TrackKey) -> SourceEvent {
+        self.reordered = true;
+        SourceEvent::Reordered {
+            track,
+            format: self.format.format.clone(),
+            parameter_sets: self.format.parameter_sets.clone(),
+        }
+    }
 }
 
 /// The machine.
@@ -188,8 +204,7 @@ impl Source {
             parameter_sets: known.format.parameter_sets.clone(),
         });
         if known.format.reordering == Reordering::Stated && !known.reordered {
-            known.reordered = true;
-            self.events.push_back(SourceEvent::Reordered { track });
+            self.events.push_back(known.reordered(track));
         }
     }
 
@@ -251,8 +266,7 @@ impl Source {
         if track.kind == MediaKind::Video {
             let back = presented_us < known.shown_us && placed.mended.is_none();
             if back && !known.reordered {
-                known.reordered = true;
-                self.events.push_back(SourceEvent::Reordered { track });
+                self.events.push_back(known.reordered(track));
             }
             known.shown_us = presented_us.max(decoded_us);
         }
@@ -267,12 +281,15 @@ impl Source {
             FrameCodec::Rtp(Codec::Av1) => without_delimiter(data),
             FrameCodec::Rtp(_) | FrameCodec::Aac => data,
         };
+        // The same line for all tracks: a picture that is shown later counts as captured later.
+        let later = Duration::from_micros(presented_us.saturating_sub(decoded_us));
+        let captured = unix.saturating_sub(placed.lag).saturating_add(later);
         let frame = EncodedFrame {
             codec,
             presented: time(presented_us),
             decoded: time(decoded_us),
             keyframe,
-            captured: Some(NtpTime::from_unix(unix.saturating_sub(placed.lag))),
+            captured: Some(NtpTime::from_unix(captured)),
             data,
         };
         self.events.push_back(SourceEvent::Frame { track, frame });

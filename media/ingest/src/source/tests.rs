@@ -124,7 +124,15 @@ fn pictures_out_of_order_are_told_once() {
     assert_eq!(bench.video(0, true, 40).len(), 1);
     assert_eq!(bench.video(40, false, 120).len(), 1);
     let events = bench.video(80, false, 0);
-    assert_eq!(events[0], SourceEvent::Reordered { track: VIDEO });
+    let SourceEvent::Reordered {
+        track: VIDEO,
+        format,
+        ..
+    } = &events[0]
+    else {
+        panic!("{events:?}");
+    };
+    assert_eq!(&format.config[..], MAIN);
     assert_eq!(events.len(), 2);
     assert_eq!(bench.video(120, false, 0).len(), 1);
     // A constant offset is no other order.
