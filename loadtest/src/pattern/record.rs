@@ -95,7 +95,9 @@ fn ffmpeg_words(shape: Shape) -> Result<Vec<String>> {
             add("-c:v libvpx -deadline realtime -cpu-used 8 -lag-in-frames 0 -error-resilient 1");
             add("-qmin 4 -qmax 60 -f ivf");
         }
-        Codec::Av1 => add("-c:v libsvtav1 -preset 10 -svtav1-params pred-struct=1 -f ivf"),
+        Codec::Av1 => {
+            add("-c:v libaom-av1 -usage realtime -cpu-used 8 -lag-in-frames 0 -f ivf");
+        }
         Codec::H264 => {
             add("-c:v libx264 -preset veryfast -tune zerolatency -profile:v baseline");
             add("-x264-params scenecut=0:repeat-headers=1:aud=1 -f h264");

@@ -89,88 +89,78 @@ fn write_times(report: &Report, page: &mut String) {
     page.push_str("</table>");
 }
 
-#[allow(clippy::cast_precision_loss, reason = "points of a plot")]
 fn write_plots(report: &Report, page: &mut String) {
     let samples = &report.samples;
-    let over = |name, value: &dyn Fn(&Sample) -> Option<f64>| Line {
-        name,
-        points: samples
-            .iter()
-            .filter_map(|one| Some((one.at_s, value(one)?)))
-            .collect(),
-    };
-    let times = &report.plots.times;
-    page.push_str(&lines(
-        "Members",
-        " s",
-        &[
-            over("joined", &|one| Some(one.joined as f64)),
-            over("connected", &|one| Some(one.connected as f64)),
-            over("failed", &|one| Some(one.failed as f64)),
-        ],
-    ));
-    page.push_str(&lines(
-        "Packets a second",
-        " s",
-        &[
-            rate("received", samples, |one| Some(one.received.packets as f64)),
-            rate("published", samples, |one| Some(one.sent as f64)),
-            rate("lost", samples, |one| Some(one.received.lost as f64)),
-        ],
-    ));
-    page.push_str(&lines(
-        "From join to … : share of members over milliseconds",
-        " ms",
-        &[
-            share("answer to join", &times.join),
-            share("first packet", &times.first_media),
-            share("first keyframe", &times.first_keyframe),
-        ],
-    ));
+    write_counts(samples, page);
+    write_distributions(report, page);
+    write_server(samples, page);
+}
+
+/// A line over the seconds of the run.
+fn over(name: &'static str, samples: &[Sample], value: impl Fn(&Sample) -> Option<f64>) -> Line {
+    let points = samples
+        .iter()
+        .filter_map(|one| Some((one.at_s, value(one)?)));
+    let points = points.collect();
+    Line { name, points }
+}
+
+#[allow(clippy::cast_precision_loss, reason = "points of a plot")]
+fn write_counts(samples: &[Sample], page: &mut String) {
+    let members = [
+        over("joined", samples, |one| Some(one.joined as f64)),
+        over("connected", samples, |one| Some(one.connected as f64)),
+        over("failed", samples, |one| Some(one.failed as f64)),
+    ];
+    page.push_str(&lines("Members", " s", &members));
+    let packets = [
+        rate("received", samples, |one| Some(one.received.packets as f64)),
+        rate("published", samples, |one| Some(one.sent as f64)),
+        rate("lost", samples, |one| Some(one.received.lost as f64)),
+    ];
+    page.push_str(&lines("Packets a second", " s", &packets));
+    let way = [
+        over("p50", samples, |one| {
+            one.latency_us.map(|(half, _)| half as f64 / 1e3)
+        }),
+        over("p99", samples, |one| {
+            one.latency_us.map(|(_, most)| most as f64 / 1e3)
+        }),
+    ];
     page.push_str(&lines(
         "Packets' way: milliseconds in each second",
         " s",
-        &[
-            over("p50", &|one| {
-                one.latency_us.map(|(half, _)| half as f64 / 1e3)
-            }),
-            over("p99", &|one| {
-                one.latency_us.map(|(_, most)| most as f64 / 1e3)
-            }),
-        ],
+        &way,
     ));
-    let latency = &report.plots.latency;
+}
+
+fn write_distributions(report: &Report, page: &mut String) {
+    let times = &report.plots.times;
+    let joining = [
+        share("answer to join", &times.join),
+        share("first packet", &times.first_media),
+        share("first keyframe", &times.first_keyframe),
+    ];
+    let title = "From join to … : share of members over milliseconds";
+    page.push_str(&lines(title, " ms", &joining));
+    let mut way = share("share", &report.plots.latency);
+    way.points.retain(|(_, share)| *share <= 0.999);
     let title = "Packets' way: share over milliseconds, the slowest 0.1 % left out";
-    page.push_str(&lines(
-        title,
-        " ms",
-        &[Line {
-            name: "share",
-            points: cumulative(latency)
-                .into_iter()
-                .filter(|(_, share)| *share <= 0.999)
-                .collect(),
-        }],
-    ));
-    let of_server =
+    page.push_str(&lines(title, " ms", &[way]));
+}
+
+#[allow(clippy::cast_precision_loss, reason = "points of a plot")]
+fn write_server(samples: &[Sample], page: &mut String) {
+    let of =
         |value: fn(ServerFigures) -> Option<f64>| move |one: &Sample| one.server.and_then(value);
-    page.push_str(&lines(
-        "Server: processors in use",
-        " s",
-        &[
-            rate("processors", samples, of_server(|server| server.cpu_s)),
-            over("busiest shard's share", &of_server(|server| server.busy)),
-        ],
-    ));
-    page.push_str(&lines(
-        "Server: megabytes resident",
-        " s",
-        &[over("MB", &|one| {
-            one.server
-                .and_then(|server| server.resident_bytes)
-                .map(|bytes| bytes as f64 / 1e6)
-        })],
-    ));
+    let processors = [
+        rate("processors", samples, of(|server| server.cpu_s)),
+        over("busiest shard's share", samples, of(|server| server.busy)),
+    ];
+    page.push_str(&lines("Server: processors in use", " s", &processors));
+    let resident = |server: ServerFigures| server.resident_bytes.map(|bytes| bytes as f64 / 1e6);
+    let memory = [over("MB", samples, of(resident))];
+    page.push_str(&lines("Server: megabytes resident", " s", &memory));
 }
 
 /// How fast a total grows.

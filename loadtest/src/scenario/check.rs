@@ -137,6 +137,12 @@ fn fault_of_media(scenario: &Scenario) -> Option<(&'static str, String)> {
     if publishers.count > 0 && nothing {
         return said("publishers.video", "publishers need audio or video");
     }
+    fault_of_receiving(scenario)
+}
+
+fn fault_of_receiving(scenario: &Scenario) -> Option<(&'static str, String)> {
+    let said = |key, message: &str| Some((key, message.to_owned()));
+    let publishers = &scenario.publishers;
     let slots = publishers.audio_slots.max(publishers.video_slots);
     if slots > SLOTS_MAX {
         return said("publishers.video_slots", "at most 64 slots");
