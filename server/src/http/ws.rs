@@ -228,6 +228,16 @@ impl Socket {
                 };
                 answer(incoming.id, Ok(result.into()), ctx);
             }
+            // The answer takes one thread less that way; the peer only hears of the client.
+            ClientMessage::Ping(params) => {
+                answer(incoming.id, Ok(Reply::EMPTY), ctx);
+                let heard = Incoming {
+                    id: None,
+                    message: ClientMessage::Ping(params),
+                    traceparent: incoming.traceparent,
+                };
+                self.forward(heard, ctx);
+            }
             ClientMessage::Leave(_) => {
                 self.hand_over();
                 if let Phase::Active(session) = &self.phase {
