@@ -5,6 +5,7 @@
 //! what must hold of any input, beyond not panicking.
 #![forbid(unsafe_code)]
 
+mod codec;
 mod core;
 mod egress;
 mod ingest;
@@ -29,6 +30,7 @@ const fn target(name: &'static str, run: fn(&[u8])) -> Target {
 
 /// All targets, by name.
 pub const TARGETS: &[Target] = &[
+    target("codec_wire", codec::wire),
     target("core_datagram", core::datagram),
     target("core_envelope", core::envelope),
     target("core_offer", core::offer),

@@ -52,6 +52,7 @@ macro_rules! replays {
 }
 
 replays!(
+    codec_wire,
     core_datagram,
     core_envelope,
     core_offer,

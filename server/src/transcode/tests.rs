@@ -219,7 +219,7 @@ fn a_job_that_fails_again_and_again_is_given_up() {
         let mut crashes = 0;
         let mut killed = 0;
         // As soon as one works it is killed, ten times if there were as many.
-        while let Some(_) = next(&mut output).await {
+        while next(&mut output).await.is_some() {
             let status = transcoding.list().remove(0);
             if let Some(pid) = status.pid.filter(|pid| *pid != killed && crashes < 10) {
                 kill(pid);
