@@ -10,6 +10,7 @@ pub mod http;
 mod load;
 pub mod plane;
 pub mod room;
+pub mod rtmp;
 pub mod transcode;
 mod validate;
 
@@ -21,6 +22,7 @@ pub use http::{AdminConfig, ApiKey, AuthConfig, HttpConfig, KeyAlgorithm};
 pub use load::Sources;
 pub use plane::{IceServerConfig, WebrtcConfig};
 pub use room::{RoomConfig, SessionConfig};
+pub use rtmp::RtmpConfig;
 pub use transcode::TranscodeConfig;
 
 use schemars::JsonSchema;
@@ -47,6 +49,8 @@ pub struct Config {
     pub auth: AuthConfig,
     /// The packet core and its sockets.
     pub webrtc: WebrtcConfig,
+    /// Streams from and to encoders by RTMP.
+    pub rtmp: RtmpConfig,
     /// What a room gets by default.
     pub room: RoomConfig,
     /// Signalling sessions.

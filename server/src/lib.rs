@@ -16,6 +16,7 @@ pub mod clock;
 pub mod config;
 pub mod http;
 pub mod ice_tcp;
+pub mod ingest;
 pub mod limits;
 pub mod live;
 mod membership;

@@ -18,6 +18,7 @@ use crate::banner::Banner;
 use crate::clock::SystemClock;
 use crate::config::{Config, ConfigError};
 use crate::http::{self, AppState, Health, Listeners, WhipSessions};
+use crate::live::Live;
 use crate::membership::Standing;
 use crate::net::{Reach, ReachSettings, interfaces};
 use crate::plane::Rings;
@@ -29,6 +30,7 @@ use crate::tls::{self, TlsError};
 use crate::transcode::{self, Transcoding};
 
 mod foundation;
+mod inputs;
 mod media;
 
 use foundation::Foundation;
@@ -109,6 +111,7 @@ pub fn serve(config: Config) -> Result<(), RunError> {
     let metrics = start_metrics();
     crate::shard::metrics::describe();
     transcode::describe();
+    crate::ingest::describe();
     actix_rt::System::new().block_on(run(Arc::new(config), metrics))
 }
 
@@ -159,6 +162,7 @@ impl Worker {
         let reach = reach(config);
         let tls = tls_of(config, &reach)?;
         let mut media = Media::bind(config, &reach)?;
+        let encoders = inputs::bind(config, tls.as_ref())?;
         let make = media::factory(config, &*clock, &reach, &media)?;
 
         let arbiters: Vec<Arbiter> = (0..CONTROL_THREADS).map(|_| Arbiter::new()).collect();
@@ -175,7 +179,17 @@ impl Worker {
 
         let transcoding = Transcoding::start(&config.transcode, arbiters[0].handle())
             .map_err(opening("the thread of transcoding"))?;
+        let live = Live::new(system.clone(), &rings);
         let health = Arc::new(Health::default());
+        inputs::Inputs {
+            config,
+            auth: &foundation.auth,
+            live: &live,
+            transcoding: &transcoding,
+            health: &health,
+            clock: &foundation.clock,
+        }
+        .serve(encoders)?;
         let secure = tls.is_some();
         let state = AppState {
             config: Arc::clone(config),

@@ -19,8 +19,12 @@ pub enum Access {
     Join,
     /// Publish by WHIP.
     Whip,
+    /// Publish by RTMP or QUIC, where the identity is the stream.
+    Ingest,
     /// Watch by WHEP.
     Whep,
+    /// Watch by HLS, DASH, FLV and the like.
+    Play,
     /// Use the admin API.
     Admin(AdminRole),
 }
@@ -101,7 +105,8 @@ impl Verifier {
     fn short_enough(&self, claims: &Claims, access: Access, now: u64) -> bool {
         let born = claims.iat.unwrap_or(now);
         let most = match access {
-            Access::Join | Access::Whep => self.join_max_ttl,
+            Access::Join | Access::Whep | Access::Play => self.join_max_ttl,
+            Access::Ingest => self.ingest_max_ttl,
             Access::Whip if claims.troupe.ingest => self.ingest_max_ttl,
             Access::Whip => self.join_max_ttl,
             Access::Admin(_) => self.ingest_max_ttl,
@@ -120,7 +125,9 @@ pub fn authorize(claims: &Claims, access: Access, room: &RoomName) -> Result<(),
         // A member that may do nothing at all is still a member: it sees who is there.
         Access::Join => true,
         Access::Whip => grants.allows(Grant::Publish) || grants.allows(Grant::Ingest),
+        Access::Ingest => grants.allows(Grant::Ingest),
         Access::Whep => grants.allows(Grant::Subscribe),
+        Access::Play => grants.allows(Grant::Play),
         Access::Admin(role) => return admin(claims, role),
     };
     if granted && grants.covers(room) {

@@ -218,7 +218,7 @@ impl IngestPort {
     }
 
     /// Waits until a frame would be taken, or none ever will.
-    pub async fn room(&self) {
+    pub async fn room(&mut self) {
         while !self.has_room() && !self.frames.is_abandoned() && self.closed.borrow().is_none() {
             let mut closed = self.closed.clone();
             tokio::select! {
