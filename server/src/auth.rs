@@ -6,6 +6,7 @@
 
 mod issue;
 mod keys;
+mod play;
 mod replay;
 mod resume;
 mod revoke;
@@ -14,6 +15,7 @@ mod verify;
 pub(crate) use issue::random_id;
 pub use issue::{TokenRequest, issue};
 pub use keys::{KeyError, KeyRing};
+pub use play::{PlaySigner, SignedQuery};
 pub use replay::{Admitted, ReplayGuard};
 pub use resume::{ResumeClaims, ResumeSigner};
 pub use revoke::Revocations;
@@ -33,6 +35,8 @@ pub struct Auth {
     pub replay: ReplayGuard,
     /// Signs and judges resume tokens.
     pub resume: ResumeSigner,
+    /// Judges signed URLs, and the sessions of those who watch by HTTP.
+    pub play: PlaySigner,
     /// Tokens that are believed no more.
     pub revoked: Revocations,
 }
@@ -46,6 +50,7 @@ impl Auth {
         Ok(Self {
             verifier: Verifier::new(KeyRing::new(&config.keys)?, config),
             replay: ReplayGuard::new(),
+            play: PlaySigner::new(config),
             resume: ResumeSigner::new(&keys::cluster_secret(config)),
             revoked: Revocations::new(config.ingest_max_ttl.max(resume::LIFE)),
         })

@@ -5,6 +5,7 @@
 
 pub mod cluster;
 pub mod duration;
+pub mod egress;
 mod error;
 pub mod http;
 mod load;
@@ -17,6 +18,7 @@ mod validate;
 pub use cluster::{
     ClusterConfig, DebugConfig, EtcdConfig, LogConfig, LogFormat, ShutdownConfig, StoreKind,
 };
+pub use egress::{EgressConfig, RecordingConfig, S3Config};
 pub use error::{ConfigError, Origin};
 pub use http::{AdminConfig, ApiKey, AuthConfig, HttpConfig, KeyAlgorithm};
 pub use load::Sources;
@@ -55,6 +57,10 @@ pub struct Config {
     pub room: RoomConfig,
     /// Signalling sessions.
     pub session: SessionConfig,
+    /// Streams that are watched by HTTP.
+    pub egress: EgressConfig,
+    /// Recordings.
+    pub recording: RecordingConfig,
     /// Codec processes.
     pub transcode: TranscodeConfig,
     /// This worker among others.

@@ -9,6 +9,7 @@ mod auth;
 mod cors;
 mod health;
 mod ice_servers;
+mod live;
 mod outbox;
 mod problem;
 mod rooms;

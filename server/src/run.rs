@@ -17,6 +17,7 @@ use crate::auth::{Auth, KeyError};
 use crate::banner::Banner;
 use crate::clock::SystemClock;
 use crate::config::{Config, ConfigError};
+use crate::egress::record::Recordings;
 use crate::http::{self, AppState, Health, Listeners, WhipSessions};
 use crate::live::Live;
 use crate::membership::Standing;
@@ -32,6 +33,7 @@ use crate::transcode::{self, Transcoding};
 mod foundation;
 mod inputs;
 mod media;
+mod outputs;
 
 use foundation::Foundation;
 use media::Media;
@@ -147,6 +149,7 @@ struct Worker {
     listeners: Vec<ServerHandle>,
     threads: Vec<JoinHandle<()>>,
     arbiters: Vec<Arbiter>,
+    recordings: Arc<Recordings>,
     banner: String,
 }
 
@@ -180,6 +183,7 @@ impl Worker {
         let transcoding = Transcoding::start(&config.transcode, arbiters[0].handle())
             .map_err(opening("the thread of transcoding"))?;
         let live = Live::new(system.clone(), &rings);
+        let (egress, recordings) = outputs::start(config, &live, &foundation.clock)?;
         let health = Arc::new(Health::default());
         inputs::Inputs {
             config,
@@ -199,6 +203,8 @@ impl Worker {
             metrics,
             health: Arc::clone(&health),
             whip: WhipSessions::new(),
+            egress: Some(egress),
+            recordings: Some(Arc::clone(&recordings)),
             transcoders: Arc::new(move || transcoding.list()),
         };
         let listeners = http::run(actix_web::web::Data::new(state), tls)
@@ -224,6 +230,7 @@ impl Worker {
             listeners,
             threads,
             arbiters,
+            recordings,
             banner,
         })
     }
@@ -242,6 +249,8 @@ impl Worker {
         for listener in &self.listeners {
             listener.stop(true).await;
         }
+        // While the taps still bring what they hold.
+        self.recordings.stop_all(STOP_MAX).await;
         self.system.stop();
         let actors = || self.system.is_stopped();
         if !within(STOP_MAX, actors).await {

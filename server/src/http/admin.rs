@@ -12,6 +12,7 @@ use super::state::AppState;
 use crate::auth::Access;
 
 pub(super) mod act;
+pub(super) mod egress;
 
 type State = web::Data<AppState>;
 

@@ -16,7 +16,7 @@ use socket2::{Domain, Socket, Type};
 
 use super::problem::ApiError;
 use super::state::AppState;
-use super::{admin, cors, health, web as page, whip, ws};
+use super::{admin, cors, health, live, web as page, whip, ws};
 use crate::telemetry;
 
 /// A body of the admin API: settings and metadata of one room.
@@ -114,7 +114,16 @@ pub(super) fn clients(app: &mut web::ServiceConfig) {
                 .route(web::method(actix_web::http::Method::OPTIONS).to(whip::session_options))
                 .default_service(web::to(whip::not_allowed)),
         )
+        .service(live_file())
+        .route("/live/{room}/{file}", web::get().to(live::continuous))
         .default_service(web::to(page::app));
+}
+
+fn live_file() -> actix_web::Resource {
+    web::resource("/live/{room}/{stream}/{file}")
+        .route(web::get().to(live::file))
+        .route(web::head().to(live::file))
+        .default_service(web::to(whip::not_allowed))
 }
 
 /// What operators reach.
@@ -157,7 +166,32 @@ pub(super) fn operators(app: &mut web::ServiceConfig) {
             "/admin/v1/rooms/{room}/faults",
             web::post().to(admin::fault),
         )
+        .route("/admin/v1/egress", web::get().to(admin::egress::list))
+        .route(
+            "/admin/v1/egress/{room}/{stream}",
+            web::delete().to(admin::egress::close),
+        )
+        .configure(recordings)
         .default_service(web::to(unknown));
+}
+
+fn recordings(app: &mut web::ServiceConfig) {
+    app.service(
+        web::resource("/admin/v1/recordings")
+            .route(web::get().to(admin::egress::recordings))
+            .route(web::post().to(admin::egress::record))
+            .default_service(web::to(whip::not_allowed)),
+    )
+    .service(
+        web::resource("/admin/v1/recordings/{id}")
+            .route(web::get().to(admin::egress::recording))
+            .route(web::delete().to(admin::egress::delete))
+            .default_service(web::to(whip::not_allowed)),
+    )
+    .route(
+        "/admin/v1/recordings/{id}/stop",
+        web::post().to(admin::egress::stop),
+    );
 }
 
 async fn unknown() -> Result<actix_web::HttpResponse, ApiError> {

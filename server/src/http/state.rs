@@ -4,12 +4,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use media_types::Clock;
+use signaling::ErrorType;
 
 use super::health::Health;
 use super::rooms::Rooms;
 use super::whip_sessions::WhipSessions;
 use crate::auth::Auth;
 use crate::config::Config;
+use crate::egress::Egress;
+use crate::egress::record::Recordings;
 use crate::telemetry::Metrics;
 use crate::transcode::TranscoderStatus;
 
@@ -32,11 +35,25 @@ pub struct AppState {
     pub health: Arc<Health>,
     /// WHIP and WHEP sessions by their URLs.
     pub whip: Arc<WhipSessions>,
+    /// Streams that are watched by HTTP.
+    pub egress: Option<Arc<Egress>>,
+    /// Recordings.
+    pub recordings: Option<Arc<Recordings>>,
     /// How every transcoding job is.
     pub transcoders: Transcoders,
 }
 
 impl AppState {
+    /// What packages streams; absent where no media runs.
+    pub(super) fn egress(&self) -> Result<&Egress, ErrorType> {
+        self.egress.as_deref().ok_or(ErrorType::NotFound)
+    }
+
+    /// What records; absent where no media runs.
+    pub(super) fn recordings(&self) -> Result<&Recordings, ErrorType> {
+        self.recordings.as_deref().ok_or(ErrorType::NotFound)
+    }
+
     /// The wall clock, as tokens and clients count it.
     #[must_use]
     pub fn unix(&self) -> Duration {

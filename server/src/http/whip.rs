@@ -254,7 +254,7 @@ fn text(
 }
 
 /// `moved` names the other worker's signalling; an encoder needs the same path there.
-fn moved(mut error: RpcError, request: &HttpRequest) -> ApiError {
+pub(super) fn moved(mut error: RpcError, request: &HttpRequest) -> ApiError {
     if let Some(url) = error.data.url.take() {
         let base = url.trim_end_matches("/v1/signal");
         let base = match base.split_once("://") {

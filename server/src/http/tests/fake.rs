@@ -310,6 +310,8 @@ pub(super) fn world(change: impl FnOnce(&mut Config)) -> World {
         metrics: start_metrics(),
         health,
         whip: WhipSessions::new(),
+        egress: None,
+        recordings: None,
         transcoders: Arc::new(|| vec![transcoder()]),
     });
     World { state, rooms }

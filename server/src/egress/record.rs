@@ -1,0 +1,282 @@
+//! Recordings: who records what, what became of it, and where it lies (docs/recording.md).
+//!
+//! A recording is a folder with a manifest. Its task reads frames as any other player does, and
+//! says what to write; a thread of its own writes it, so that a slow disk delays nobody. Files that
+//! are finished are stored elsewhere where the settings say so, and wait on the disk until they are.
+
+mod job;
+mod store;
+mod view;
+mod writer;
+
+use std::collections::BTreeMap;
+use std::io;
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::Duration;
+
+use media_egress::hls::playlist::date_time;
+use media_egress::recorder::RecorderSettings;
+use media_types::{Identity, RoomName, TrackId};
+use signaling::{ErrorType, RpcError};
+use tokio::runtime::Handle;
+use tokio::sync::watch;
+
+use super::SteadyClock;
+use crate::auth::random_id;
+use crate::config::RecordingConfig;
+use crate::live::Live;
+use crate::storage::Storage;
+use job::Job;
+use store::Uploader;
+pub use view::{Fault, RecordingState, RecordingView};
+use writer::Writer;
+
+/// What shall be recorded.
+#[derive(Debug, Clone)]
+pub struct RecordingRequest {
+    /// The room.
+    pub room: RoomName,
+    /// One publisher of it; all of them where it is not given.
+    pub stream: Option<Identity>,
+    /// Single tracks, each in files of its own.
+    pub tracks: Vec<TrackId>,
+    /// The length of a file; the settings' where it is not given.
+    pub rotation: Option<Duration>,
+}
+
+/// What a recording's task, its writer and the API share.
+pub(super) struct Record {
+    view: Mutex<RecordingView>,
+    stop: watch::Sender<bool>,
+}
+
+impl Record {
+    fn new(view: RecordingView) -> Arc<Self> {
+        Arc::new(Self {
+            view: Mutex::new(view),
+            stop: watch::Sender::new(false),
+        })
+    }
+
+    fn view(&self) -> MutexGuard<'_, RecordingView> {
+        self.view
+            .lock()
+            .unwrap_or_else(|broken| broken.into_inner())
+    }
+
+    /// Notes what went wrong, for the API, the metrics and the log; once until it is mended.
+    fn fault(&self, fault: Fault, detail: &str) {
+        let mut view = self.view();
+        let first = view.fault != Some(fault);
+        view.fault = Some(fault);
+        let id = view.id.clone();
+        drop(view);
+        metrics::counter!(super::metrics::RECORDING_ERRORS, "reason" => fault.word()).increment(1);
+        if first {
+            tracing::error!(
+                recording = id,
+                reason = fault.word(),
+                detail,
+                "recording suffers"
+            );
+        }
+    }
+
+    /// What went wrong is mended.
+    fn mended(&self, fault: Fault) {
+        let mut view = self.view();
+        if view.fault == Some(fault) {
+            view.fault = None;
+            tracing::info!(
+                recording = view.id,
+                reason = fault.word(),
+                "recording recovered"
+            );
+        }
+    }
+}
+
+/// All recordings of this worker, running and finished.
+pub struct Recordings {
+    config: RecordingConfig,
+    live: Live,
+    clock: SteadyClock,
+    runtime: Handle,
+    records: Mutex<BTreeMap<String, Arc<Record>>>,
+    uploader: Option<Uploader>,
+}
+
+impl Recordings {
+    /// Finds what earlier runs left, and goes on storing it.
+    ///
+    /// # Errors
+    /// Storage whose settings cannot be used.
+    pub fn new(
+        config: RecordingConfig,
+        live: Live,
+        clock: SteadyClock,
+        runtime: Handle,
+    ) -> io::Result<Self> {
+        let storage = config.s3.as_ref().map(Storage::new).transpose()?;
+        let records: BTreeMap<_, _> = store::earlier(&config.dir)
+            .into_iter()
+            .map(|view| (view.id.clone(), Record::new(view)))
+            .collect();
+        let uploader = storage.map(|storage| {
+            let uploader = Uploader::start(storage, config.dir.clone(), &runtime);
+            for record in records.values() {
+                uploader.queue_all(record);
+            }
+            uploader
+        });
+        Ok(Self {
+            config,
+            live,
+            clock,
+            runtime,
+            records: Mutex::new(records),
+            uploader,
+        })
+    }
+
+    /// Begins a recording.
+    ///
+    /// # Errors
+    /// `not_found` where there is nothing to record, `overloaded`, or `unavailable` where the disk
+    /// takes nothing.
+    pub async fn start(&self, request: RecordingRequest) -> Result<RecordingView, RpcError> {
+        let running = self
+            .lock()
+            .values()
+            .filter(|it| it.view().state.is_running())
+            .count();
+        if running >= usize::try_from(self.config.recordings_max).unwrap_or(usize::MAX) {
+            return Err(ErrorType::Overloaded.into());
+        }
+        let now = self.clock.now();
+        let stamp: String = date_time(now)
+            .chars()
+            .filter(char::is_ascii_alphanumeric)
+            .collect();
+        let id = format!("{stamp}-{}", random_id().get(..8).unwrap_or_default());
+        let record = Record::new(RecordingView {
+            id: id.clone(),
+            room: request.room.clone(),
+            stream: request.stream.clone(),
+            tracks: request.tracks.clone(),
+            state: RecordingState::Active,
+            fault: None,
+            started_at: date_time(now),
+            ended_at: None,
+            lost_fragments: 0,
+            files: Vec::new(),
+        });
+        let settings = RecorderSettings {
+            fragment: self.config.fragment,
+            rotation: request.rotation.unwrap_or(self.config.rotation),
+            sync: self.config.sync,
+        };
+        let uploader = self.uploader.clone();
+        let job = Job::open(&self.live, request, settings, self.clock.clone()).await?;
+        let dir = self.config.dir.join(&id);
+        let writer = Writer::start(dir, Arc::clone(&record), uploader).map_err(|error| {
+            record.fault(Fault::of(&error), &error.to_string());
+            RpcError::with_message(ErrorType::Unavailable, "the recording cannot be written")
+        })?;
+        self.lock().insert(id, Arc::clone(&record));
+        let view = record.view().clone();
+        let clock = self.clock.clone();
+        self.runtime.spawn(async move {
+            job.run(&record, writer, record.stop.subscribe()).await;
+            record.view().ended_at = Some(date_time(clock.now()));
+        });
+        self.count();
+        Ok(view)
+    }
+
+    /// All of them, oldest first.
+    #[must_use]
+    pub fn list(&self) -> Vec<RecordingView> {
+        self.count();
+        self.lock()
+            .values()
+            .map(|record| record.view().clone())
+            .collect()
+    }
+
+    /// One of them.
+    ///
+    /// # Errors
+    /// `not_found`.
+    pub fn get(&self, id: &str) -> Result<RecordingView, RpcError> {
+        Ok(self.find(id)?.view().clone())
+    }
+
+    /// Ends a recording; what was recorded is finished and stored after the answer.
+    ///
+    /// # Errors
+    /// `not_found`.
+    pub fn stop(&self, id: &str) -> Result<RecordingView, RpcError> {
+        let record = self.find(id)?;
+        if record.view().state == RecordingState::Active {
+            record.view().state = RecordingState::Stopping;
+        }
+        record.stop.send_replace(true);
+        let view = record.view().clone();
+        Ok(view)
+    }
+
+    /// Removes a recording that has ended, with its files here; what is stored elsewhere stays.
+    ///
+    /// # Errors
+    /// `not_found`, or `conflict` while it runs.
+    pub fn delete(&self, id: &str) -> Result<(), RpcError> {
+        let record = self.find(id)?;
+        if record.view().state.is_running() {
+            let text = "the recording runs; stop it first";
+            return Err(RpcError::with_message(ErrorType::Conflict, text));
+        }
+        self.lock().remove(id);
+        if let Err(error) = std::fs::remove_dir_all(self.config.dir.join(id))
+            && error.kind() != io::ErrorKind::NotFound
+        {
+            tracing::warn!(recording = id, %error, "files of a recording stay behind");
+        }
+        self.count();
+        Ok(())
+    }
+
+    /// Ends all of them and waits until they are finished; for the end of the worker.
+    pub async fn stop_all(&self, limit: Duration) {
+        let ids: Vec<String> = self.lock().keys().cloned().collect();
+        for id in &ids {
+            let _gone = self.stop(id);
+        }
+        let done = async {
+            while self.lock().values().any(|it| it.view().state.is_running()) {
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        };
+        let _late = tokio::time::timeout(limit, done).await;
+    }
+
+    fn find(&self, id: &str) -> Result<Arc<Record>, RpcError> {
+        let found = self.lock().get(id).cloned();
+        found.ok_or_else(|| ErrorType::NotFound.into())
+    }
+
+    fn count(&self) {
+        let states: Vec<_> = self.lock().values().map(|it| it.view().state).collect();
+        for state in RecordingState::ALL {
+            let count = states.iter().filter(|it| **it == state).count();
+            let count = f64::from(u32::try_from(count).unwrap_or(u32::MAX));
+            metrics::gauge!(super::metrics::RECORDINGS, "state" => state.word()).set(count);
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<String, Arc<Record>>> {
+        self.records
+            .lock()
+            .unwrap_or_else(|broken| broken.into_inner())
+    }
+}

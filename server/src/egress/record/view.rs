@@ -1,0 +1,110 @@
+//! A recording as the admin API and its manifest on the disk show it.
+
+use std::io;
+
+use media_egress::recorder::RecordedFile;
+use media_types::{Identity, RoomName, TrackId};
+use serde::{Deserialize, Serialize};
+
+/// Where a recording stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum RecordingState {
+    /// It is being written.
+    Active,
+    /// It was told to end and finishes its files.
+    Stopping,
+    /// It ended in order.
+    Done,
+    /// The process ended while it was being written; what lies on the disk plays.
+    Interrupted,
+}
+
+impl RecordingState {
+    pub(super) const ALL: [Self; 4] = [Self::Active, Self::Stopping, Self::Done, Self::Interrupted];
+
+    /// Whether something may still be written.
+    #[must_use]
+    pub const fn is_running(self) -> bool {
+        matches!(self, Self::Active | Self::Stopping)
+    }
+
+    pub(super) const fn word(self) -> &'static str {
+        match self {
+            Self::Active => "active",
+            Self::Stopping => "stopping",
+            Self::Done => "done",
+            Self::Interrupted => "interrupted",
+        }
+    }
+}
+
+/// What a recording suffers from at present.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Fault {
+    /// No space is left; fragments are lost until there is.
+    DiskFull,
+    /// The disk refuses for another reason.
+    DiskError,
+    /// The disk takes less than comes.
+    DiskSlow,
+    /// Finished files cannot be stored; they wait here.
+    StorageUnreachable,
+}
+
+impl Fault {
+    pub(super) const fn word(self) -> &'static str {
+        match self {
+            Self::DiskFull => "disk_full",
+            Self::DiskError => "disk_error",
+            Self::DiskSlow => "disk_slow",
+            Self::StorageUnreachable => "storage_unreachable",
+        }
+    }
+
+    pub(super) fn of(error: &io::Error) -> Self {
+        match error.kind() {
+            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => Self::DiskFull,
+            _ => Self::DiskError,
+        }
+    }
+}
+
+/// One file, and whether it is stored elsewhere.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct FileView {
+    /// The file.
+    #[serde(flatten)]
+    pub file: RecordedFile,
+    /// Stored elsewhere.
+    #[serde(default)]
+    pub stored: bool,
+}
+
+/// A recording.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct RecordingView {
+    /// Its name, and that of its folder.
+    pub id: String,
+    /// The room.
+    pub room: RoomName,
+    /// The publisher, where it is one alone.
+    pub stream: Option<Identity>,
+    /// The tracks, where they are single ones.
+    pub tracks: Vec<TrackId>,
+    /// Where it stands.
+    pub state: RecordingState,
+    /// What it suffers from at present.
+    pub fault: Option<Fault>,
+    /// When it was begun; RFC 3339.
+    pub started_at: String,
+    /// When it ended; RFC 3339.
+    pub ended_at: Option<String>,
+    /// Fragments that could not be written.
+    pub lost_fragments: u64,
+    /// Its files, oldest first.
+    pub files: Vec<FileView>,
+}
