@@ -61,3 +61,8 @@ fn a_constant_link_keeps_its_layer() {
 fn an_outage_is_over_when_the_link_is_back() {
     keeps("outage");
 }
+
+#[test]
+fn viewers_behind_one_bottleneck_share_it() {
+    keeps("fairness");
+}

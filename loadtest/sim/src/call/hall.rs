@@ -288,7 +288,7 @@ impl Hall {
         let track = match event.subject {
             Subject::Track(track) => Some(TransportId::new(track.get() >> 32)),
             Subject::Transport(transport) | Subject::Slot(transport, _) => Some(transport),
-            Subject::Shard | Subject::Room => None,
+            Subject::Shard | Subject::Room | Subject::Tap(_) => None,
         };
         let index = track.and_then(|transport| usize::try_from(transport.get()).ok());
         let index = index.and_then(|number| number.checked_sub(1));

@@ -67,8 +67,7 @@ pub const SCENARIOS: [Scenario; 8] = [
         name: "fairness",
         title: "5 subscribers behind one 5 Mb/s bottleneck",
         target: "Jain index at least 0.95",
-        why: "Each viewer probes the same free rate, and who rises first leaves the others a lower \
-              layer for a while.",
+        why: "Who rises first leaves the others a lower layer for a while.",
         run: fairness,
     },
     Scenario {
