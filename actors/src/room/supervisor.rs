@@ -48,6 +48,8 @@ struct PeerChild {
     identity: Identity,
     mailbox: Mailbox<PeerMessage>,
     transport: TransportId,
+    /// It stands for a live source.
+    feeds: bool,
 }
 
 pub(crate) struct RoomSupervisor {
@@ -138,7 +140,11 @@ impl RoomSupervisor {
             identity,
             mailbox: child.mailbox,
             transport,
+            feeds,
         };
+        if feeds {
+            ::metrics::gauge!(metrics::INGESTS).increment(1.0);
+        }
         self.peers.insert(peer, child);
         self.tell_room(RoomMessage::Spawned(peer, mailbox), scope);
     }
@@ -208,6 +214,9 @@ impl RoomSupervisor {
     fn bury(&mut self, peer: PeerId, exit: Exit, scope: &mut Scope<Self>) {
         if let Some(child) = self.peers.remove(&peer) {
             self.seed.context.directory.remove_peer(child.transport);
+            if child.feeds {
+                ::metrics::gauge!(metrics::INGESTS).decrement(1.0);
+            }
             self.gauge();
         }
         self.tell_room(RoomMessage::Gone(peer, exit), scope);

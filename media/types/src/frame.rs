@@ -97,7 +97,7 @@ pub struct PacketFrame {
     /// The payloads in order, each of 1 to [`LIVE_PAYLOAD_BYTES_MAX`] bytes. The last one gets the
     /// marker bit if it is video.
     pub payloads: Vec<Payload>,
-    /// The RTP timestamp, in ticks of the codec's clock. May start anywhere; a new feed starts anew.
+    /// The RTP timestamp, in ticks of the codec's clock. Starts anywhere; a new feed starts anew.
     pub timestamp: u32,
     /// Whether a decoder can start with the first payload; parameter sets come with it. Always true
     /// for audio.
@@ -136,8 +136,8 @@ impl ClockPoint {
 /// One packet of a track as a tap gives it.
 ///
 /// Sequence numbers and timestamps are the tap's own: they go on over changes of layer and feed.
-/// A number that is missing was lost, or comes later: what a publisher repeats arrives out of order,
-/// within about a second.
+/// A number that is missing was lost, or comes later: what a publisher repeats arrives out of
+/// order, within about a second.
 #[derive(Debug, Clone)]
 pub struct TapPacket {
     /// Unwrapped sequence number; rises by one a packet.

@@ -157,8 +157,8 @@ impl IngestHandle {
         }
     }
 
-    /// Waits until the source is to go: kicked, replaced by a newer connection, silent for too long,
-    /// or its room was closed.
+    /// Waits until the source is to go: kicked, replaced by a newer connection, silent for too
+    /// long, or its room was closed.
     pub async fn closed(&mut self) -> CloseReason {
         let closed = self.closed.wait_for(Option::is_some).await;
         closed

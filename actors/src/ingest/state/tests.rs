@@ -256,7 +256,9 @@ proptest! {
     /// Whatever happens: no id is used for two kinds, the feed never falls, an ended source
     /// publishes nothing, and there is always a next deadline unless packets flow or it is over.
     #[test]
-    fn an_ingest_never_loses_its_way(steps in proptest::collection::vec((0..9_u8, 0..3_u64), 1..60)) {
+    fn an_ingest_never_loses_its_way(
+        steps in proptest::collection::vec((0..9_u8, 0..3_u64), 1..60),
+    ) {
         let mut now = base();
         let mut state = state_of(now, record());
         let (mut kinds, mut feed) = (BTreeMap::new(), 0);
