@@ -115,6 +115,10 @@ impl Handshake {
         }
     }
 
+    #[allow(
+        clippy::wildcard_enum_match_arm,
+        reason = "whatever else there is or will be is no part of a handshake"
+    )]
     fn drain(&mut self, now: Instant, out: &mut Vec<Vec<u8>>) {
         let mut record = [0; RECORD_BYTES];
         loop {

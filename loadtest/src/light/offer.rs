@@ -51,17 +51,14 @@ pub(super) const fn payload_types(codec: Codec) -> (u8, u8) {
 
 /// What a packet with this payload type is: its codec, and whether it is a repair.
 pub(super) fn codec_of(payload_type: u8) -> Option<(Codec, bool)> {
-    let types = Codec::ALL
-        .into_iter()
-        .map(|codec| (codec, payload_types(codec)));
-    let found = types.into_iter().find_map(|(codec, (media, repair))| {
+    Codec::ALL.into_iter().find_map(|codec| {
+        let (media, repair) = payload_types(codec);
         let is_repair = payload_type == repair && repair != 0;
         (payload_type == media || is_repair).then_some((codec, is_repair))
-    });
-    found
+    })
 }
 
-/// The text of the offer. `sources` are those of what is published, where it is no simulcast.
+/// The text of the offer.
 pub(super) fn write(
     plan: &ClientPlan,
     wire: &Wire,

@@ -37,9 +37,9 @@ pub(super) fn parse(datagram: &[u8]) -> Option<Message> {
     if !start.ends_with(&COOKIE) {
         return None;
     }
-    match start.first_chunk::<2>()? {
-        &REQUEST => Some(Message::Request(*transaction)),
-        &SUCCESS => Some(Message::Success(*transaction)),
+    match *start.first_chunk::<2>()? {
+        REQUEST => Some(Message::Request(*transaction)),
+        SUCCESS => Some(Message::Success(*transaction)),
         _ => None,
     }
 }

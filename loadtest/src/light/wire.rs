@@ -184,7 +184,7 @@ impl Wire {
                         self.check_at = Some(now + CHECK_SLOW);
                         greet(now, identity, &answer, from, out)
                     }
-                    other => other,
+                    other @ (Phase::Offering | Phase::Joined(_) | Phase::Ended) => other,
                 };
             }
             _ => {}

@@ -39,7 +39,9 @@ fn is_keyframe(codec: Codec, frame: &[u8]) -> bool {
             let units = packetise::obus(frame).unwrap_or_default();
             units.iter().any(|unit| (unit[0] >> 3) & 0x0f == 1)
         }
-        _ => frame.first().is_some_and(|byte| byte & 1 == 0),
+        Codec::Opus | Codec::Vp8 | Codec::Vp9 | Codec::H264 | Codec::H265 => {
+            frame.first().is_some_and(|byte| byte & 1 == 0)
+        }
     }
 }
 

@@ -47,11 +47,14 @@ fn outcome(expect: &str) -> Outcome {
         "name = \"x\"\nabout = \"a < b\"\n[publishers]\ncount = 1\n[subscribers]\ncount = 1\n\
          [expect]\n{expect}"
     );
-    let mut figures = Figures::default();
-    figures.received = StreamFigures {
+    let received = StreamFigures {
         packets: 990,
         lost: 10,
         ..StreamFigures::default()
+    };
+    let mut figures = Figures {
+        received,
+        ..Figures::default()
     };
     figures.latency.note_micros(1_500);
     let mut outcome = Outcome {
