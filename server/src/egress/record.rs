@@ -6,6 +6,8 @@
 
 mod job;
 mod store;
+#[cfg(test)]
+mod tests;
 mod view;
 mod writer;
 

@@ -88,6 +88,20 @@ fn a_track_that_does_not_come_is_waited_for_a_second() {
 }
 
 #[test]
+fn pictures_that_come_are_waited_for_until_their_keyframe() {
+    let mut muxer = Muxer::new(BOTH, FRAGMENT, true);
+    let (pictures, sound) = (video((64, 64)), Arc::new(TrackConfig::opus(2)));
+    for index in 0..200 {
+        muxer.push(frame(&sound, index * 960, true)).unwrap();
+        muxer
+            .push(frame(&pictures, index * 1_800, index == 150))
+            .unwrap();
+        assert_eq!(muxer.init().is_some(), index >= 150, "{index}");
+    }
+    assert_eq!(muxer.configs().count(), 2);
+}
+
+#[test]
 fn nothing_comes_before_the_first_keyframe() {
     let mut muxer = Muxer::new(BOTH, FRAGMENT, true);
     let pictures = video((64, 64));
