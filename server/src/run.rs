@@ -167,7 +167,6 @@ impl Worker {
         let mut media = Media::bind(config, &reach)?;
         let encoders = inputs::bind(config, tls.as_ref())?;
         let make = media::factory(config, &*clock, &reach, &media)?;
-
         let arbiters: Vec<Arbiter> = (0..CONTROL_THREADS).map(|_| Arbiter::new()).collect();
         let url = signalling_url(config, tls.is_some(), &reach);
         let foundation = Foundation::new(clock, store, &media.rings, auth, url);
@@ -179,21 +178,12 @@ impl Worker {
         let threads = media::pump(running, &sink, &arbiters);
         let standing = foundation.enlist(config, &system, &arbiters[0]);
         arbiters[0].spawn(keep_figures(metrics.clone()));
-
-        let transcoding = Transcoding::start(&config.transcode, arbiters[0].handle())
-            .map_err(opening("the thread of transcoding"))?;
+        let transcoding = transcoding(config, &arbiters[0])?;
         let live = Live::new(system.clone(), &rings);
         let (egress, recordings) = outputs::start(config, &live, &foundation.clock)?;
         let health = Arc::new(Health::default());
-        inputs::Inputs {
-            config,
-            auth: &foundation.auth,
-            live: &live,
-            transcoding: &transcoding,
-            health: &health,
-            clock: &foundation.clock,
-        }
-        .serve(encoders)?;
+        let parts = (&live, &transcoding, &health);
+        inputs::serve(encoders, config, &foundation, parts)?;
         let secure = tls.is_some();
         let state = AppState {
             config: Arc::clone(config),
@@ -209,19 +199,9 @@ impl Worker {
         };
         let listeners = http::run(actix_web::web::Data::new(state), tls)
             .map_err(opening("the HTTP listeners"))?;
-        let banner = Banner {
-            clients: listeners.client_address,
-            operators: listeners.operator_address,
-            tls: secure,
-            reach: &reach,
-            udp: &udp,
-            tcp,
-        };
-        let banner = banner.text();
+        let banner = banner(&listeners, secure, &reach, (&udp, tcp));
         let listeners = serve_http(listeners, fatal);
-        health.set_ready(true);
-        standing.send_modify(|standing| standing.ready = true);
-        tracing::info!(id = %foundation.id, shards = udp.len(), "ready");
+        announce(&health, &standing, &foundation);
         Ok(Self {
             system,
             rings,
@@ -270,6 +250,37 @@ impl Worker {
             arbiter.stop();
         }
     }
+}
+
+/// The place for transcoding jobs.
+fn transcoding(config: &Config, arbiter: &Arbiter) -> Result<Transcoding, RunError> {
+    let started = Transcoding::start(&config.transcode, arbiter.handle());
+    started.map_err(opening("the thread of transcoding"))
+}
+
+/// From here on the worker takes joins.
+fn announce(health: &Health, standing: &watch::Sender<Standing>, foundation: &Foundation) {
+    health.set_ready(true);
+    standing.send_modify(|standing| standing.ready = true);
+    tracing::info!(id = %foundation.id, "ready");
+}
+
+/// What a developer reads at start.
+fn banner(
+    listeners: &Listeners,
+    tls: bool,
+    reach: &Reach,
+    (udp, tcp): (&[u16], Option<u16>),
+) -> String {
+    let banner = Banner {
+        clients: listeners.client_address,
+        operators: listeners.operator_address,
+        tls,
+        reach,
+        udp,
+        tcp,
+    };
+    banner.text()
 }
 
 /// Keeps histograms small where nobody scrapes.

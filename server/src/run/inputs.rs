@@ -2,11 +2,10 @@
 
 use std::sync::Arc;
 
-use media_types::Clock;
 use rustls::ServerConfig;
 
+use super::foundation::Foundation;
 use super::{RunError, opening};
-use crate::auth::Auth;
 use crate::config::Config;
 use crate::http::Health;
 use crate::ingest::rtmp::{RtmpListeners, RtmpServer};
@@ -28,32 +27,25 @@ pub(super) fn bind(
     }
 }
 
-/// What the front ends of encoders need.
-pub(super) struct Inputs<'a> {
-    pub(super) config: &'a Config,
-    pub(super) auth: &'a Arc<Auth>,
-    pub(super) live: &'a Live,
-    pub(super) transcoding: &'a Transcoding,
-    pub(super) health: &'a Arc<Health>,
-    pub(super) clock: &'a Arc<dyn Clock>,
-}
-
-impl Inputs<'_> {
-    /// Serves RTMP on a thread of its own.
-    pub(super) fn serve(&self, listeners: Option<RtmpListeners>) -> Result<(), RunError> {
-        let Some(listeners) = listeners else {
-            return Ok(());
-        };
-        let runtime = crate::ingest::start_thread().map_err(opening("the thread of encoders"))?;
-        let server = RtmpServer {
-            config: self.config.rtmp.clone(),
-            auth: Arc::clone(self.auth),
-            live: self.live.clone(),
-            transcoding: self.transcoding.clone(),
-            health: Arc::clone(self.health),
-            clock: Arc::clone(self.clock),
-        };
-        listeners.serve(server, &runtime);
-        Ok(())
-    }
+/// Serves RTMP on a thread of its own.
+pub(super) fn serve(
+    listeners: Option<RtmpListeners>,
+    config: &Config,
+    foundation: &Foundation,
+    (live, transcoding, health): (&Live, &Transcoding, &Arc<Health>),
+) -> Result<(), RunError> {
+    let Some(listeners) = listeners else {
+        return Ok(());
+    };
+    let runtime = crate::ingest::start_thread().map_err(opening("the thread of encoders"))?;
+    let server = RtmpServer {
+        config: config.rtmp.clone(),
+        auth: Arc::clone(&foundation.auth),
+        live: live.clone(),
+        transcoding: transcoding.clone(),
+        health: Arc::clone(health),
+        clock: Arc::clone(&foundation.clock),
+    };
+    listeners.serve(server, &runtime);
+    Ok(())
 }

@@ -57,9 +57,10 @@ impl Ended {
 
 impl From<IngestError> for Ended {
     fn from(error: IngestError) -> Self {
-        match error {
-            IngestError::Timeout => Self::Timeout,
-            error => Self::Protocol(error),
+        if error == IngestError::Timeout {
+            Self::Timeout
+        } else {
+            Self::Protocol(error)
         }
     }
 }

@@ -190,7 +190,7 @@ impl Publisher {
         };
         match self.room_lane(track, codec, Vec::new()).await {
             Lane::Room(outlet) => Lane::Transcoded(Transcoded::new(outlet, opened, sets)),
-            lane => lane,
+            lane @ (Lane::Transcoded(_) | Lane::Hub) => lane,
         }
     }
 
@@ -263,6 +263,7 @@ impl Publisher {
 
 /// What a client is told of an error of the room.
 fn refusal(error: &RpcError) -> Refusal {
+    #[allow(clippy::wildcard_enum_match_arm, reason = "the rest is for later")]
     match error.data.kind {
         ErrorType::Unauthorized | ErrorType::Forbidden => Refusal::Unauthorized,
         ErrorType::NotFound => Refusal::NotFound,
