@@ -442,7 +442,7 @@ async fn ready(talk: Option<&Talk>) -> io::Result<()> {
 fn shifted(ntp: NtpTime, at: Duration, presented: Duration) -> NtpTime {
     let span = |time: Duration| {
         let seconds = time.as_secs() << 32;
-        seconds | (u64::from(time.subsec_nanos()) << 32) / 1_000_000_000
+        seconds | ((u64::from(time.subsec_nanos()) << 32) / 1_000_000_000)
     };
     match presented.checked_sub(at) {
         Some(later) => NtpTime(ntp.0.wrapping_add(span(later))),

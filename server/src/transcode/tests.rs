@@ -167,7 +167,7 @@ fn a_source_is_transcoded_and_its_job_ends_with_it() {
         while next(&mut output).await.is_some() {
             late += 1;
         }
-        assert!(late < rest, "{late}");
+        assert!(late < frames.len(), "{late}");
     });
 }
 
