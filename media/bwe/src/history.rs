@@ -6,7 +6,7 @@ use std::time::Instant;
 use media_types::DataSize;
 
 use crate::feedback::{PacketReport, PacketResult};
-use crate::limits::{HISTORY_AGE_MAX, HISTORY_PACKETS_MAX};
+use crate::limits::{HISTORY_AGE_MAX, HISTORY_PACKETS_MAX, HISTORY_PACKETS_USUAL};
 use crate::probe::ProbeId;
 
 /// What is known of a packet's fate.
@@ -45,6 +45,9 @@ impl SentHistory {
     /// Takes note of a packet and gives it its transport-wide number.
     pub fn on_sent(&mut self, now: Instant, size: DataSize, probe: Option<ProbeId>) -> u16 {
         self.forget(now);
+        if self.packets.capacity() == 0 {
+            self.packets.reserve(HISTORY_PACKETS_USUAL);
+        }
         let number = self.next_number();
         self.packets.push_back(Sent {
             at: now,
@@ -98,7 +101,9 @@ impl SentHistory {
     fn forget(&mut self, now: Instant) {
         while let Some(front) = self.packets.front() {
             let old = now.saturating_duration_since(front.at) > HISTORY_AGE_MAX;
-            if !old && self.packets.len() < HISTORY_PACKETS_MAX {
+            // What has arrived can tell nothing more, and memory that is used again soon is near.
+            let done = old || front.fate == Fate::Arrived;
+            if !done && self.packets.len() < HISTORY_PACKETS_MAX {
                 break;
             }
             if front.fate == Fate::Unknown {

@@ -4,6 +4,8 @@ use std::time::Duration;
 
 /// Feedback that takes longer than this says nothing about the path as it is now.
 pub(crate) const HISTORY_AGE_MAX: Duration = Duration::from_secs(4);
+/// Room for what is usually under way, from the first packet on: 300 ms of 3 Mb/s.
+pub(crate) const HISTORY_PACKETS_USUAL: usize = 128;
 /// Four seconds at 8,000 packets a second; half the circle of the wire's 16 bits.
 pub(crate) const HISTORY_PACKETS_MAX: usize = 32_768;
 const _: () = assert!(HISTORY_PACKETS_MAX <= 1 << 15);

@@ -268,6 +268,10 @@ impl<T> Pacer<T> {
 
     fn fill(&mut self, now: Instant) {
         let since = now.saturating_duration_since(self.filled_at);
+        if since.is_zero() {
+            // All packets of a turn but the first.
+            return;
+        }
         let drain = self.drain(now);
         let quick = self.rate.percent(PACING_PERCENT).max(drain).bytes_in(since);
         let slow = self.rate.percent(SUSTAINED_PERCENT).max(drain);

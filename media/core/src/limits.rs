@@ -48,6 +48,9 @@ pub const TOPIC_BYTES_MAX: usize = 64;
 
 /// Pooled receive buffers that are remembered, 26 MB: what histories hold of 100 Mb/s coming in.
 pub const POOL_BUFFERS_MAX: usize = 16_384;
+/// Packets of publishers that may wait to be handed to subscribers: fewer than the shortest history
+/// keeps, since they wait there.
+pub const ARRIVALS_MAX: usize = 48;
 /// Packets that one stream's history keeps for retransmission: about two seconds of 2 Mb/s video.
 pub const HISTORY_PACKETS: usize = 512;
 /// The same for audio: ten seconds at 20 ms would be 500; a lost packet older than one is useless.
@@ -203,3 +206,4 @@ const _: () = assert!(LAYER_SILENT_AFTER.as_millis() < STALL_AFTER.as_millis());
 const _: () = assert!(RAISE_FAILED_WITHIN.as_millis() < RAISE_PROVEN.as_millis());
 const _: () = assert!(RAISE_HEADROOM_PERCENT < FALL_PERCENT && SHORTAGE_PERCENT > 100);
 const _: () = assert!(RESUME_GRACE.as_millis() < STALL_AFTER.as_millis());
+const _: () = assert!(ARRIVALS_MAX < HISTORY_PACKETS_AUDIO);

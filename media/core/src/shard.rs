@@ -5,6 +5,7 @@ mod catch_up;
 mod commands;
 mod datagrams;
 pub(crate) mod deadline;
+mod fan_out;
 mod figures;
 mod ingest;
 mod layers;
@@ -38,6 +39,7 @@ use crate::stats::{Counters, count};
 use crate::tap::Tap;
 use crate::track::keyframe::Urgency;
 use deadline::{TimerId, Wheel};
+use fan_out::Arrivals;
 pub(crate) use media::alignment;
 use link::Link;
 use outbox::Outbox;
@@ -120,6 +122,8 @@ pub struct Shard {
     next_source: u32,
     /// Links with something to send, in the order in which they got it.
     dirty: VecDeque<LinkIndex>,
+    /// Packets that no subscriber has got yet.
+    arrivals: Arrivals,
     /// Transports that were closed and have their goodbyes to say.
     farewells: Vec<Link>,
     /// Links to be buried before the call returns.
@@ -162,6 +166,7 @@ impl Shard {
             random: Random::new(&config.seed),
             next_source: 0,
             dirty: VecDeque::new(),
+            arrivals: Arrivals::default(),
             farewells: Vec::new(),
             doomed: Vec::new(),
             allocating: Vec::new(),
@@ -197,7 +202,6 @@ impl Shard {
     /// Adds all that is ready to be sent, one transport after the other. `true`: `out` is full and
     /// more waits; send it, clear it and call again. An arena has at least 8 KiB.
     pub fn poll_transmit(&mut self, now: Instant, out: &mut TransmitBatch) -> bool {
-        let mut more = false;
         while let Some(mut link) = self.farewells.pop() {
             link.call(|transport| transport.poll_transmit(now, out));
             if out.is_full() {
@@ -205,6 +209,19 @@ impl Shard {
                 return true;
             }
         }
+        // Who was interrupted goes first, and nobody waits for all of a large audience.
+        let interrupted = self.arrivals.is_interrupted() && self.send_dirty(now, out);
+        if !interrupted {
+            self.fan_out(now, Some(out));
+        }
+        let full = out.is_full() || self.send_dirty(now, out);
+        self.settle(now);
+        // An arena that takes nothing even when empty must not be tried for ever.
+        full && !out.is_empty()
+    }
+
+    /// Has links send what they have, in the order in which they got it, until `out` is full.
+    fn send_dirty(&mut self, now: Instant, out: &mut TransmitBatch) -> bool {
         while let Some(index) = self.dirty.pop_front() {
             let Some(link) = self.links.get_mut(index) else {
                 continue;
@@ -220,13 +237,10 @@ impl Shard {
             }
             if out.is_full() {
                 self.mark_dirty_first(index);
-                // An arena that takes nothing even when empty must not be tried for ever.
-                more = !out.is_empty();
-                break;
+                return true;
             }
         }
-        self.settle(now);
-        more
+        false
     }
 
     /// Takes a message for another shard.

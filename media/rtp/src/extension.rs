@@ -1,9 +1,11 @@
 //! Header extensions (RFC 8285): which there are, under which id, and what they say.
 
 mod elements;
+mod shared;
 mod values;
 
 pub use elements::Elements;
+pub use shared::SharedDescriptor;
 pub use values::{
     AbsCaptureTime, DescriptorBytes, Extensions, abs_send_time_bytes, abs_send_time_of,
     abs_send_time_since,

@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use arrayvec::ArrayVec;
-use media_rtp::extension::{AbsCaptureTime, DescriptorBytes, Extensions};
+use media_rtp::extension::{AbsCaptureTime, Extensions, SharedDescriptor};
 use media_rtp::level::AudioLevel;
 use media_types::{Codec, Mid, Payload, Rid};
 
@@ -57,28 +57,14 @@ pub struct Incoming {
 pub struct PassedExtensions {
     /// How loud it is.
     pub audio_level: Option<AudioLevel>,
-    /// The dependency descriptor, already rewritten for the subscriber.
-    pub dependency_descriptor: Option<DescriptorBytes>,
+    /// The dependency descriptor as it came, and the frame number that the subscriber is to read.
+    pub dependency_descriptor: Option<(SharedDescriptor, u16)>,
     /// Least and greatest playout delay.
     pub playout_delay: Option<[u8; 3]>,
     /// When the frame was captured.
     pub abs_capture_time: Option<AbsCaptureTime>,
     /// How the picture is to be turned.
     pub video_orientation: Option<u8>,
-}
-
-impl PassedExtensions {
-    /// What may pass of what a publisher sent.
-    #[must_use]
-    pub fn of(extensions: &Extensions) -> Self {
-        Self {
-            audio_level: extensions.audio_level,
-            dependency_descriptor: extensions.dependency_descriptor.clone(),
-            playout_delay: extensions.playout_delay,
-            abs_capture_time: extensions.abs_capture_time.clone(),
-            video_orientation: extensions.video_orientation,
-        }
-    }
 }
 
 /// The longest rewritten front of a payload: the longest VP8 descriptor has 6 bytes, VP9's with
@@ -115,3 +101,6 @@ pub struct SendPacket {
     /// bytes of its first time, since it may leave under the same number again.
     pub retransmission_of: Option<u16>,
 }
+
+// It is moved some times on its way, for each subscriber.
+const _: () = assert!(size_of::<SendPacket>() <= 160);

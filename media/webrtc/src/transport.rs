@@ -210,6 +210,12 @@ impl Transport {
         self.events.pop_front()
     }
 
+    /// Whether something waits in [`Transport::poll_event`].
+    #[must_use]
+    pub fn has_events(&self) -> bool {
+        !self.events.is_empty()
+    }
+
     /// Adds all that is ready to be sent. When the batch has no room left it is marked full, and
     /// the rest stays for the next call.
     pub fn poll_transmit(&mut self, now: Instant, out: &mut TransmitBatch) {

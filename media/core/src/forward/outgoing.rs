@@ -2,7 +2,6 @@
 
 use arrayvec::ArrayVec;
 use media_rtp::descriptor::{self, PicturePatch, dependency};
-use media_rtp::extension::DescriptorBytes;
 use media_rtp::history::{PassThrough, StoredPacket};
 use media_rtp::sequence::SequenceNumber;
 use media_types::MediaKind;
@@ -83,14 +82,13 @@ pub(super) fn padding(
     }
 }
 
-/// Header extensions that pass, with the frame number of AV1 rewritten.
+/// Header extensions that pass; AV1's frame number follows the subscriber's pictures.
 fn pass(extensions: &PassThrough, patch: PicturePatch) -> PassedExtensions {
-    let descriptor = DescriptorBytes::try_from(extensions.dependency_descriptor.as_slice()).ok();
+    let descriptor = &extensions.dependency_descriptor;
+    let numbered = dependency::has_frame_number(descriptor.as_slice());
     PassedExtensions {
         audio_level: extensions.audio_level,
-        dependency_descriptor: descriptor.and_then(|mut bytes| {
-            dependency::rewrite_frame_number(&mut bytes, patch.picture_id).then_some(bytes)
-        }),
+        dependency_descriptor: numbered.then(|| (descriptor.clone(), patch.picture_id)),
         playout_delay: extensions.playout_delay,
         abs_capture_time: extensions.abs_capture_time.clone(),
         video_orientation: extensions.video_orientation,

@@ -55,7 +55,7 @@ impl Shard {
             doomed,
             counters,
         };
-        forward(now, streams, stream, taken, subscription, &mut exits);
+        forward(now, streams, taken, subscription, &mut exits);
         subscription.told_layer = subscription.forwarder.current();
         self.tell_slot(link, slot);
     }

@@ -26,6 +26,8 @@ impl Shard {
             epoch,
             action,
         } = command;
+        // What came before belongs to those who were there then.
+        self.fan_out_all();
         let subject = subject_of(&action);
         let describes = matches!(action, Action::Describe);
         let fact = match self.execute(now, id, room, epoch, action) {

@@ -6,17 +6,18 @@ use std::time::{Duration, Instant};
 use media_contract::{Fact, Subject};
 use media_rtp::timestamp::{RtpTimestamp, SenderClock};
 use media_types::{Codec, MediaKind, NtpTime};
-use media_webrtc::{SendPacket, SlotIndex, StreamIndex};
+use media_webrtc::{SendPacket, SlotIndex, StreamIndex, TransmitBatch};
 
+use super::deadline::Wheel;
 use super::link::Link;
-use super::{Shard, mark_dirty};
+use super::{Shard, Timer, mark_dirty};
 use crate::demux::LinkIndex;
 use crate::error::DropReason;
 use crate::forward::Forwarder;
 use crate::relay::{RelayBody, RelayMessage, RelayOut, RelayPacket};
 use crate::room::{RoomIndex, TrackIndex};
 use crate::slab::Slab;
-use crate::stats::Counters;
+use crate::stats::{Counters, count};
 use crate::track::keyframe::Urgency;
 use crate::track::wanted::Streams;
 use crate::track::{Arrival, Publisher, Stream, Subscription, Taken, Track};
@@ -51,6 +52,40 @@ impl Exits<'_> {
             link.call(|transport| transport.pin_clock(now, slot, clock));
         }
     }
+
+    /// Sends what a link has to send, while it is at hand. What is left, or has to be heard of it,
+    /// comes with the others that have something to send.
+    pub(super) fn transmit(
+        &mut self,
+        now: Instant,
+        index: LinkIndex,
+        out: &mut TransmitBatch,
+        wheel: &mut Wheel<Timer>,
+    ) {
+        // Others wait for longer than who is not the last.
+        if self.dirty.back() != Some(&index) {
+            return;
+        }
+        let Some(link) = self.links.get_mut(index) else {
+            return;
+        };
+        let before = out.bytes();
+        let rest = link.call(|transport| {
+            transport.poll_transmit(now, out);
+            (transport.has_events(), transport.poll_timeout())
+        });
+        self.counters.bytes_out += count(out.bytes().saturating_sub(before));
+        let Some((told, timeout)) = rest else {
+            return;
+        };
+        if let Some(at) = timeout {
+            wheel.set_by(link.timer, at);
+        }
+        if !told && !out.is_full() {
+            link.dirty = false;
+            self.dirty.pop_back();
+        }
+    }
 }
 
 impl Shard {
@@ -62,6 +97,11 @@ impl Shard {
         index: TrackIndex,
         arrival: &Arrival,
     ) -> Result<(), DropReason> {
+        let known = self.rooms.get(room).and_then(|room| room.tracks.get(index));
+        let stream = known.and_then(|track| track.stream(arrival.stream));
+        if !stream.is_some_and(|stream| stream.is_continued(arrival)) {
+            self.fan_out_all();
+        }
         let track = self
             .rooms
             .get_mut(room)
@@ -84,7 +124,11 @@ impl Shard {
             self.reallocate_subscribers(now, room, index);
             self.relay_layers(now, room, index);
         }
-        self.fan_out(now, room, index, taken);
+        let tapped = self.is_tapped(room, index);
+        self.defer(now, room, index, taken);
+        if tapped || taken.started || taken.reallocate {
+            self.fan_out_all();
+        }
         if taken.started || taken.reallocate {
             self.tell_slots_of(room, index);
             self.request_awaited(now, room, index, Urgency::Join);
@@ -92,61 +136,10 @@ impl Shard {
         Ok(())
     }
 
-    /// Hands a packet to each subscription of its track.
-    fn fan_out(&mut self, now: Instant, room: RoomIndex, index: TrackIndex, taken: Taken) {
-        let Self {
-            rooms,
-            links,
-            dirty,
-            doomed,
-            counters,
-            changed,
-            ready_taps,
-            config,
-            ..
-        } = self;
-        let track = rooms
-            .get_mut(room)
-            .and_then(|room| room.tracks.get_mut(index));
-        let Some(Track {
-            streams,
-            subscriptions,
-            taps,
-            ..
-        }) = track
-        else {
-            return;
-        };
-        let streams = &*streams;
-        let Some(stream) = streams
-            .get(usize::from(taken.stream))
-            .and_then(Option::as_deref)
-        else {
-            return;
-        };
-        let mut exits = Exits {
-            links,
-            dirty,
-            doomed,
-            counters,
-        };
-        for subscription in subscriptions.iter_mut().filter(|it| it.awake) {
-            forward(now, streams, stream, taken, subscription, &mut exits);
-            let layer = subscription.forwarder.current();
-            if layer != subscription.told_layer {
-                subscription.told_layer = layer;
-                changed.push((subscription.link, subscription.slot));
-            }
-        }
-        for tap in taps {
-            tap.take(now, config.transport.ntp(now), streams, stream, taken);
-            if tap.wants_reading() {
-                ready_taps.push_back(tap.id);
-            }
-        }
-        while let Some((link, slot)) = self.changed.pop() {
-            self.tell_slot(link, slot);
-        }
+    /// Whether somebody reads the track without waiting for what is sent.
+    fn is_tapped(&self, room: RoomIndex, index: TrackIndex) -> bool {
+        let track = self.rooms.get(room).and_then(|room| room.tracks.get(index));
+        track.is_some_and(|track| !track.taps.is_empty())
     }
 
     /// Copies a packet to the shards that want its track.
@@ -422,24 +415,27 @@ impl Shard {
 }
 
 /// Forwards one packet to one subscription. When it starts there, what came out of order before it
-/// follows at once: nobody else would send it.
+/// follows at once: nobody else would send it. Whether it started.
 pub(super) fn forward(
     now: Instant,
     streams: &[Option<Box<Stream>>],
-    stream: &Stream,
     taken: Taken,
     subscription: &mut Subscription,
     exits: &mut Exits<'_>,
-) {
+) -> bool {
+    let stream = streams.get(usize::from(taken.stream));
+    let Some(stream) = stream.and_then(Option::as_deref) else {
+        return false;
+    };
     let Some(packet) = stream.history.get(taken.sequence) else {
-        return;
+        return false;
     };
     let origin = stream.origin(taken.stream);
     let align = |from| alignment(streams, stream, from);
     let forwarder = &mut subscription.forwarder;
     let part = stream.part(taken.sequence);
     let Some(forwarded) = forwarder.forward(now, origin, packet, part, align) else {
-        return;
+        return false;
     };
     let (slot, timestamp) = (forwarded.packet.slot, forwarded.packet.timestamp);
     exits.send(now, subscription.link, forwarded.packet);
@@ -454,6 +450,7 @@ pub(super) fn forward(
             }
         }
     }
+    forwarded.started
 }
 
 /// What to add to a timestamp of `to` to get that of the stream with the source `from` for the same

@@ -34,6 +34,10 @@ impl Shard {
     ) -> Result<(), DropReason> {
         let room = self.room_ids.get(&message.room).copied();
         let room = room.ok_or(DropReason::RelayUnknown)?;
+        if !matches!(message.body, RelayBody::Packet { .. }) {
+            // What came before a track was muted or stopped goes on.
+            self.fan_out_all();
+        }
         match message.body {
             RelayBody::Packet { track, packet } => {
                 let index = self.relayed(room, track, from)?;

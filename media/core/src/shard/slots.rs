@@ -116,6 +116,8 @@ impl Shard {
 
     /// The transport is connected: what its slots show can flow.
     pub(super) fn wake(&mut self, now: Instant, index: LinkIndex) {
+        // It gets what came until now from the history.
+        self.fan_out_all();
         let Some(link) = self.links.get(index) else {
             return;
         };

@@ -150,6 +150,7 @@ impl Shard {
 
     /// Ends a transport that was lost, with all that it published and showed, and tells of it.
     pub(super) fn bury(&mut self, index: LinkIndex) {
+        self.fan_out_all();
         let Some(link) = self.links.get(index) else {
             return;
         };

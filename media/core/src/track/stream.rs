@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use media_rtp::descriptor::{self, FrameInfo};
-use media_rtp::extension::Extensions;
+use media_rtp::extension::{Extensions, SharedDescriptor};
 use media_rtp::history::{PassThrough, StoredPacket, TrackHistory};
 use media_rtp::timestamp::{RtpTimestamp, SenderClock};
 use media_types::{Codec, MediaKind, Payload};
@@ -73,6 +73,12 @@ pub(crate) struct Stream {
 }
 
 impl Stream {
+    /// Whether a packet goes on with the stream as it was.
+    pub(crate) fn is_continued(&self, arrival: &Arrival) -> bool {
+        let same = self.ssrc == arrival.ssrc && self.codec == arrival.codec;
+        same && self.red == arrival.red
+    }
+
     pub(super) fn new(arrival: &Arrival, source: u32) -> Self {
         let packets_max = match arrival.codec.kind() {
             MediaKind::Audio => HISTORY_PACKETS_AUDIO,
@@ -186,7 +192,7 @@ pub(super) fn inspect(stream: &mut Stream, arrival: &Arrival) -> Option<FrameInf
 pub(super) fn pass_through(arrival: &Arrival) -> PassThrough {
     let mut passed = PassThrough::from(&arrival.extensions);
     if arrival.codec != Codec::Av1 {
-        passed.dependency_descriptor.clear();
+        passed.dependency_descriptor = SharedDescriptor::default();
     }
     passed
 }

@@ -277,6 +277,12 @@ fn read_chains(bits: &mut Bits<'_>, count: u8) -> Option<ArrayVec<u8, CHAINS_MAX
     Some(chains)
 }
 
+/// Whether a descriptor is long enough to hold the number of its frame.
+#[must_use]
+pub const fn has_frame_number(extension: &[u8]) -> bool {
+    extension.len() >= 3
+}
+
 /// Writes another frame number into a copy of a descriptor, in place; the length stays. `false` if
 /// the descriptor is too short to have one.
 pub fn rewrite_frame_number(extension: &mut [u8], number: u16) -> bool {

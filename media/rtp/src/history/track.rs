@@ -3,10 +3,9 @@
 use std::time::{Duration, Instant};
 
 use media_types::Payload;
-use smallvec::SmallVec;
 
 use crate::descriptor::FrameInfo;
-use crate::extension::{AbsCaptureTime, Extensions};
+use crate::extension::{AbsCaptureTime, Extensions, SharedDescriptor};
 use crate::level::AudioLevel;
 
 /// How many packets an insert looks at to let go of old ones: more than one, so that a ring filled
@@ -17,9 +16,6 @@ const EXPIRED_PER_INSERT: usize = 4;
 const SCANNED_PER_INSERT: usize = 64;
 /// How far before the first packet of a stream, or of one that jumped, another may still come.
 const REORDER_MAX: u64 = 32;
-
-/// A descriptor without a structure is shorter than this; only keyframes bring longer ones.
-const DESCRIPTOR_BYTES_INLINE: usize = 24;
 
 /// Values of header extensions that go on to subscribers as they came.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -33,7 +29,7 @@ pub struct PassThrough {
     /// When the frame was captured.
     pub abs_capture_time: Option<AbsCaptureTime>,
     /// The dependency descriptor's bytes; empty if there was none.
-    pub dependency_descriptor: SmallVec<[u8; DESCRIPTOR_BYTES_INLINE]>,
+    pub dependency_descriptor: SharedDescriptor,
 }
 
 impl From<&Extensions> for PassThrough {
@@ -44,7 +40,7 @@ impl From<&Extensions> for PassThrough {
             video_orientation: extensions.video_orientation,
             playout_delay: extensions.playout_delay,
             abs_capture_time: extensions.abs_capture_time.clone(),
-            dependency_descriptor: SmallVec::from_slice(descriptor.unwrap_or_default()),
+            dependency_descriptor: SharedDescriptor::new(descriptor.unwrap_or_default()),
         }
     }
 }

@@ -4,7 +4,8 @@ use std::time::Instant;
 
 use arrayvec::ArrayVec;
 use media_bwe::ProbeId;
-use media_rtp::extension::{ExtensionKind, abs_send_time_bytes, abs_send_time_of};
+use media_rtp::descriptor::dependency;
+use media_rtp::extension::{DescriptorBytes, ExtensionKind, abs_send_time_bytes, abs_send_time_of};
 use media_rtp::header::{Element, HeaderFields, write_header};
 use media_rtp::srtp::SrtpSender;
 use media_types::DataSize;
@@ -76,7 +77,9 @@ impl Sender {
         };
         let known = self.slots.get(usize::from(packet.slot.0));
         let with_mid = numbers.repeats || !known.is_some_and(|state| state.known);
-        let elements = elements(slot, pass, &values, with_mid);
+        let descriptor = numbered_descriptor(pass);
+        let descriptor = descriptor.as_deref();
+        let elements = elements(slot, pass, descriptor, &values, with_mid);
         let srtp = &mut *exit.srtp;
         let sent = exit.out.push_with(exit.path, DATAGRAM_BYTES_MAX, |buffer| {
             let sealed = write(buffer, srtp, &numbers, &elements, packet, payload);
@@ -104,7 +107,7 @@ impl Sender {
         let known = self.slots.get(usize::from(index.0));
         let with_mid = !known.is_some_and(|state| state.known);
         let nothing = PassedExtensions::default();
-        let elements = elements(slot, &nothing, &values, with_mid);
+        let elements = elements(slot, &nothing, None, &values, with_mid);
         let srtp = &mut *exit.srtp;
         let sent = exit.out.push_with(exit.path, DATAGRAM_BYTES_MAX, |buffer| {
             write_filler(buffer, srtp, &numbers, &elements)
@@ -282,6 +285,7 @@ struct Values {
 fn elements<'a>(
     slot: &'a Slot,
     pass: &'a PassedExtensions,
+    descriptor: Option<&'a [u8]>,
     values: &'a Values,
     with_mid: bool,
 ) -> ArrayVec<Element<'a>, ELEMENTS_MAX> {
@@ -313,16 +317,20 @@ fn elements<'a>(
             ExtensionKind::VideoOrientation,
             values.orientation.as_ref().map(<[u8; 1]>::as_slice),
         ),
-        (
-            ExtensionKind::DependencyDescriptor,
-            pass.dependency_descriptor.as_deref(),
-        ),
+        (ExtensionKind::DependencyDescriptor, descriptor),
     ];
     let agreed = all.into_iter().filter_map(|(kind, data)| {
         let id = map.id(kind)?;
         data.map(|data| Element { id, data })
     });
     agreed.collect()
+}
+
+/// The dependency descriptor with the subscriber's frame number in it.
+fn numbered_descriptor(pass: &PassedExtensions) -> Option<DescriptorBytes> {
+    let (descriptor, number) = pass.dependency_descriptor.as_ref()?;
+    let mut bytes = DescriptorBytes::try_from(descriptor.as_slice()).ok()?;
+    dependency::rewrite_frame_number(&mut bytes, *number).then_some(bytes)
 }
 
 fn write(
