@@ -162,7 +162,6 @@ fn a_source_is_transcoded_and_its_job_ends_with_it() {
         assert!(status.pid.is_some() && status.taken >= 46 && status.failures == 0);
         drop(handle);
         // What was on its way still comes, and then nothing does.
-        let rest = frames.len();
         let mut late = 0;
         while next(&mut output).await.is_some() {
             late += 1;
