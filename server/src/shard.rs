@@ -14,6 +14,7 @@ mod pin;
 pub(crate) mod pump;
 pub(crate) mod ring;
 pub(crate) mod socket;
+mod stepped;
 pub(crate) mod streams;
 pub(crate) mod thread;
 mod wake;
@@ -26,6 +27,7 @@ use std::thread::JoinHandle;
 use media_types::{Clock, ShardId};
 
 pub use pump::EventSink;
+pub use stepped::SteppedShard;
 pub(crate) use ring::Inbox;
 pub(crate) use streams::StreamOut;
 

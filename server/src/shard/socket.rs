@@ -231,6 +231,11 @@ impl ShardSocket {
         taken
     }
 
+    /// Allows or forbids segmented sends, whatever the kernel can do.
+    pub(super) fn set_segmentation(&mut self, segment: bool) {
+        self.segments.usable = segment && self.state.max_gso_segments() > 1;
+    }
+
     /// Sends what starts at byte `from` of one transmit.
     pub(crate) fn send(&mut self, transmit: &Transmit<'_>, from: usize) -> Sent {
         let rest = transmit.contents.get(from..).unwrap_or_default();

@@ -1,6 +1,7 @@
 //! The loop of one shard: fixed order, bounded work a turn, one place to sleep.
 
 use std::io;
+use std::ops::DerefMut;
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
@@ -120,9 +121,9 @@ impl<R> Parts<R> {
     }
 }
 
-/// One life of a shard.
-struct Turns<'a, L: Logic> {
-    parts: &'a mut Parts<L::Relay>,
+/// One life of a shard, over parts that outlive it.
+pub(super) struct Turns<L: Logic, P> {
+    parts: P,
     logic: L,
     /// Datagrams of the batch that are sent, and bytes of the transmit after them.
     sent: (usize, usize),
@@ -136,8 +137,12 @@ struct Gauge {
     slept: Duration,
 }
 
-impl<'a, L: Logic> Turns<'a, L> {
-    fn new(parts: &'a mut Parts<L::Relay>, logic: L, now: Instant) -> Self {
+impl<L, P> Turns<L, P>
+where
+    L: Logic,
+    P: DerefMut<Target = Parts<L::Relay>>,
+{
+    pub(super) fn new(parts: P, logic: L, now: Instant) -> Self {
         let gauge = Gauge {
             since: now,
             slept: Duration::ZERO,
@@ -166,8 +171,20 @@ impl<'a, L: Logic> Turns<'a, L> {
         }
     }
 
+    pub(super) fn parts(&self) -> &Parts<L::Relay> {
+        &self.parts
+    }
+
+    pub(super) fn parts_mut(&mut self) -> &mut Parts<L::Relay> {
+        &mut self.parts
+    }
+
+    pub(super) fn poll_timeout(&self) -> Option<Instant> {
+        self.logic.poll_timeout()
+    }
+
     /// Everything that is due, each kind up to its bound; whether something is left.
-    fn turn(&mut self, now: Instant) -> bool {
+    pub(super) fn turn(&mut self, now: Instant) -> bool {
         self.parts.turns += 1;
         self.commands(now);
         self.datagrams(now);
@@ -334,8 +351,9 @@ impl<'a, L: Logic> Turns<'a, L> {
 
     fn unblocked(&mut self) {
         if self.blocked_since.take().is_some() {
-            let registry = self.parts.poll.registry();
-            let _unwatched = self.parts.socket.watch_room(registry, SOCKET_TOKEN, false);
+            let parts = &mut *self.parts;
+            let registry = parts.poll.registry();
+            let _unwatched = parts.socket.watch_room(registry, SOCKET_TOKEN, false);
         }
     }
 
@@ -382,7 +400,7 @@ impl<'a, L: Logic> Turns<'a, L> {
     /// Sleeps until something comes or is due.
     fn sleep(&mut self, events: &mut mio::Events, more: bool, clock: &dyn Clock) {
         let now = clock.now();
-        let parts = &mut *self.parts;
+        let parts = &*self.parts;
         let mut pause = SLEEP_MAX;
         if let Some(due) = self.logic.poll_timeout() {
             pause = pause.min(due.saturating_duration_since(now));
@@ -393,6 +411,15 @@ impl<'a, L: Logic> Turns<'a, L> {
         if more || !parts.lanes.is_idle() {
             pause = Duration::ZERO;
         }
+        self.look(events, pause);
+        if pause > Duration::ZERO {
+            self.gauge.slept += clock.now().saturating_duration_since(now);
+        }
+    }
+
+    /// Waits for sockets and queues, for no time at all if `pause` is zero.
+    pub(super) fn look(&mut self, events: &mut mio::Events, pause: Duration) {
+        let parts = &mut *self.parts;
         // A signal may end the wait early; the turn that follows finds nothing to do.
         let _polled = parts.poll.poll(events, Some(pause));
         parts.inbox.wake().lower();
@@ -401,9 +428,6 @@ impl<'a, L: Logic> Turns<'a, L> {
             .any(|event| event.token() == SOCKET_TOKEN && event.is_readable())
         {
             parts.socket.set_readable();
-        }
-        if pause > Duration::ZERO {
-            self.gauge.slept += clock.now().saturating_duration_since(now);
         }
     }
 }
