@@ -10,8 +10,8 @@ use tokio::sync::{broadcast, oneshot};
 
 /// Chunks that a player may be behind: some ten seconds. Beyond, it goes on at a keyframe.
 const CHUNKS_MAX: usize = 512;
-/// Bytes kept for who joins: a group of pictures of ten seconds at 13 Mb/s. Where one is longer, who
-/// joins waits for the next keyframe.
+/// Bytes kept for who joins: a group of pictures of ten seconds at 13 Mb/s. Where one is longer,
+/// who joins waits for the next keyframe.
 const GROUP_BYTES_MAX: usize = 16 * 1024 * 1024;
 /// The length of the fragments of progressive MP4.
 const FRAGMENT: Duration = Duration::from_millis(200);

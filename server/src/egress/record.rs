@@ -1,8 +1,9 @@
 //! Recordings: who records what, what became of it, and where it lies (docs/recording.md).
 //!
 //! A recording is a folder with a manifest. Its task reads frames as any other player does, and
-//! says what to write; a thread of its own writes it, so that a slow disk delays nobody. Files that
-//! are finished are stored elsewhere where the settings say so, and wait on the disk until they are.
+//! says what to write; a thread of its own writes it, so that a slow disk delays nobody. Files
+//! that are finished are stored elsewhere where the settings say so, and wait on the disk until
+//! they are.
 
 mod job;
 mod store;

@@ -32,18 +32,7 @@ pub(super) fn of(config: &TrackConfig) -> Result<Codec, EgressError> {
             fiel: None,
             spatial: None,
         }),
-        Format::H265 => Codec::Hvc1(Hvc1 {
-            visual: visual(),
-            hvcc: read::<Hvcc>(config, record)?,
-            lhvc: None,
-            btrt: None,
-            colr: None,
-            pasp: None,
-            taic: None,
-            fiel: None,
-            ccst: None,
-            spatial: None,
-        }),
+        Format::H265 => Codec::Hvc1(h265(visual(), read::<Hvcc>(config, record)?)),
         Format::Vp9 => Codec::Vp09(Vp09 {
             visual: visual(),
             vpcc: vpcc(config)?,
@@ -77,6 +66,21 @@ pub(super) fn of(config: &TrackConfig) -> Result<Codec, EgressError> {
         }),
         Format::Aac => Codec::Mp4a(aac(config)),
     })
+}
+
+const fn h265(visual: Visual, hvcc: Hvcc) -> Hvc1 {
+    Hvc1 {
+        visual,
+        hvcc,
+        lhvc: None,
+        btrt: None,
+        colr: None,
+        pasp: None,
+        taic: None,
+        fiel: None,
+        ccst: None,
+        spatial: None,
+    }
 }
 
 fn read<A: Atom>(config: &TrackConfig, mut record: &[u8]) -> Result<A, EgressError> {

@@ -44,18 +44,7 @@ fn read(unit: &[u8]) -> Option<Sps> {
         }
     }
     bits.skip_golomb()?;
-    match bits.golomb()? {
-        0 => bits.skip_golomb()?,
-        1 => {
-            bits.skip(1)?;
-            bits.skip_golomb()?;
-            bits.skip_golomb()?;
-            for _ in 0..bits.golomb()?.min(255) {
-                bits.skip_golomb()?;
-            }
-        }
-        _ => {}
-    }
+    skip_order(&mut bits)?;
     bits.skip_golomb()?;
     bits.skip(1)?;
     let width = bits.golomb()?.checked_add(1)?.checked_mul(16)?;
@@ -85,6 +74,23 @@ fn read(unit: &[u8]) -> Option<Sps> {
         depth_chroma,
         size: (u16::try_from(width).ok()?, u16::try_from(height).ok()?),
     })
+}
+
+/// How pictures are ordered.
+fn skip_order(bits: &mut Bits<'_>) -> Option<()> {
+    match bits.golomb()? {
+        0 => bits.skip_golomb()?,
+        1 => {
+            bits.skip(1)?;
+            bits.skip_golomb()?;
+            bits.skip_golomb()?;
+            for _ in 0..bits.golomb()?.min(255) {
+                bits.skip_golomb()?;
+            }
+        }
+        _ => {}
+    }
+    Some(())
 }
 
 fn skip_scaling(bits: &mut Bits<'_>, lists: u32) -> Option<()> {
