@@ -1,5 +1,7 @@
 //! What the server sends: results of requests, and notifications.
 
+use std::collections::BTreeMap;
+
 use media_types::{Identity, Mid, TrackId};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -205,6 +207,10 @@ pub struct PublishLayersParams {
     pub track_id: TrackId,
     /// The rids to send; the others may rest.
     pub active: Vec<String>,
+    /// Bits per second to keep a layer under, by its rid: nobody who shows it can take more. A layer
+    /// that is not named has no bound, whatever was said before.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub max_bitrates: BTreeMap<String, u64>,
 }
 
 /// A message by `send`.

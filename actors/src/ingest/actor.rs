@@ -90,6 +90,10 @@ impl Ingest {
         }
     }
 
+    #[allow(
+        clippy::wildcard_enum_match_arm,
+        reason = "the state takes the rest, and lists it"
+    )]
     fn take(&mut self, now: Instant, message: PeerMessage) {
         match message {
             PeerMessage::Load(record, _) => self.load(now, *record),

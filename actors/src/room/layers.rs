@@ -1,17 +1,26 @@
 //! Which simulcast layers somebody watches, for those who send them.
 
 use media_contract::Action;
-use media_types::{PeerId, Rid, ShardId, TrackId};
+use media_types::{Bitrate, PeerId, Rid, ShardId, TrackId};
 use signaling::ServerMessage;
 use signaling::server_message::PublishLayersParams;
 
 use super::message::Audience;
 use super::state::{Effect, RoomState};
 
+/// What a publisher is to send of a track.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Wanted {
+    /// The layers that somebody watches.
+    pub(crate) active: Vec<Rid>,
+    /// What layers are to be kept under.
+    pub(crate) bounds: Vec<(Rid, Bitrate)>,
+}
+
 impl RoomState {
-    /// A shard says which layers of a track are watched. Only the publisher's own shard knows.
-    pub(crate) fn layers_wanted(&mut self, shard: ShardId, track: TrackId, active: Vec<Rid>) {
-        if self.tracks.home(track) == Some(shard) && self.tracks.set_wanted(track, active) {
+    /// A shard says what of a track is wanted. Only the publisher's own shard knows.
+    pub(crate) fn layers_wanted(&mut self, shard: ShardId, track: TrackId, wanted: Wanted) {
+        if self.tracks.home(track) == Some(shard) && self.tracks.set_wanted(track, wanted) {
             self.tell_layers(track);
         }
     }
@@ -27,13 +36,20 @@ impl RoomState {
     }
 
     fn tell_layers(&mut self, track_id: TrackId) {
-        let (Some(entry), Some(active)) = (self.tracks.get(track_id), self.tracks.wanted(track_id))
+        let (Some(entry), Some(wanted)) = (self.tracks.get(track_id), self.tracks.wanted(track_id))
         else {
             return;
         };
-        let active = active.iter().map(ToString::to_string).collect();
+        let active = wanted.active.iter().map(ToString::to_string);
+        let bounds = wanted.bounds.iter();
         let owner = Audience::One(entry.owner);
-        let message = ServerMessage::PublishLayers(PublishLayersParams { track_id, active });
+        let message = ServerMessage::PublishLayers(PublishLayersParams {
+            track_id,
+            active: active.collect(),
+            max_bitrates: bounds
+                .map(|(rid, bound)| (rid.to_string(), bound.bps()))
+                .collect(),
+        });
         self.notify(owner, message);
     }
 

@@ -116,7 +116,7 @@ impl RoomState {
     fn is_thin(&self, report: &Report) -> bool {
         let watched = |(track, rid): &(TrackId, Rid)| {
             let wanted = self.tracks.wanted(*track);
-            wanted.is_some_and(|wanted| wanted.contains(rid))
+            wanted.is_some_and(|wanted| wanted.active.contains(rid))
         };
         report.silent.iter().any(watched)
     }

@@ -4,13 +4,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use media_contract::{Action, RelayEnd, Speaker};
-use media_types::{Codec, PeerId, Rid, ShardId, TrackId};
+use media_types::{Codec, PeerId, ShardId, TrackId};
 use signaling::ServerMessage;
 use signaling::server_message::{
     SpeakersParams, TrackMutedParams, TrackPublishedParams, TrackUnpublishedParams,
 };
 use signaling::view::{Speaker as SpeakerView, Track};
 
+use super::layers::Wanted;
 use super::message::Audience;
 use super::record::{PeerRecord, RoomView, TrackEntry, TrackRecord};
 use super::state::{Effect, RoomState};
@@ -30,8 +31,8 @@ pub(crate) struct TrackTable {
     shards: BTreeMap<TrackId, ShardId>,
     /// Which other shards each is relayed to.
     relays: BTreeSet<(TrackId, ShardId)>,
-    /// Which simulcast layers of each somebody watches.
-    wanted: BTreeMap<TrackId, Vec<Rid>>,
+    /// What of each publishers are to send.
+    wanted: BTreeMap<TrackId, Wanted>,
     /// Tracks that should flow and do not.
     stalled: BTreeSet<TrackId>,
 }
@@ -58,15 +59,15 @@ impl TrackTable {
         self.shards.get(&track).copied()
     }
 
-    /// The layers of a track that somebody watches; `None` where no shard has said so.
-    pub(crate) fn wanted(&self, track: TrackId) -> Option<&[Rid]> {
-        self.wanted.get(&track).map(Vec::as_slice)
+    /// What of a track its publisher is to send; `None` where no shard has said so.
+    pub(crate) fn wanted(&self, track: TrackId) -> Option<&Wanted> {
+        self.wanted.get(&track)
     }
 
     /// Notes them; whether that is news.
-    pub(crate) fn set_wanted(&mut self, track: TrackId, active: Vec<Rid>) -> bool {
-        let before = self.wanted.insert(track, active);
-        before.as_deref() != self.wanted(track)
+    pub(crate) fn set_wanted(&mut self, track: TrackId, wanted: Wanted) -> bool {
+        let before = self.wanted.insert(track, wanted);
+        before.as_ref() != self.wanted(track)
     }
 
     /// Whether a track should flow and does not.

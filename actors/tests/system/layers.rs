@@ -2,7 +2,7 @@
 
 use actors::SessionKind;
 use media_contract::{Action, Fact};
-use media_types::{Codec, Rid, ShardId};
+use media_types::{Bitrate, Codec, Rid, ShardId};
 use serde_json::json;
 use signaling::ErrorType;
 use signaling::client_message::OfferParams;
@@ -16,6 +16,7 @@ fn wanted(rids: &[&str]) -> Fact {
     let rids = rids.iter().map(|rid| rid.parse::<Rid>().unwrap());
     Fact::LayersWanted {
         active: rids.collect(),
+        bounds: Vec::new(),
     }
 }
 
@@ -40,6 +41,35 @@ fn a_publisher_hears_which_layers_are_watched() {
         let told = ana.inbox.take_only(&["publishLayers"]);
         assert_eq!(told[0].1["active"], json!([]));
         assert!(bob.inbox.take_only(&["publishLayers"]).is_empty());
+    });
+}
+
+#[test]
+fn a_publisher_hears_what_its_layers_are_to_be_kept_under() {
+    run(async {
+        let world = World::new(1, config());
+        let all = publishers(&world, 1).await;
+        let ana = &all[0];
+        let camera = track(&world, ana, "video").await;
+        ana.inbox.take();
+        let fitted = |kbps: &[u64]| Fact::LayersWanted {
+            active: vec!["f".parse::<Rid>().unwrap()],
+            bounds: kbps
+                .iter()
+                .map(|kbps| ("f".parse().unwrap(), Bitrate::from_kbps(*kbps)))
+                .collect(),
+        };
+        for bounds in [&[850][..], &[850], &[640], &[]] {
+            world
+                .plane
+                .happen_to(&ana.identity, camera, fitted(bounds));
+            world.settle().await;
+        }
+        let told = ana.inbox.take_only(&["publishLayers"]);
+        let told: Vec<_> = told.into_iter().map(|(_, params)| params).collect();
+        let with = |bps: u64| json!({"trackId": camera, "active": ["f"], "maxBitrates": {"f": bps}});
+        let free = json!({"trackId": camera, "active": ["f"]});
+        assert_eq!(told, [with(850_000), with(640_000), free]);
     });
 }
 

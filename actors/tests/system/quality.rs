@@ -93,6 +93,7 @@ fn a_layer_that_is_watched_and_does_not_come_is_a_narrow_path() {
         let camera = track(&world, ana, "video").await;
         let wanted = |rids: &[&str]| Fact::LayersWanted {
             active: rids.iter().map(|rid| rid.parse().unwrap()).collect(),
+            bounds: Vec::new(),
         };
         world.plane.happen_to(&ana.identity, camera, wanted(&["q"]));
         pass(&world, &all, 2, &second(camera, 100, 400)).await;

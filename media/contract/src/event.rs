@@ -196,6 +196,9 @@ pub enum Fact {
     LayersWanted {
         /// The layers to send, lowest first; empty while nobody watches.
         active: Vec<Rid>,
+        /// What layers are to be kept under, since nobody who shows them can take more; the others
+        /// have no bound.
+        bounds: Vec<(Rid, Bitrate)>,
     },
     /// What a slot shows changed.
     SlotChanged {

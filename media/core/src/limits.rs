@@ -192,6 +192,51 @@ pub const CAP_MIN: Bitrate = Bitrate::from_kbps(150);
 /// How long a publisher's bound holds without its viewer's renewal, which comes twice a second.
 pub const CAP_LIFE: Duration = Duration::from_secs(2);
 
+/// The share of what its viewer's path leaves that a bound encoding may take while it is shown, in
+/// percent: an estimate wavers, and an encoder overshoots a little.
+pub const FIT_HELD_PERCENT: u64 = 86;
+/// The same before it is shown: it begins with a keyframe, which a path that is almost full would
+/// take for congestion.
+pub const FIT_CLIMB_PERCENT: u64 = 65;
+/// The same where that is less than [`FIT_LEAST_PERCENT`] asks for, and while it is not shown with
+/// all its pictures: a rise needs [`RAISE_HEADROOM_PERCENT`].
+pub const FIT_RISE_PERCENT: u64 = 78;
+/// The share of a bound that is told to the encoder, in percent: packets cost their headers.
+pub const FIT_PAYLOAD_PERCENT: u64 = 95;
+/// So long after a path is there its estimate has been probed upwards; what it is low for then is
+/// that the path is narrow.
+pub const FIT_AFTER: Duration = Duration::from_secs(8);
+/// An encoder is slower to give way than a layer is to be left: above this share of the budget, in
+/// percent, layers are left.
+pub const FIT_SQUEEZE_PERCENT: u64 = 200;
+/// The least share of what an encoding costs unbound, in percent, that it is bound to: below that
+/// the next lower one makes a better picture of the same rate.
+pub const FIT_LEAST_PERCENT: u64 = 33;
+/// An encoding that fitted does not any more when less than this share of the least can be taken, in
+/// percent.
+pub const FIT_LOST_PERCENT: u64 = 90;
+/// A bound is lowered when less than this share of it can be taken, in percent.
+pub const FIT_FALL_PERCENT: u64 = 96;
+/// It is raised when more than this share of it can be taken, in percent.
+pub const FIT_RAISE_PERCENT: u64 = 107;
+/// Between two bounds that fall: signalling needs about as long.
+pub const FIT_FALL_PERIOD: Duration = Duration::from_millis(100);
+/// How long a bound holds before it is raised or lifted, unless for a viewer without one.
+pub const FIT_RAISE_PERIOD: Duration = Duration::from_millis(2_500);
+/// A bound that falls so soon after it rose had risen too far: the next rise waits twice as long, as
+/// it does after an encoding that fitted does not any more.
+pub const FIT_RAISE_FAILED_WITHIN: Duration = Duration::from_secs(10);
+/// Up to this.
+pub const FIT_RAISE_PERIOD_MAX: Duration = Duration::from_secs(60);
+/// Where more than this share of a bound can be taken, in percent, the path has become another.
+pub const FIT_WIDE_PERCENT: u64 = 125;
+/// How long a bound encoding flows before it is judged whether its publisher keeps to it.
+pub const FIT_PROOF: Duration = Duration::from_millis(2_500);
+/// Beyond this share of its bound, in percent, it does not.
+pub const FIT_DEFIED_PERCENT: u64 = 150;
+/// How long it is then left alone.
+pub const FIT_AGAIN: Duration = Duration::from_secs(120);
+
 /// How long somebody is the main speaker at least, so that layers do not follow every word.
 pub const DOMINANT_PERIOD: Duration = Duration::from_secs(2);
 
@@ -205,5 +250,6 @@ const _: () =
 const _: () = assert!(LAYER_SILENT_AFTER.as_millis() < STALL_AFTER.as_millis());
 const _: () = assert!(RAISE_FAILED_WITHIN.as_millis() < RAISE_PROVEN.as_millis());
 const _: () = assert!(RAISE_HEADROOM_PERCENT < FALL_PERCENT && SHORTAGE_PERCENT > 100);
+const _: () = assert!(FIT_RISE_PERCENT < RAISE_HEADROOM_PERCENT && FIT_HELD_PERCENT < 100);
 const _: () = assert!(RESUME_GRACE.as_millis() < STALL_AFTER.as_millis());
 const _: () = assert!(ARRIVALS_MAX < HISTORY_PACKETS_AUDIO);

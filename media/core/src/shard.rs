@@ -7,6 +7,7 @@ mod datagrams;
 pub(crate) mod deadline;
 mod fan_out;
 mod figures;
+mod fit;
 mod ingest;
 mod layers;
 mod link;

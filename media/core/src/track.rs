@@ -1,6 +1,7 @@
 //! The ingress side of a track: what came, in which layers, and whether it still comes.
 
 pub(crate) mod decode;
+pub(crate) mod fit;
 pub(crate) mod keyframe;
 pub(crate) mod layers;
 pub(crate) mod liveness;
@@ -24,6 +25,7 @@ use crate::limits::PACKET_OVERHEAD_BYTES;
 use crate::relay::RelayOut;
 use crate::speaker::Loudness;
 use crate::tap::Tap;
+use fit::{Fit, Viewer};
 use keyframe::KeyframeRequests;
 use layers::{Layers, Scheme};
 use liveness::{Flow, Liveness};
@@ -54,6 +56,17 @@ pub(crate) enum Publisher {
     },
 }
 
+/// What one slot that shows the track asks for and can take, as the last allocation left it.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Audience {
+    /// The highest encoding that its wish has a use for.
+    pub(crate) reach: u8,
+    /// It gets all pictures of the encoding that it is shown.
+    pub(crate) smooth: bool,
+    /// What its path leaves to it; `None`: no bound is known.
+    pub(crate) left: Option<media_types::Bitrate>,
+}
+
 /// One slot that shows the track.
 #[derive(Debug)]
 pub(crate) struct Subscription {
@@ -65,6 +78,8 @@ pub(crate) struct Subscription {
     pub(crate) awake: bool,
     /// The highest spatial layer that it would take, were it there.
     pub(crate) reach: u8,
+    /// What it asks for and can take.
+    pub(crate) audience: Audience,
     /// The layer that its owner was last told of.
     pub(crate) told_layer: Option<Layer>,
 }
@@ -95,6 +110,7 @@ pub(crate) struct Track {
     pub(crate) codec: Option<Codec>,
     pub(crate) layers: Layers,
     pub(crate) wanted: Wanted,
+    pub(crate) fit: Fit,
     pub(crate) liveness: Liveness,
     pub(crate) loudness: Loudness,
     pub(crate) streams: [Option<Box<Stream>>; STREAMS],
@@ -125,6 +141,7 @@ impl Track {
             codec: None,
             layers: Layers::default(),
             wanted: Wanted::default(),
+            fit: Fit::default(),
             liveness: Liveness::default(),
             loudness: Loudness::default(),
             streams: [const { None }; STREAMS],
@@ -251,6 +268,27 @@ impl Track {
             self.liveness.excuse(now);
         }
         Some(change)
+    }
+
+    /// Follows what the audience can take; whether the publisher is to be told of other bounds.
+    pub(crate) fn update_fit(&mut self, now: Instant) -> bool {
+        let Self {
+            fit,
+            layers,
+            subscriptions,
+            relays,
+            ..
+        } = self;
+        // What viewers on other shards can take is not known here.
+        let far = relays.iter().any(|relay| !relay.wanted(now).is_empty());
+        let viewers = subscriptions.iter().filter(|viewer| viewer.awake);
+        let viewers = viewers.map(|viewer| Viewer {
+            reach: viewer.audience.reach,
+            shows: viewer.forwarder.target().map(|layer| layer.spatial),
+            smooth: viewer.audience.smooth,
+            left: viewer.audience.left.filter(|_| !far),
+        });
+        fit.update(now, self.wanted.published(), viewers, layers)
     }
 
     /// Follows what the publisher's shard knows of the layers; whether other ones can be had.

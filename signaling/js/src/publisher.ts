@@ -8,7 +8,7 @@ import { TroupeError } from './errors.js';
 import type { LocalTrackHost, Recapture } from './local-track.js';
 import { LocalTrack } from './local-track.js';
 import type { Codec, OfferedTrack, Track, TrackSource } from './protocol/index.js';
-import { SenderParameters, activate } from './sender-parameters.js';
+import { SenderParameters, activate, bound } from './sender-parameters.js';
 
 /** Choices for publishing. */
 export interface PublishOptions extends VideoEncodingOptions {
@@ -50,6 +50,8 @@ interface Publication {
   transceiver: RTCRtpTransceiver | null;
   /** The rids that somebody watches; `null` while the server has not said. */
   watched: string[] | null;
+  /** Bits per second to keep layers under, by rid. */
+  bounds: Record<string, number>;
   /** What m-lines can be used again for: the same kind with the same layers. */
   shape: string;
 }
@@ -71,7 +73,7 @@ export class Publisher implements LocalTrackHost {
   #spares: Spare[] = [];
   readonly #parameters = new WeakMap<RTCRtpSender, SenderParameters>();
   /** Layers of tracks whose ids are not known here yet. */
-  readonly #early = new Map<string, string[]>();
+  readonly #early = new Map<string, [string[], Record<string, number>]>();
 
   constructor(host: PublisherHost) {
     this.#host = host;
@@ -137,6 +139,7 @@ export class Publisher implements LocalTrackHost {
       shape,
       transceiver: null,
       watched: null,
+      bounds: {},
     };
     this.#publications.push(publication);
     try {
@@ -197,7 +200,7 @@ export class Publisher implements LocalTrackHost {
     if (track.muted) this.#host.mute(trackId, true).catch(() => undefined);
     const early = this.#early.get(trackId);
     this.#early.delete(trackId);
-    if (early) this.setLayers(trackId, early).catch(() => undefined);
+    if (early) this.setLayers(trackId, ...early).catch(() => undefined);
   }
 
   /** The track with this id. */
@@ -211,23 +214,30 @@ export class Publisher implements LocalTrackHost {
   }
 
   /**
-   * Sends the layers that somebody watches and lets the others rest. Muting does not come into it:
-   * a muted track keeps what was said for when it speaks again.
+   * Sends the layers that somebody watches and lets the others rest. Where nobody can take a layer
+   * whole, its encoder is kept under what the best of them can. Muting does not come into it: a
+   * muted track keeps what was said for when it speaks again.
    */
-  async setLayers(trackId: string, active: string[]): Promise<void> {
+  async setLayers(
+    trackId: string,
+    active: string[],
+    bounds: Record<string, number> = {},
+  ): Promise<void> {
     const track = this.byId(trackId);
     const publication = track && this.#of(track);
     if (!publication) {
-      if (this.tracks.some(({ id }) => id === null)) this.#early.set(trackId, active);
+      if (this.tracks.some(({ id }) => id === null)) this.#early.set(trackId, [active, bounds]);
       return;
     }
     publication.watched = active;
+    publication.bounds = bounds;
     const sender = publication.transceiver?.sender;
     if (!sender) return;
     // What is said while an earlier word waits its turn takes that one's place.
-    await this.#parametersOf(sender).change(({ encodings }) =>
-      activate(encodings, publication.watched),
-    );
+    await this.#parametersOf(sender).change(({ encodings }) => {
+      const bounded = bound(encodings, publication.encodings, publication.bounds);
+      return activate(encodings, publication.watched) || bounded;
+    });
     track.emit('layers', active);
   }
 
@@ -274,6 +284,7 @@ export class Publisher implements LocalTrackHost {
     const spare = this.#spares.findIndex((one) => one.shape === shape);
     const [reused] = spare >= 0 ? this.#spares.splice(spare, 1) : [];
     publication.watched = null;
+    publication.bounds = {};
     if (reused) {
       publication.transceiver = reused.transceiver;
       reused.transceiver.direction = 'sendonly';

@@ -388,8 +388,8 @@ export class Room extends Emitter<RoomEvents> {
         this.#qualities.set(params.peerId, params);
         this.emit('quality', params);
       },
-      publishLayers: ({ trackId, active }) => {
-        this.#publisher.setLayers(trackId, active).catch(() => undefined);
+      publishLayers: ({ trackId, active, maxBitrates }) => {
+        this.#publisher.setLayers(trackId, active, maxBitrates).catch(() => undefined);
       },
       message: (params) => this.emit('message', params),
       chat: (params) => this.emit('chat', params),

@@ -42,3 +42,25 @@ export function activate(encodings: RTCRtpEncodingParameters[], rids: string[] |
   }
   return changed;
 }
+
+/**
+ * Keeps the named encodings under a rate, in bits per second; the others get back the rates that
+ * they were made with. Says whether anything changed.
+ */
+export function bound(
+  encodings: RTCRtpEncodingParameters[],
+  made: RTCRtpEncodingParameters[],
+  rates: Record<string, number>,
+): boolean {
+  let changed = false;
+  encodings.forEach((encoding, index) => {
+    const own = made[index]?.maxBitrate;
+    const most = Math.min(own ?? Infinity, rates[encoding.rid ?? ''] ?? Infinity);
+    const wanted = Number.isFinite(most) ? most : undefined;
+    if (encoding.maxBitrate === wanted) return;
+    changed = true;
+    if (wanted === undefined) delete encoding.maxBitrate;
+    else encoding.maxBitrate = wanted;
+  });
+  return changed;
+}

@@ -58,6 +58,31 @@ test('layers that nobody watches rest, and wake again', async () => {
   assert.deepEqual(told, [['q'], [], ['q', 'h', 'f']]);
 });
 
+test('a layer that nobody can take whole is kept under what they can, and freed again', async () => {
+  const { publisher, sender } = await camera();
+  const rates = (): (number | undefined)[] => sender.encodings.map(({ maxBitrate }) => maxBitrate);
+  const made = rates();
+  assert.equal(made.length, 3);
+  await publisher.setLayers('t0', ['f'], { f: 850_000 });
+  assert.deepEqual(rates(), [made[0], made[1], 850_000]);
+  assert.deepEqual(sender.active, ['f']);
+  await publisher.setLayers('t0', ['f'], { f: 850_000 });
+  assert.equal(sender.sets, 1, 'what is so already is not done again');
+  await publisher.setLayers('t0', ['h'], { h: 9_000_000 });
+  assert.deepEqual(rates(), made, 'a bound never raises');
+  await publisher.setLayers('t0', ['f'], { f: 640_000 });
+  await publisher.setLayers('t0', ['f']);
+  assert.deepEqual(rates(), made);
+});
+
+test('an encoding without a name can be bound as well', async () => {
+  const { publisher, sender } = await camera({ layers: 1, maxBitrate: 500_000 });
+  await publisher.setLayers('t0', ['f'], { '': 100_000 });
+  assert.equal(sender.encodings[0]!.maxBitrate, 100_000);
+  await publisher.setLayers('t0', ['f']);
+  assert.equal(sender.encodings[0]!.maxBitrate, 500_000);
+});
+
 test('words that come together are obeyed one by one, the last wins', async () => {
   const { publisher, sender } = await camera();
   const words = [['q'], [], ['q', 'h'], ['f'], ['q', 'f']];

@@ -9,6 +9,7 @@ use supervision::Scope;
 
 use super::Room;
 use crate::peer::PeerMessage;
+use crate::room::layers::Wanted;
 use crate::room::message::{Audience, Notice};
 use crate::room::state::Effect;
 use crate::room::supervisor::SupervisorMessage;
@@ -27,9 +28,10 @@ impl Room {
                     self.state.track_started(shard, track, codec);
                 }
             }
-            Fact::LayersWanted { active } => {
+            Fact::LayersWanted { active, bounds } => {
                 if let Subject::Track(track) = event.subject {
-                    self.state.layers_wanted(shard, track, active);
+                    let wanted = Wanted { active, bounds };
+                    self.state.layers_wanted(shard, track, wanted);
                 }
             }
             Fact::TrackStalled => {

@@ -11,6 +11,7 @@ use media_rtp::rtcp::report::{ReportBlock, write_receiver_report};
 use media_rtp::rtcp::source::write_cname;
 use media_rtp::rtcp::twcc::TwccRecorder;
 use media_rtp::rtcp::{RtcpPacket, packets};
+use media_types::Bitrate;
 
 use super::CallPlan;
 use super::ear::{BUFFER, Ear};
@@ -151,9 +152,9 @@ impl Caller {
         self.wire.poll_transmit()
     }
 
-    pub(super) fn set_layers(&mut self, rids: &[String]) {
+    pub(super) fn set_layers(&mut self, rids: &[String], bounds: &[(String, Bitrate)]) {
         if let Some(studio) = &mut self.studio {
-            studio.set_layers(rids);
+            studio.set_layers(rids, bounds);
         }
     }
 

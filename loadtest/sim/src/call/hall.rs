@@ -14,6 +14,9 @@ use crate::director::Director;
 use crate::dtls::seed_keys;
 use crate::world::{base, client_address, new_shard, server_address};
 
+/// The layers that a publisher is to send, and what some are to be kept under.
+type Orders = (Vec<String>, Vec<(String, Bitrate)>);
+
 const ROOM: RoomId = RoomId::new(1);
 const ROUNDS_MAX: usize = 1_000;
 /// From a decision of the server to a client's encoder: signalling, and the page's own time.
@@ -67,7 +70,7 @@ pub struct Hall {
     director: Director,
     seed: u64,
     next_command: u64,
-    orders: Vec<(Instant, usize, Vec<String>)>,
+    orders: Vec<(Instant, usize, Orders)>,
     trace: u64,
 }
 
@@ -191,8 +194,8 @@ impl Hall {
             .into_iter()
             .partition(|(at, ..)| *at <= now);
         self.orders = later;
-        for (_, guest, rids) in due {
-            self.guests[guest].caller.set_layers(&rids);
+        for (_, guest, (rids, bounds)) in due {
+            self.guests[guest].caller.set_layers(&rids, &bounds);
         }
         for guest in &mut self.guests {
             if guest.caller.poll_timeout().is_some_and(|at| at <= now) {
@@ -310,10 +313,12 @@ impl Hall {
                     layer,
                 });
             }
-            (Fact::LayersWanted { active }, _) => {
+            (Fact::LayersWanted { active, bounds }, _) => {
                 let rids = known_rids(active.iter().map(|rid| rid.as_str()));
                 guest.wanted.push((now, rids.clone()));
-                self.orders.push((now + SIGNALLING, index, rids));
+                let bounds = bounds.iter().map(|(rid, rate)| (rid.to_string(), *rate));
+                let orders = (rids, bounds.collect());
+                self.orders.push((now + SIGNALLING, index, orders));
             }
             _ => {}
         }

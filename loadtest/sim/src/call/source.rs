@@ -59,6 +59,8 @@ impl Sending<'_> {
 struct Encoding {
     ssrc: u32,
     rate: Bitrate,
+    /// What the server lets it cost.
+    bound: Bitrate,
     active: bool,
     wants_keyframe: bool,
     keyframe_at: Option<Instant>,
@@ -93,7 +95,7 @@ impl Encoding {
         let [high, low] = (self.picture & 0x7fff).to_be_bytes();
         self.picture = self.picture.wrapping_add(1);
         let layer = temporal << 6 | u8::from(sync) << 5 | self.key_idx;
-        let mean = self.rate.bytes_in(FRAME_TIME);
+        let mean = self.rate.min(self.bound).bytes_in(FRAME_TIME);
         let size = usize::try_from(mean * share / 100 * spread / 100).unwrap_or(0);
         (keyframe, [0xf0, high | 0x80, low, self.tl0, layer], size)
     }
@@ -124,6 +126,7 @@ impl Studio {
         let encodings = (1..).zip(rates).map(|(place, rate)| Encoding {
             ssrc: base + place,
             rate,
+            bound: rate,
             active: true,
             wants_keyframe: true,
             keyframe_at: None,
@@ -165,9 +168,11 @@ impl Studio {
         self.speaking = speaking;
     }
 
-    /// Only these layers are watched.
-    pub(super) fn set_layers(&mut self, rids: &[String]) {
+    /// Only these layers are watched; some are to be kept under a rate.
+    pub(super) fn set_layers(&mut self, rids: &[String], bounds: &[(String, Bitrate)]) {
         for (encoding, rid) in self.encodings.iter_mut().zip(RIDS) {
+            let bound = bounds.iter().find(|(other, _)| other == rid);
+            encoding.bound = bound.map_or(encoding.rate, |(_, bound)| *bound);
             let active = rids.iter().any(|other| other == rid);
             encoding.wants_keyframe |= active && !encoding.active;
             encoding.active = active;

@@ -1,6 +1,6 @@
 //! Which layers a transport's slots get now: the caller of the allocator, with its memory.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use media_contract::Wish;
 use media_types::{Bitrate, Identity, Layer, MediaKind, TrackSource};
@@ -13,9 +13,13 @@ use crate::allocate::ladder::Style;
 use crate::allocate::steady::{Novelty, Question};
 use crate::allocate::{self, Bases, Claim, Class, Grant, Ladder, Rank, Step, ladder};
 use crate::demux::LinkIndex;
-use crate::limits::{AUDIO_RESERVE, ESTIMATE_GRACE, RAISE_FRESH, RAISE_HEADROOM_PERCENT};
+use crate::limits::{
+    AUDIO_RESERVE, ESTIMATE_GRACE, FIT_AFTER, FIT_SQUEEZE_PERCENT, RAISE_FRESH,
+    RAISE_HEADROOM_PERCENT,
+};
 use crate::room::{Room, RoomIndex, TrackIndex};
-use crate::track::Track;
+use crate::track::fit::in_proportion;
+use crate::track::{Audience, Track};
 
 /// Wishes from here on were made by somebody who looks at that one picture.
 const PRIORITY_PINNED: u8 = 100;
@@ -31,6 +35,10 @@ pub(super) struct Scratch {
     chosen: Vec<Grant>,
     /// Tracks of which another layer is wanted now.
     moved: Vec<(RoomIndex, TrackIndex)>,
+    /// What each asks of its publisher.
+    audiences: Vec<Audience>,
+    /// Tracks of the room whose encodings were bound otherwise.
+    refitted: Vec<TrackIndex>,
     /// Bounds for publishers.
     caps: Vec<Cap>,
 }
@@ -41,6 +49,7 @@ impl Scratch {
         self.claims.clear();
         self.current.clear();
         self.chosen.clear();
+        self.audiences.clear();
     }
 }
 
@@ -53,6 +62,10 @@ impl Shard {
         while let Some(cap) = scratch.caps.pop() {
             self.cap(now, cap);
         }
+        let room = self.links.get(index).map(|link| link.room);
+        for track in scratch.refitted.drain(..) {
+            self.tell_fit(room, track);
+        }
         for &slot in &scratch.slots {
             self.tell_slot(index, slot);
         }
@@ -60,7 +73,6 @@ impl Shard {
     }
 
     fn choose(&mut self, now: Instant, index: LinkIndex, scratch: &mut Scratch) {
-        scratch.clear();
         let start = self.config.transport.start_bitrate;
         let Self { rooms, links, .. } = self;
         let Some(link) = links.get_mut(index) else {
@@ -70,26 +82,14 @@ impl Shard {
         let Some(room) = rooms.get_mut(link.room) else {
             return;
         };
-        let mut audio = Bitrate::ZERO;
-        let mut novelty = Novelty::Settled;
-        for slot in link.slots.iter().flatten() {
-            let Some(view) = View::of(slot, room) else {
-                continue;
-            };
-            if slot.kind == MediaKind::Audio {
-                let spoken = view.track.layers.rate();
-                audio = audio.max(AUDIO_RESERVE).saturating_add(spoken);
-            }
-            let claim = view.claim(room.dominant.speaker());
-            let current = view.current(&claim);
-            novelty = novelty.max(view.novelty(now, &claim, current));
-            scratch.current.push(current);
-            scratch.slots.push(slot.index);
-            scratch.claims.push(claim);
+        let (mut audio, mut novelty) = gather(now, link, room, scratch);
+        let budget = |audio| link.estimate.unwrap_or(start).saturating_sub(audio);
+        if squeeze(now, link, room, budget(audio), scratch) {
+            (audio, novelty) = gather(now, link, room, scratch);
         }
         let question = Question {
             now,
-            budget: link.estimate.unwrap_or(start).saturating_sub(audio),
+            budget: budget(audio),
             bases: bases(now, link),
             claims: &scratch.claims,
             current: &scratch.current,
@@ -99,9 +99,10 @@ impl Shard {
         let chosen = link.steady.decide(&question).unwrap_or(&scratch.current);
         scratch.chosen.extend_from_slice(chosen);
         link.granted = audio.saturating_add(allocate::total(&scratch.claims, &scratch.chosen));
-        aim(now, link, audio, &scratch.claims);
         let budget = question.budget;
+        aim(now, link, room, audio, &scratch.claims);
         bound(now, link, room, budget, scratch);
+        measure(now, link, room, budget, scratch);
         apply(link, room, scratch);
     }
 
@@ -143,14 +144,119 @@ impl Shard {
     }
 }
 
-/// Tells the estimator how much there is to be had, with the room that a rise asks for.
-fn aim(now: Instant, link: &mut Link, audio: Bitrate, claims: &[Claim]) {
-    let tops = claims
+/// Collects what the slots ask for and what flows; the rate that sound takes, and how new it is.
+fn gather(now: Instant, link: &Link, room: &Room, scratch: &mut Scratch) -> (Bitrate, Novelty) {
+    scratch.clear();
+    let mut audio = Bitrate::ZERO;
+    let mut novelty = Novelty::Settled;
+    for slot in link.slots.iter().flatten() {
+        let Some(view) = View::of(slot, room) else {
+            continue;
+        };
+        if slot.kind == MediaKind::Audio {
+            let spoken = view.track.layers.rate();
+            audio = audio.max(AUDIO_RESERVE).saturating_add(spoken);
+        }
+        let claim = view.claim(room.dominant.speaker());
+        let current = view.current(&claim);
+        novelty = novelty.max(view.novelty(now, &claim, current));
+        scratch.current.push(current);
+        scratch.slots.push(slot.index);
+        scratch.claims.push(claim);
+    }
+    (audio, novelty)
+}
+
+/// Has encoders that are fitted to this viewer give way before layers are left for a budget that
+/// does not do any more; whether one does.
+fn squeeze(
+    now: Instant,
+    link: &Link,
+    room: &mut Room,
+    budget: Bitrate,
+    scratch: &mut Scratch,
+) -> bool {
+    let need = allocate::total(&scratch.claims, &scratch.current);
+    if need <= budget || need > budget.percent(FIT_SQUEEZE_PERCENT) {
+        return false;
+    }
+    let mut squeezed = false;
+    let shares = scratch.claims.iter().zip(&scratch.current);
+    let filled = link
+        .slots
         .iter()
-        .filter_map(|claim| Some(claim.ladder.last()?.rate));
+        .flatten()
+        .filter_map(|it| it.filled.as_ref());
+    for (filled, (claim, &grant)) in filled.zip(shares) {
+        let Some(layer) = allocate::layer_of(claim, grant) else {
+            continue;
+        };
+        let Some(track) = room.tracks.get_mut(filled.index) else {
+            continue;
+        };
+        if track.fit.bound(layer.spatial).is_none() {
+            continue;
+        }
+        let left = in_proportion(allocate::rate_of(claim, grant), budget, need);
+        if let Some(subscription) = track.subscriptions.get_mut(filled.position) {
+            let audience = &mut subscription.audience;
+            audience.left = audience.left.map(|_| left);
+        }
+        if track.update_fit(now) {
+            squeezed = true;
+            scratch.refitted.push(filled.index);
+        }
+    }
+    squeezed
+}
+
+/// Tells the estimator how much there is to be had, with the room that a rise asks for. Encodings
+/// that are bound for want of room would be had whole.
+fn aim(now: Instant, link: &mut Link, room: &Room, audio: Bitrate, claims: &[Claim]) {
+    let views = link.slots.iter().flatten();
+    let views = views.filter_map(|slot| View::of(slot, room));
+    let tops = views.zip(claims).filter_map(|(view, claim)| {
+        let top = claim.ladder.last()?.rate;
+        Some(view.whole(claim).map_or(top, |whole| whole.max(top)))
+    });
     let all: Bitrate = tops.sum();
     let wanted = audio.saturating_add(all.percent(100 * 100 / RAISE_HEADROOM_PERCENT + 1));
     link.call(|transport| transport.set_wanted(now, wanted));
+}
+
+/// What the path leaves to each slot: what it has, and an equal share of what is spare among those
+/// that could take more. Where there is too little, each gives in proportion.
+fn measure(now: Instant, link: &Link, room: &Room, budget: Bitrate, scratch: &mut Scratch) {
+    let all = allocate::total(&scratch.claims, &scratch.chosen);
+    let views = || {
+        let slots = link.slots.iter().flatten();
+        let views = slots.filter_map(|slot| View::of(slot, room));
+        views.zip(scratch.claims.iter().zip(&scratch.chosen))
+    };
+    let hungry = |view: &View<'_>, claim: &Claim, grant: Grant| {
+        grant < claim.ladder.len() || view.whole(claim).is_some()
+    };
+    let hungry = views().filter(|(view, (claim, grant))| hungry(view, claim, **grant));
+    let sharers = u64::try_from(hungry.count()).unwrap_or(1).max(1);
+    let spare = budget.saturating_sub(all).bps() / sharers;
+    let settled = has_been(now, link, ESTIMATE_GRACE);
+    let narrow = bases(now, link) == Bases::Paid || has_been(now, link, FIT_AFTER);
+    for (view, (claim, &grant)) in views() {
+        let held = allocate::rate_of(claim, grant);
+        let left = match all <= budget {
+            true => held.saturating_add(Bitrate::from_bps(spare)),
+            false => in_proportion(held, budget, all),
+        };
+        // A bound begins where a path is known to be narrow, and stays while it shows no more.
+        let known = settled && (narrow || view.whole(claim).is_some());
+        let next = claim.ladder.get(grant).map(|step| step.layer.spatial);
+        let shown = allocate::layer_of(claim, grant).map(|layer| layer.spatial);
+        scratch.audiences.push(Audience {
+            reach: claim.reach,
+            smooth: next != shown,
+            left: known.then_some(left),
+        });
+    }
 }
 
 /// Bounds publishers to what this viewer can take, where that is known: what its other slots leave.
@@ -169,15 +275,17 @@ fn bound(now: Instant, link: &Link, room: &Room, budget: Bitrate, scratch: &mut 
 
 /// Only an estimate that has fallen, on a path that had time to show itself, holds pictures back.
 fn bases(now: Instant, link: &Link) -> Bases {
-    let since = |at| now.saturating_duration_since(at);
-    let settled = link
-        .connected_at
-        .is_some_and(|at| since(at) >= ESTIMATE_GRACE);
-    if settled && link.congestion.is_proven(now) {
+    if has_been(now, link, ESTIMATE_GRACE) && link.congestion.is_proven(now) {
         Bases::Paid
     } else {
         Bases::Free
     }
+}
+
+/// Whether a path has been there for so long.
+fn has_been(now: Instant, link: &Link, time: Duration) -> bool {
+    let since = |at| now.saturating_duration_since(at);
+    link.connected_at.is_some_and(|at| since(at) >= time)
 }
 
 /// A filled slot with the track that it shows.
@@ -204,6 +312,13 @@ impl<'a> View<'a> {
 
     pub(super) const fn wish(&self) -> &Wish {
         &self.filled.wish
+    }
+
+    /// What the highest encoding of use costs without the bound that it has.
+    fn whole(&self, claim: &Claim) -> Option<Bitrate> {
+        let top = u8::try_from(self.track.wanted.published()).unwrap_or(u8::MAX);
+        let top = top.saturating_sub(1).min(claim.reach);
+        self.track.fit.whole(top)
     }
 
     /// What the slot asks for.
@@ -280,18 +395,21 @@ const ANY: Step = Step {
 fn apply(link: &mut Link, room: &mut Room, scratch: &mut Scratch) {
     let room_index = link.room;
     let shares = scratch.claims.iter().zip(&scratch.chosen);
-    for (&slot, (claim, &grant)) in scratch.slots.iter().zip(shares) {
+    let shares = shares.zip(&scratch.audiences);
+    for (&slot, ((claim, &grant), &audience)) in scratch.slots.iter().zip(shares) {
         let slot = link.slot_mut(slot);
         let Some(filled) = slot.and_then(|slot| slot.filled.as_mut()) else {
             continue;
         };
         let has_all = grant == claim.ladder.len();
-        filled.limited = !has_all;
-        let track = room.tracks.get_mut(filled.index);
-        let subscription = track.and_then(|track| track.subscriptions.get_mut(filled.position));
-        let Some(subscription) = subscription else {
+        let Some(track) = room.tracks.get_mut(filled.index) else {
             continue;
         };
+        filled.limited = !has_all || track.fit.bound(claim.reach).is_some();
+        let Some(subscription) = track.subscriptions.get_mut(filled.position) else {
+            continue;
+        };
+        subscription.audience = audience;
         let target = allocate::layer_of(claim, grant);
         let held_back = target.map_or(0, |layer| layer.spatial);
         let reach = if has_all { claim.reach } else { held_back };

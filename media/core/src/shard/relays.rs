@@ -2,11 +2,12 @@
 
 use std::time::Instant;
 
-use media_contract::{Fact, Subject};
+use media_contract::Subject;
 use media_rtp::timestamp::SenderClock;
 use media_types::{MediaKind, RoomId, ShardId, TrackId};
 
 use super::Shard;
+use super::fit;
 use super::messages::Message;
 use crate::error::DropReason;
 use crate::limits::RELAY_DEMAND_PERIOD;
@@ -220,8 +221,8 @@ impl Shard {
         let id = track.id;
         let Publisher::Relay { from, told } = &mut track.publisher else {
             if let Some(change) = track.update_wanted(now, wanted) {
-                let active = track.wanted.active().unwrap_or_default();
-                self.tell(room, Subject::Track(id), Fact::LayersWanted { active });
+                let fact = fit::wanted_fact(track);
+                self.tell(room, Subject::Track(id), fact);
                 if change != Change::default() {
                     self.want_allocations_of(room, index);
                     self.relay_layers(now, room, index);
@@ -253,8 +254,8 @@ impl Shard {
             return;
         };
         for track in found.tracks.values() {
-            if let Some(active) = track.wanted.active() {
-                let fact = Fact::LayersWanted { active };
+            if track.wanted.active().is_some() {
+                let fact = fit::wanted_fact(track);
                 self.outbox.tell(room, Subject::Track(track.id), fact);
             }
         }

@@ -13,7 +13,7 @@ use crate::forward::Forwarder;
 use crate::limits::SLOTS_PER_TRANSPORT_MAX;
 use crate::room::{RoomIndex, TrackIndex};
 use crate::track::keyframe::Urgency;
-use crate::track::{Subscription, Track};
+use crate::track::{Audience, Subscription, Track};
 
 impl Shard {
     /// Fills a slot with a track, whatever it had before.
@@ -110,6 +110,7 @@ impl Shard {
             forwarder,
             awake,
             reach: 0,
+            audience: Audience::default(),
             told_layer: None,
         });
     }

@@ -54,6 +54,7 @@ impl Shard {
             }
             self.tell_wanted(now, index, track);
             self.tell_ingest(now, index, track);
+            self.fit(now, index, track);
         }
         self.tell_speakers(now, index);
         self.follow_speaker(now, index);

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 use media_rtp::descriptor::Resolution;
 use media_types::{Bitrate, DataSize, Layer, LayerSet};
 
+use super::fit::in_proportion;
 use super::wanted::Streams;
 use crate::allocate::Step;
 use crate::limits::{LAYER_SILENT_AFTER, RATE_WINDOW, RATE_WINDOWS_MAX, RESUME_GRACE};
@@ -68,6 +69,8 @@ pub(crate) struct Layers {
     /// Layers that paused because nobody watched them; they are as they were.
     kept: LayerSet,
     consents: [Consent; SPATIALS],
+    /// What encodings are to cost that have not been measured.
+    expected: [Option<Bitrate>; SPATIALS],
     /// How many encodings the publisher offers.
     published: usize,
     /// Told by the publisher's shard, which sees all of them, and not measured here.
@@ -255,6 +258,34 @@ impl Layers {
         };
     }
 
+    /// What an encoding costs with all its temporal layers, as far as is known.
+    pub(crate) fn whole_rate(&self, stream: u8) -> Option<Bitrate> {
+        let measured: Bitrate = self.cells_of(stream).map(|cell| cell.rate).sum();
+        if measured > Bitrate::ZERO {
+            return Some(measured);
+        }
+        self.guess(stream).map(|guess| guess.rate)
+    }
+
+    /// An encoding is to cost something else from now on: that holds until it is measured.
+    pub(crate) fn expect(&mut self, stream: u8, rate: Bitrate) {
+        let measured: Bitrate = self.cells_of(stream).map(|cell| cell.rate).sum();
+        if let Some(expected) = self.expected.get_mut(usize::from(stream)) {
+            *expected = Some(rate);
+        }
+        let Some(row) = self.cells.get_mut(usize::from(stream)) else {
+            return;
+        };
+        for cell in row.iter_mut().filter(|_| measured > Bitrate::ZERO) {
+            cell.rate = in_proportion(cell.rate, rate, measured);
+            cell.windows = cell.windows.min(1);
+        }
+    }
+
+    fn cells_of(&self, stream: u8) -> impl Iterator<Item = &Cell> {
+        self.cells.get(usize::from(stream)).into_iter().flatten()
+    }
+
     /// The rate of all layers together.
     pub(crate) fn rate(&self) -> Bitrate {
         self.active
@@ -337,6 +368,8 @@ impl Layers {
             step.rate = step.rate.percent(100 / GUESSED_STEP);
             step.size = step.size.map(|(width, height)| (width / 2, height / 2));
         }
+        let expected = self.expected.get(usize::from(stream)).copied().flatten();
+        step.rate = expected.map_or(step.rate, |expected| expected.min(step.rate));
         step.size = self.size(stream).or(step.size);
         step.layer.spatial = stream;
         Some(step)

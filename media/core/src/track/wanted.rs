@@ -128,6 +128,11 @@ impl Wanted {
         self.told == Some(Streams::EMPTY)
     }
 
+    /// The published encodings with their places, lowest first.
+    pub(crate) fn named(&self) -> impl Iterator<Item = (u8, Rid)> {
+        (0..).zip(self.rids.iter().copied())
+    }
+
     /// The layers to send as the publisher was last told; `None` before it was told anything.
     pub(crate) fn active(&self) -> Option<Vec<Rid>> {
         let told = self.told?;

@@ -54,7 +54,7 @@ impl Publisher {
 /// What the publisher was last told to send.
 fn active(world: &World, track: TrackId) -> Option<Vec<String>> {
     world.last(Subject::Track(track), |fact| match fact {
-        Fact::LayersWanted { active } => Some(active.iter().map(ToString::to_string).collect()),
+        Fact::LayersWanted { active, .. } => Some(active.iter().map(ToString::to_string).collect()),
         _ => None,
     })
 }
