@@ -207,8 +207,8 @@ pub struct PublishLayersParams {
     pub track_id: TrackId,
     /// The rids to send; the others may rest.
     pub active: Vec<String>,
-    /// Bits per second to keep a layer under, by its rid: nobody who shows it can take more. A layer
-    /// that is not named has no bound, whatever was said before.
+    /// Bits per second to keep a layer under, by its rid: nobody who shows it can take more. A
+    /// layer that is not named has no bound, whatever was said before.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub max_bitrates: BTreeMap<String, u64>,
 }

@@ -60,14 +60,15 @@ fn a_publisher_hears_what_its_layers_are_to_be_kept_under() {
                 .collect(),
         };
         for bounds in [&[850][..], &[850], &[640], &[]] {
-            world
-                .plane
-                .happen_to(&ana.identity, camera, fitted(bounds));
+            world.plane.happen_to(&ana.identity, camera, fitted(bounds));
             world.settle().await;
         }
         let told = ana.inbox.take_only(&["publishLayers"]);
         let told: Vec<_> = told.into_iter().map(|(_, params)| params).collect();
-        let with = |bps: u64| json!({"trackId": camera, "active": ["f"], "maxBitrates": {"f": bps}});
+        let with = |bps: u64| {
+            let bounds = json!({"f": bps});
+            json!({"trackId": camera, "active": ["f"], "maxBitrates": bounds})
+        };
         let free = json!({"trackId": camera, "active": ["f"]});
         assert_eq!(told, [with(850_000), with(640_000), free]);
     });

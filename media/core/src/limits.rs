@@ -212,8 +212,8 @@ pub const FIT_SQUEEZE_PERCENT: u64 = 200;
 /// The least share of what an encoding costs unbound, in percent, that it is bound to: below that
 /// the next lower one makes a better picture of the same rate.
 pub const FIT_LEAST_PERCENT: u64 = 33;
-/// An encoding that fitted does not any more when less than this share of the least can be taken, in
-/// percent.
+/// An encoding that fitted does not any more when less than this share of the least can be taken,
+/// in percent.
 pub const FIT_LOST_PERCENT: u64 = 90;
 /// A bound is lowered when less than this share of it can be taken, in percent.
 pub const FIT_FALL_PERCENT: u64 = 96;
@@ -223,8 +223,8 @@ pub const FIT_RAISE_PERCENT: u64 = 107;
 pub const FIT_FALL_PERIOD: Duration = Duration::from_millis(100);
 /// How long a bound holds before it is raised or lifted, unless for a viewer without one.
 pub const FIT_RAISE_PERIOD: Duration = Duration::from_millis(2_500);
-/// A bound that falls so soon after it rose had risen too far: the next rise waits twice as long, as
-/// it does after an encoding that fitted does not any more.
+/// A bound that falls so soon after it rose had risen too far: the next rise waits twice as long,
+/// as it does after an encoding that fitted does not any more.
 pub const FIT_RAISE_FAILED_WITHIN: Duration = Duration::from_secs(10);
 /// Up to this.
 pub const FIT_RAISE_PERIOD_MAX: Duration = Duration::from_secs(60);

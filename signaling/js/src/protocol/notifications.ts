@@ -101,8 +101,8 @@ export interface PublishLayersParams {
   /** The rids to send; the others may rest. */
   active: string[];
   /**
-   * Bits per second to keep a layer under, by its rid: nobody who shows it can take more. A layer
-   * that is not named has no bound, whatever was said before.
+   * Bits per second to keep a layer under, by its rid: nobody who shows it can take more. A
+   * layer that is not named has no bound, whatever was said before.
    */
   maxBitrates?: Record<string, number>;
   /** The track. */
