@@ -98,10 +98,11 @@ impl Fit {
             };
             let Some(whole) = whole else { continue };
             let least = whole.percent(FIT_LEAST_PERCENT);
-            let demand = match demand_of(stream, least, viewers.clone()) {
+            let asked = demand_of(stream, least, viewers.clone());
+            let demand = match asked {
                 Demand::Nobody => continue,
                 Demand::Bounded(_) if barred => Demand::Unbounded,
-                demand => demand,
+                Demand::Bounded(_) | Demand::Unbounded => asked,
             };
             let Some(next) = follow(now, *bound, demand, whole) else {
                 continue;
@@ -185,7 +186,7 @@ fn follow(
             rest: FIT_RAISE_PERIOD,
             flows_since: None,
         }),
-        _ => None,
+        Demand::Nobody | Demand::Bounded(_) | Demand::Unbounded => None,
     };
     let Some(held) = bound else {
         return next.is_some().then_some(next);
