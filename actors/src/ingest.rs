@@ -11,7 +11,9 @@ mod state;
 use std::fmt;
 use std::sync::Arc;
 
-use media_types::{Bitrate, Codec, Identity, MediaKind, PeerId, RoomId, RoomName, ShardId, TrackId};
+use media_types::{
+    Bitrate, Codec, Identity, MediaKind, PeerId, RoomId, RoomName, ShardId, TrackId,
+};
 use serde_json::Value;
 use signaling::view::CloseReason;
 use signaling::{Claims, ErrorType, Outgoing, RpcError};

@@ -27,8 +27,8 @@ use std::thread::JoinHandle;
 use media_types::{Clock, ShardId};
 
 pub use pump::EventSink;
-pub use stepped::SteppedShard;
 pub(crate) use ring::Inbox;
+pub use stepped::SteppedShard;
 pub(crate) use streams::StreamOut;
 
 use crate::limits::ARENA_BYTES;

@@ -437,7 +437,6 @@ impl IngestState {
     pub(super) fn present_again(&mut self) {
         self.effects.push(Effect::Present);
     }
-
 }
 
 #[cfg(test)]

@@ -41,8 +41,8 @@ use crate::tap::Tap;
 use crate::track::keyframe::Urgency;
 use deadline::{TimerId, Wheel};
 use fan_out::Arrivals;
-pub(crate) use media::alignment;
 use link::Link;
+pub(crate) use media::alignment;
 use outbox::Outbox;
 
 /// Bounds of a shard that an operator may lower.

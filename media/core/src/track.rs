@@ -221,9 +221,12 @@ impl Track {
         let subscriptions = self.subscriptions.iter();
         let here = subscriptions.map(|subscription| self.wanted_by(subscription, missing));
         let relays = self.relays.iter().map(|relay| relay.wanted(now));
-        let taps = self.taps.iter();
-        let taps = taps.map(|tap| self.wanted_of(&tap.forwarder, 0, missing));
-        here.chain(relays).chain(taps).fold(Streams::EMPTY, Streams::union)
+        let taps = self
+            .taps
+            .iter()
+            .map(|tap| self.wanted_of(&tap.forwarder, 0, missing));
+        let all = here.chain(relays).chain(taps);
+        all.fold(Streams::EMPTY, Streams::union)
     }
 
     fn wanted_by(&self, subscription: &Subscription, missing: Streams) -> Streams {

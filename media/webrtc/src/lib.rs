@@ -71,7 +71,7 @@ pub use negotiate::{MediaLineDescription, MediaLineUse, Negotiated};
 pub use packet::{
     Incoming, PREFIX_BYTES_MAX, PassedExtensions, Priority, SendPacket, SlotIndex, StreamIndex,
 };
-pub use red::primary_offset;
 pub use path::{CandidateAddr, Path, Protocol};
+pub use red::primary_offset;
 pub use stats::{SlotStats, StreamStats, TransportStats};
 pub use transport::Transport;

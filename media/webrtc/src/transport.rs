@@ -289,7 +289,12 @@ impl Transport {
     /// reports then say when things were captured rather than when they came, so that sound and
     /// picture meet again. Holds for a few seconds, or until another source is shown.
     pub fn pin_clock(&mut self, now: Instant, slot: SlotIndex, clock: SenderClock) {
-        let since = self.config.ntp(now).0.wrapping_sub(clock.ntp.0).cast_signed();
+        let since = self
+            .config
+            .ntp(now)
+            .0
+            .wrapping_sub(clock.ntp.0)
+            .cast_signed();
         if let Some(state) = self.sender.slot_mut(slot) {
             state.clock.pin(now, since, clock.timestamp.0);
         }

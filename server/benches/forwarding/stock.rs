@@ -140,7 +140,7 @@ impl Stock {
         let now = self.now;
         let header = &packet.header;
         let video = usize::from(*header.payload_type == 96);
-        let payload: Arc<[u8]> = packet.payload.into();
+        let payload: Arc<[u8]> = packet.payload;
         for peer in self.peers.iter_mut().skip(1) {
             let mut api = peer.rtc.direct_api();
             let stream = api.stream_tx_by_mid(peer.slots[video], None).unwrap();

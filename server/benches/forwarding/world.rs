@@ -221,6 +221,19 @@ impl<E: Engine> World<E> {
             panic!("{answer:?}");
         };
         joining.accept(pending, &answer);
+        self.settle(number, &mut joining);
+        let ours = |mids: &[str0m::media::Mid]| -> Vec<media_types::Mid> {
+            mids.iter()
+                .map(|mid| mid.to_string().parse().unwrap())
+                .collect()
+        };
+        let mids = (ours(&joining.publishes), ours(&joining.slots));
+        self.clients.push(joining.connected(self.base));
+        mids
+    }
+
+    /// Lets a client and the engine talk until both have said all that belongs to a join.
+    fn settle(&mut self, number: usize, joining: &mut Joining) {
         let server = self.engine.addr();
         let mut rest = 3;
         while rest > 0 {
@@ -238,14 +251,6 @@ impl<E: Engine> World<E> {
                 joining.receive(self.now, server, &datagram);
             }
         }
-        let ours = |mids: &[str0m::media::Mid]| -> Vec<media_types::Mid> {
-            mids.iter()
-                .map(|mid| mid.to_string().parse().unwrap())
-                .collect()
-        };
-        let mids = (ours(&joining.publishes), ours(&joining.slots));
-        self.clients.push(joining.connected(self.base));
-        mids
     }
 
     fn ask(&mut self, room: RoomId, action: Action) -> Fact {

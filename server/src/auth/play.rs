@@ -162,7 +162,7 @@ fn to_hex(bytes: &[u8]) -> String {
 }
 
 fn from_hex(text: &str) -> Option<Vec<u8>> {
-    if !text.is_ascii() || text.len() > 64 || text.len() % 2 != 0 {
+    if !text.is_ascii() || text.len() > 64 || !text.len().is_multiple_of(2) {
         return None;
     }
     (0..text.len())

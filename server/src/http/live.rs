@@ -194,7 +194,13 @@ async fn index(
         suffix: &viewer.suffix,
     };
     let text = playlist::multivariant(&window.renditions, &context);
-    Ok(answer::text(request, answer::HLS, None, answer::Fresh::Never, text))
+    Ok(answer::text(
+        request,
+        answer::HLS,
+        None,
+        answer::Fresh::Never,
+        text,
+    ))
 }
 
 async fn manifest(
@@ -213,7 +219,13 @@ async fn manifest(
         suffix: &viewer.suffix,
     };
     let text = dash::manifest(&window.renditions, &context);
-    Ok(answer::text(request, answer::DASH, None, answer::Fresh::Never, text))
+    Ok(answer::text(
+        request,
+        answer::DASH,
+        None,
+        answer::Fresh::Never,
+        text,
+    ))
 }
 
 fn has_segment(rendition: &Rendition) -> bool {
@@ -240,7 +252,10 @@ async fn media(
     let blocking = viewer.query.segment.is_some();
     if let Some(number) = viewer.query.segment {
         let rendition = of(&window).ok_or(ErrorType::NotFound)?;
-        let newest = rendition.segments.back().map_or(0, |segment| segment.number);
+        let newest = rendition
+            .segments
+            .back()
+            .map_or(0, |segment| segment.number);
         if number > newest.saturating_add(media_egress::limits::SEGMENTS_AHEAD_MAX) {
             return Err(ErrorType::InvalidParams.into());
         }
@@ -260,8 +275,18 @@ async fn media(
         let ended = u8::from(rendition.ended);
         format!("W/\"{number}.{part}.{ended}.{}\"", u8::from(skip))
     });
-    let fresh = if blocking { answer::Fresh::Short } else { answer::Fresh::Never };
-    Ok(answer::text(request, answer::HLS, tag.as_deref(), fresh, text))
+    let fresh = if blocking {
+        answer::Fresh::Short
+    } else {
+        answer::Fresh::Never
+    };
+    Ok(answer::text(
+        request,
+        answer::HLS,
+        tag.as_deref(),
+        fresh,
+        text,
+    ))
 }
 
 async fn segment(
@@ -273,11 +298,17 @@ async fn segment(
 ) -> Result<HttpResponse, ApiError> {
     let stream = found(state, viewer)?;
     let window = wait_for(&stream, kind, number, 0).await?;
-    let segment = rendition(&window, kind)?.segment(number).ok_or(ErrorType::NotFound)?;
+    let segment = rendition(&window, kind)?
+        .segment(number)
+        .ok_or(ErrorType::NotFound)?;
     if !segment.complete {
         return Ok(answer::growing(stream, kind, number));
     }
-    let parts = segment.parts.iter().map(|part| part.bytes.clone()).collect();
+    let parts = segment
+        .parts
+        .iter()
+        .map(|part| part.bytes.clone())
+        .collect();
     let tag = format!("\"s{number}{}\"", hls::parts::name(kind));
     Ok(answer::whole(request, "video/mp4", &tag, parts))
 }
@@ -290,10 +321,17 @@ async fn part_of(
 ) -> Result<HttpResponse, ApiError> {
     let stream = found(state, viewer)?;
     let window = wait_for(&stream, kind, number, part).await?;
-    let segment = rendition(&window, kind)?.segment(number).ok_or(ErrorType::NotFound)?;
+    let segment = rendition(&window, kind)?
+        .segment(number)
+        .ok_or(ErrorType::NotFound)?;
     let found = segment.parts.get(part).ok_or(ErrorType::NotFound)?;
     let tag = format!("\"p{number}.{part}{}\"", hls::parts::name(kind));
-    Ok(answer::whole(request, "video/mp4", &tag, vec![found.bytes.clone()]))
+    Ok(answer::whole(
+        request,
+        "video/mp4",
+        &tag,
+        vec![found.bytes.clone()],
+    ))
 }
 
 /// Waits for a part that was hinted at; what is further ahead is not there.
@@ -304,7 +342,10 @@ async fn wait_for(
     part: usize,
 ) -> Result<std::sync::Arc<Window>, ApiError> {
     let window = stream.window();
-    let newest = rendition(&window, kind)?.segments.back().map_or(0, |it| it.number);
+    let newest = rendition(&window, kind)?
+        .segments
+        .back()
+        .map_or(0, |it| it.number);
     if number > newest.saturating_add(1) {
         return Err(ErrorType::NotFound.into());
     }

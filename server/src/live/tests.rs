@@ -132,10 +132,11 @@ fn frame(pool: &mut BufferPool, number: u32, keyframe: bool) -> PacketFrame {
 }
 
 async fn added(egress: &mut EgressHandle) -> TapPort {
-    match tokio::time::timeout(LONG, egress.next()).await.unwrap() {
-        EgressChange::Added(port) => port,
-        other => panic!("not added: {other:?}"),
-    }
+    let change = tokio::time::timeout(LONG, egress.next()).await.unwrap();
+    let EgressChange::Added(port) = change else {
+        panic!("not added: {change:?}");
+    };
+    port
 }
 
 async fn packet(port: &mut TapPort) -> Option<media_types::TapPacket> {

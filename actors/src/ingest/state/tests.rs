@@ -90,10 +90,10 @@ fn add(
 fn outcome(state: &mut IngestState) -> (Option<Result<IngestPlace, RpcError>>, Vec<Action>) {
     let (mut answer, mut actions) = (None, Vec::new());
     for effect in state.take_effects() {
-        match effect {
-            Effect::Answer(_, given) => answer = Some(given),
-            Effect::Command(action) => actions.push(action),
-            _ => {}
+        if let Effect::Answer(_, given) = effect {
+            answer = Some(given);
+        } else if let Effect::Command(action) = effect {
+            actions.push(action);
         }
     }
     (answer, actions)
@@ -245,9 +245,11 @@ fn a_later_life_opens_what_the_record_says() {
     assert_eq!(*mute, Action::Mute { track, muted: true });
     state.shard_restarted(now);
     let placed = state.take_effects();
-    let place = placed.iter().find_map(|effect| match effect {
-        Effect::Place(place) => Some(*place),
-        _ => None,
+    let place = placed.iter().find_map(|effect| {
+        let Effect::Place(place) = effect else {
+            return None;
+        };
+        Some(*place)
     });
     assert_eq!(place.unwrap().track, track);
 }

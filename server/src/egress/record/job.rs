@@ -123,70 +123,28 @@ impl Job {
         mut stop: watch::Receiver<bool>,
     ) {
         let (orders, mut inbox) = mpsc::channel::<Order>(ORDERS_MAX);
-        let mut tasks: JoinSet<String> = JoinSet::new();
-        let (mut next, mut active, mut used) = (0, HashSet::new(), HashSet::new());
-        let ends = stop.clone();
-        let mut begin = |tasks: &mut JoinSet<String>, name: String, source, settings| {
-            // One who comes back gets files of another name.
-            let mut file = name.clone();
-            let mut turn = 2;
-            while !used.insert(file.clone()) {
-                file = format!("{name}.{turn}");
-                turn += 1;
-            }
-            let task = record_stream(next, file, source, settings, orders.clone(), ends.clone());
-            next += 1;
-            tasks.spawn(async move {
-                task.await;
-                name
-            });
-        };
+        let mut streams = Streams::new(orders, stop.clone(), self.settings);
         for (name, source) in std::mem::take(&mut self.streams) {
-            begin(&mut tasks, name, source, self.settings);
+            streams.begin(name, source);
         }
         loop {
             tokio::select! {
                 biased;
                 Some((stream, action, broken)) = inbox.recv() => {
                     writer.send(stream, action, &broken);
+                    continue;
                 }
-                ended = tasks.join_next(), if !tasks.is_empty() => {
+                ended = streams.tasks.join_next(), if !streams.tasks.is_empty() => {
                     if let Some(Ok(name)) = ended {
-                        active.remove(&name);
-                    }
-                    if tasks.is_empty() && (self.watch.is_none() || *stop.borrow()) {
-                        break;
+                        streams.active.remove(&name);
                     }
                 }
-                _ = stop.changed(), if !*stop.borrow() => {
-                    self.watch = None;
-                    if tasks.is_empty() {
-                        break;
-                    }
-                }
-                change = watched(&mut self.watch) => match change {
-                    EgressChange::Added(port) => {
-                        let publisher = port.track().publisher.clone();
-                        drop(port);
-                        let name = publisher.to_string();
-                        if active.contains(&name) {
-                            continue;
-                        }
-                        // One who has gone again is no failure.
-                        let opening = self.stream(&publisher);
-                        if let Ok(source) = opening.await {
-                            active.insert(name.clone());
-                            begin(&mut tasks, name, source, self.settings);
-                        }
-                    }
-                    EgressChange::Removed(_) => {}
-                    EgressChange::Ended(_) => {
-                        self.watch = None;
-                        if tasks.is_empty() {
-                            break;
-                        }
-                    }
-                },
+                _ = stop.changed(), if !*stop.borrow() => self.watch = None,
+                change = watched(&mut self.watch) => self.follow(change, &mut streams).await,
+            }
+            let over = self.watch.is_none() || *stop.borrow();
+            if over && streams.tasks.is_empty() {
+                break;
             }
         }
         while let Ok((stream, action, broken)) = inbox.try_recv() {
@@ -196,6 +154,76 @@ impl Job {
             record.view().state = super::RecordingState::Stopping;
         }
         writer.finish().await;
+    }
+
+    /// Records who comes to the room, and hears of its end.
+    async fn follow(&mut self, change: EgressChange, streams: &mut Streams) {
+        match change {
+            EgressChange::Added(port) => {
+                let publisher = port.track().publisher.clone();
+                drop(port);
+                let name = publisher.to_string();
+                if streams.active.contains(&name) {
+                    return;
+                }
+                // One who has gone again is no failure.
+                let opening = self.stream(&publisher);
+                if let Ok(source) = opening.await {
+                    streams.active.insert(name.clone());
+                    streams.begin(name, source);
+                }
+            }
+            EgressChange::Removed(_) => {}
+            EgressChange::Ended(_) => self.watch = None,
+        }
+    }
+}
+
+/// The tasks of a recording, one for each stream.
+struct Streams {
+    orders: mpsc::Sender<Order>,
+    stop: watch::Receiver<bool>,
+    settings: RecorderSettings,
+    tasks: JoinSet<String>,
+    next: StreamId,
+    /// Publishers that are recorded now.
+    active: HashSet<String>,
+    /// Names of files that were given out.
+    used: HashSet<String>,
+}
+
+impl Streams {
+    fn new(
+        orders: mpsc::Sender<Order>,
+        stop: watch::Receiver<bool>,
+        settings: RecorderSettings,
+    ) -> Self {
+        Self {
+            orders,
+            stop,
+            settings,
+            tasks: JoinSet::new(),
+            next: 0,
+            active: HashSet::new(),
+            used: HashSet::new(),
+        }
+    }
+
+    /// Begins a stream; one who comes back gets files of another name.
+    fn begin(&mut self, name: String, source: Source) {
+        let mut file = name.clone();
+        let mut turn = 2;
+        while !self.used.insert(file.clone()) {
+            file = format!("{name}.{turn}");
+            turn += 1;
+        }
+        let (orders, stop) = (self.orders.clone(), self.stop.clone());
+        let task = record_stream(self.next, file, source, self.settings, orders, stop);
+        self.next += 1;
+        self.tasks.spawn(async move {
+            task.await;
+            name
+        });
     }
 }
 

@@ -64,9 +64,11 @@ impl Fault {
     }
 
     pub(super) fn of(error: &io::Error) -> Self {
-        match error.kind() {
-            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => Self::DiskFull,
-            _ => Self::DiskError,
+        use io::ErrorKind::{QuotaExceeded, StorageFull};
+        if matches!(error.kind(), StorageFull | QuotaExceeded) {
+            Self::DiskFull
+        } else {
+            Self::DiskError
         }
     }
 }

@@ -299,5 +299,10 @@ async fn transcoding_jobs_are_listed_with_what_became_of_them() {
         "failures": 4, "failure": "it has ended", "taken": 90, "made": 80, "dropped": 10,
     });
     assert_eq!((status, &page["items"]), (200, &json!([job])));
-    assert_eq!(call(&world, None, "GET", "/admin/v1/transcoders", None).await.0, 401);
+    assert_eq!(
+        call(&world, None, "GET", "/admin/v1/transcoders", None)
+            .await
+            .0,
+        401
+    );
 }
