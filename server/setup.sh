@@ -46,7 +46,6 @@ collect() {
     done
     need clang clang
     libclang_is_there || missing="$missing libclang-dev"
-    need protoc protobuf-compiler
     # npm comes with node; the distribution's serves to fetch a newer one.
     has npm || missing="$missing nodejs npm"
     if [ "$1" = test ]; then

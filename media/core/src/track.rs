@@ -219,7 +219,7 @@ impl Track {
     pub(crate) fn wanted_streams(&self, now: Instant) -> Streams {
         let missing = self.layers.missing();
         let subscriptions = self.subscriptions.iter();
-        let here = subscriptions.map(|subscription| self.wanted_by(subscription, missing));
+        let here = subscriptions.map(|it| self.wanted_of(&it.forwarder, it.reach, missing));
         let relays = self.relays.iter().map(|relay| relay.wanted(now));
         let taps = self
             .taps
@@ -227,10 +227,6 @@ impl Track {
             .map(|tap| self.wanted_of(&tap.forwarder, 0, missing));
         let all = here.chain(relays).chain(taps);
         all.fold(Streams::EMPTY, Streams::union)
-    }
-
-    fn wanted_by(&self, subscription: &Subscription, missing: Streams) -> Streams {
-        self.wanted_of(&subscription.forwarder, subscription.reach, missing)
     }
 
     fn wanted_of(&self, forwarder: &Forwarder, reach: u8, missing: Streams) -> Streams {
