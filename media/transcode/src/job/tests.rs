@@ -101,11 +101,16 @@ fn audio_loses_the_oldest() {
 #[test]
 fn a_new_process_sees_the_group_again() {
     let mut backlog = Backlog::new(MediaKind::Video);
-    for index in 0..10 {
-        backlog.push(picture(index, index % 4 == 0, 10));
-    }
+    let feed = |backlog: &mut Backlog, index: u64| {
+        assert_eq!(
+            backlog.push(picture(index, index % 4 == 0, 10)),
+            Pushed::Queued
+        );
+    };
+    (0..8).for_each(|index| feed(&mut backlog, index));
     let taken: Vec<u64> = (0..7).map(|_| number(&backlog.pop().unwrap())).collect();
     assert_eq!(taken, [0, 1, 2, 3, 4, 5, 6]);
+    (8..10).for_each(|index| feed(&mut backlog, index));
     backlog.handle_output(&picture(5, false, 9), Duration::from_millis(40));
     backlog.restart();
     assert_eq!(backlog.begin(), Duration::from_millis(240));
