@@ -14,6 +14,7 @@ fn troupe(arguments: &[&str], environment: &[(&str, &str)]) -> Output {
         .env("TROUPE_ADMIN__LISTEN", "127.0.0.1:0")
         .env("TROUPE_WEBRTC__PORT", "0")
         .env("TROUPE_WEBRTC__TCP_PORT", "0")
+        .env("TROUPE_CLUSTER__STORE", "memory")
         .envs(environment.iter().copied())
         .output()
         .unwrap()

@@ -196,11 +196,8 @@ impl Transport {
         if matches!(self.phase, TransportPhase::Ended) {
             return None;
         }
-        let base = self
-            .session
-            .poll_timeout()
-            .into_iter()
-            .chain(self.dies_at());
+        let session = self.session.poll_timeout().into_iter();
+        let base = session.chain(self.dies_at());
         let media = self.is_sending().then(|| self.media_timeout()).flatten();
         base.chain(media).min()
     }
@@ -289,12 +286,8 @@ impl Transport {
     /// reports then say when things were captured rather than when they came, so that sound and
     /// picture meet again. Holds for a few seconds, or until another source is shown.
     pub fn pin_clock(&mut self, now: Instant, slot: SlotIndex, clock: SenderClock) {
-        let since = self
-            .config
-            .ntp(now)
-            .0
-            .wrapping_sub(clock.ntp.0)
-            .cast_signed();
+        let here = self.config.ntp(now).0;
+        let since = here.wrapping_sub(clock.ntp.0).cast_signed();
         if let Some(state) = self.sender.slot_mut(slot) {
             state.clock.pin(now, since, clock.timestamp.0);
         }
