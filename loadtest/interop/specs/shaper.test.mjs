@@ -112,9 +112,12 @@ test('a narrow path gets less of the picture, which moves, and whole sound', asy
   const { video, concealed } = await watch(6_000);
   await figure(t, 'narrow: width', video.width, 'px');
   await figure(t, 'narrow: decodes', video.fps, 'fps');
+  await figure(t, 'narrow: received', video.kbps, 'kb/s');
   await figure(t, 'narrow: freezes in 6 s', video.freezes);
   await figure(t, 'narrow: sound made up', concealed * 100, '%');
-  assert.ok((await layer()) < TOP, 'it stays there');
+  // A lower layer, or the largest from an encoder that was fitted to this viewer: either way what
+  // comes fits the path, and uses a good part of it.
+  assert.ok(video.kbps < NARROW_KBPS && video.kbps > NARROW_KBPS / 4, `${video.kbps} kb/s`);
   // The lowest of three temporal layers of 30 pictures a second has 7.5.
   assert.ok(video.fps >= 6, JSON.stringify(video));
   assert.ok(concealed < 0.05, `${concealed}`);

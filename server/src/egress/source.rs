@@ -31,6 +31,9 @@ const PACKETS_PER_TURN: usize = 64;
 /// How long a fresh source waits until both kinds of tracks have shown themselves: they are told
 /// one after the other, and who fixes its tracks at the first frame would miss the second.
 const SETTLE: Duration = Duration::from_millis(400);
+/// The same for a recorder: nobody waits for its first picture, and sound that comes after the
+/// first file has begun must wait for a keyframe.
+const SETTLE_RECORDER: Duration = Duration::from_secs(2);
 
 /// What a source tells.
 pub(super) enum SourceEvent {
@@ -101,6 +104,11 @@ impl Source {
         purpose: EgressPurpose,
         clock: SteadyClock,
     ) -> Result<Self, RpcError> {
+        let settle = if purpose == EgressPurpose::Recorder {
+            SETTLE_RECORDER
+        } else {
+            SETTLE
+        };
         let feed = match live.frames().subscribe(room, stream) {
             Some(reader) => Feed::Ingest(Box::new(IngestFeed {
                 reader,
@@ -121,7 +129,7 @@ impl Source {
                 }))
             }
         };
-        Ok(Self::new(feed, clock))
+        Ok(Self::new(feed, clock, settle))
     }
 
     /// One track of a room.
@@ -132,14 +140,14 @@ impl Source {
             lanes: [None, None],
             ended: false,
         };
-        Self::new(Feed::Taps(Box::new(feed)), clock)
+        Self::new(Feed::Taps(Box::new(feed)), clock, SETTLE)
     }
 
-    fn new(feed: Feed, clock: SteadyClock) -> Self {
+    fn new(feed: Feed, clock: SteadyClock, settle: Duration) -> Self {
         Self {
             feed,
             timeline: Timeline::default(),
-            settling: Some(clock.now().saturating_add(SETTLE)),
+            settling: Some(clock.now().saturating_add(settle)),
             clock,
             frames: VecDeque::new(),
             told: Kinds::default(),

@@ -36,8 +36,9 @@ export async function until(check, ms, what) {
 
 /**
  * Watches all that a connection receives for `ms`.
- * Returns a row for each media id: kind, codec, frames decoded in the time and their rate, freezes,
- * audio energy gained, packets lost, concealed samples; `total` is what was decoded since the start.
+ * Returns a row for each media id: kind, codec, frames decoded in the time and their rate, kb/s,
+ * freezes, audio energy gained, packets lost, concealed samples; `total` is what was decoded since
+ * the start.
  */
 export async function watch(connection, ms) {
   const [before, started] = [await inbound(connection), performance.now()];
@@ -52,6 +53,7 @@ export async function watch(connection, ms) {
       frames: gained('framesDecoded'),
       total: row.framesDecoded ?? row.packetsReceived,
       fps: gained('framesDecoded') / seconds,
+      kbps: (gained('bytesReceived') * 8) / seconds / 1_000,
       freezes: gained('freezeCount'),
       dropped: gained('framesDropped'),
       codec: row.codec,
