@@ -17,11 +17,10 @@ use crate::frame::{duration, ticks};
 use crate::limits::{FRAGMENT_BYTES_MAX, RUN_FRAMES_MAX};
 use crate::{EgressError, Frame, TrackConfig};
 
-/// How much media is waited through for a track that is expected.
-const START_WAIT: Duration = Duration::from_secs(1);
-/// How much for the first keyframe of pictures that come already: the longest group of pictures of
-/// encoders in use.
-const KEYFRAME_WAIT: Duration = Duration::from_secs(12);
+/// How much media is waited through for a track that is expected, and for the first keyframe of
+/// pictures that come already: the longest group of pictures of encoders in use. A tap brings its
+/// group from its beginning on at once, and sound from now on.
+const START_WAIT: Duration = Duration::from_secs(12);
 
 /// Which kinds of tracks there are.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -174,11 +173,7 @@ impl Muxer {
         let span = times.clone().max().unwrap_or_default();
         let span = span.saturating_sub(times.min().unwrap_or_default());
         let any = self.waiting.iter().any(|frame| frame.keyframe);
-        let pictures = |frame: &Frame| frame.config.kind() == MediaKind::Video;
-        let keyless =
-            self.waiting.iter().any(pictures) && missing(self.wants.video, MediaKind::Video);
-        let limit = if keyless { KEYFRAME_WAIT } else { START_WAIT };
-        any && (!waits || span >= limit || self.waiting.len() >= RUN_FRAMES_MAX)
+        any && (!waits || span >= START_WAIT || self.waiting.len() >= RUN_FRAMES_MAX)
     }
 
     /// Fixes the tracks. Pictures start with their first keyframe, and sound with them.

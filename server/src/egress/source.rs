@@ -28,8 +28,8 @@ use crate::live::{
 /// Packets taken from a tap before others get their turn.
 const PACKETS_PER_TURN: usize = 64;
 
-/// How long a fresh source waits until both kinds of tracks have shown themselves: they are told
-/// one after the other, and who fixes its tracks at the first frame would miss the second.
+/// How long a fresh source waits until frames of both kinds have come: who fixes its tracks at the
+/// first frame would miss the second kind.
 const SETTLE: Duration = Duration::from_millis(400);
 /// The same for a recorder: nobody waits for its first picture, and sound that comes after the
 /// first file has begun must wait for a keyframe.
@@ -85,6 +85,8 @@ struct TapLane {
     depacketizer: Depacketizer,
     line: Line,
     dropped: u64,
+    /// A frame has come: a track that is muted from the start does not count as there.
+    started: bool,
 }
 
 const fn index(kind: MediaKind) -> usize {
@@ -223,10 +225,13 @@ impl Source {
                 video: feed.lanes[0].config.is_some(),
                 audio: feed.lanes[1].config.is_some(),
             },
-            Feed::Taps(feed) => Kinds {
-                video: feed.lanes[0].is_some(),
-                audio: feed.lanes[1].is_some(),
-            },
+            Feed::Taps(feed) => {
+                let there = |lane: &Option<TapLane>| lane.as_ref().is_some_and(|it| it.started);
+                Kinds {
+                    video: there(&feed.lanes[0]),
+                    audio: there(&feed.lanes[1]),
+                }
+            }
         }
     }
 }
@@ -374,6 +379,7 @@ impl TapFeed {
                         depacketizer,
                         line: Line::default(),
                         dropped: 0,
+                        started: false,
                     });
                 }
             }
@@ -431,6 +437,7 @@ impl TapLane {
 
     fn drain(&mut self, timeline: &mut Timeline, out: &mut VecDeque<Frame>) {
         while let Some(frame) = self.depacketizer.poll_frame() {
+            self.started = true;
             out.push_back(timeline.place(&mut self.line, frame));
         }
         let dropped = self.depacketizer.counts().dropped;

@@ -87,6 +87,10 @@ fn files_rotate_at_keyframes_without_a_gap() {
 fn another_size_and_a_late_track_begin_new_files() {
     let mut recorder = recorder(0);
     let sound = std::sync::Arc::new(TrackConfig::opus(2));
+    recorder.expect(Kinds {
+        video: true,
+        audio: false,
+    });
     for index in 0..60 {
         let picture = frame(&video((64, 64)), index * 3_000, index % 30 == 0);
         recorder.push(EPOCH, picture).unwrap();
