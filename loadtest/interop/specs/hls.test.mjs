@@ -25,7 +25,6 @@ const run = promisify(execFile);
 
 let server;
 let browser;
-let sender;
 
 async function publish(room, codec) {
   const page = await browser.page();
@@ -61,7 +60,7 @@ async function decoded(input, seconds, ...options) {
 before(async () => {
   server = await startServer();
   browser = await startChromium();
-  sender = await publish('stage', 'h264');
+  await publish('stage', 'h264');
 });
 
 after(async () => {
