@@ -103,7 +103,7 @@ fn a_new_process_sees_the_group_again() {
     let mut backlog = Backlog::new(MediaKind::Video);
     let feed = |backlog: &mut Backlog, index: u64| {
         assert_eq!(
-            backlog.push(picture(index, index % 4 == 0, 10)),
+            backlog.push(picture(index, index.is_multiple_of(4), 10)),
             Pushed::Queued
         );
     };
