@@ -3,7 +3,7 @@
 //! A recording is a row of fragmented MP4 files, each of which plays by itself, and a manifest that
 //! says when each began by the wall clock. A fragment is handed over whole and synced by the clock,
 //! so that a kill loses no more than the fragments since. A new file begins at a keyframe when the
-//! last is long enough, and at once when a track changes its configuration or comes late.
+//! last is long enough or a track came late, and at once when one changes its configuration.
 
 use std::collections::VecDeque;
 use std::time::Duration;
