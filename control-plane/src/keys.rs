@@ -41,10 +41,52 @@ pub fn room_migration(room: &RoomName) -> String {
     format!("{ROOT}rooms/{room}/migration")
 }
 
+/// What a room's next worker must know of it, while it moves.
+#[must_use]
+pub fn room_handover(room: &RoomName) -> String {
+    format!("{ROOT}rooms/{room}/handover")
+}
+
 /// One section of the configuration.
 #[must_use]
 pub fn config(section: &str) -> String {
     format!("{ROOT}config/{section}")
+}
+
+/// All sections of the configuration.
+#[must_use]
+pub fn configs() -> String {
+    format!("{ROOT}config/")
+}
+
+/// All flags.
+#[must_use]
+pub fn flags() -> String {
+    format!("{ROOT}flags/")
+}
+
+/// All tokens that are believed no more.
+#[must_use]
+pub fn revocations() -> String {
+    format!("{ROOT}tokens/revoked/")
+}
+
+/// Tokens that are believed no more: `kind` says by what they are named.
+#[must_use]
+pub fn revocation(kind: &str, name: &str) -> String {
+    format!("{ROOT}tokens/revoked/{kind}/{name}")
+}
+
+/// How far the audit log of every worker is.
+#[must_use]
+pub fn audit_heads() -> String {
+    format!("{ROOT}audit/")
+}
+
+/// How far one audit log is.
+#[must_use]
+pub fn audit_head(chain: &str) -> String {
+    format!("{ROOT}audit/{chain}")
 }
 
 /// One flag.
@@ -64,6 +106,13 @@ pub fn jti(jti: &str) -> String {
 pub fn owned_room(key: &str) -> Option<RoomName> {
     let rest = key.strip_prefix(ROOT)?.strip_prefix("rooms/")?;
     rest.strip_suffix("/owner")?.parse().ok()
+}
+
+/// The room whose move lies under this key.
+#[must_use]
+pub fn moving_room(key: &str) -> Option<RoomName> {
+    let rest = key.strip_prefix(ROOT)?.strip_prefix("rooms/")?;
+    rest.strip_suffix("/migration")?.parse().ok()
 }
 
 #[cfg(test)]
@@ -87,5 +136,8 @@ mod tests {
         assert!(worker(WorkerId::new(1)).starts_with(&workers()));
         assert_eq!(owned_room(&room_owner(&room)), Some(room.clone()));
         assert_eq!(owned_room(&room_spec(&room)), None);
+        assert_eq!(room_handover(&room), "/troupe/v1/rooms/lobby/handover");
+        assert_eq!(moving_room(&room_migration(&room)), Some(room.clone()));
+        assert_eq!(moving_room(&room_owner(&room)), None);
     }
 }

@@ -23,6 +23,7 @@ pub mod error;
 pub mod keys;
 pub mod membership;
 pub mod memory;
+pub mod migration;
 pub mod model;
 pub mod ownership;
 pub mod placement;
@@ -32,6 +33,7 @@ pub mod testing;
 pub use error::ControlPlaneError;
 pub use membership::Membership;
 pub use memory::{Fault, Journal, MemoryStore};
+pub use migration::{Handover, MigrationRecord, MoveReason, Moves};
 pub use model::{Record, RoomOwner, RoomSpec, WorkerRecord};
 pub use ownership::{Claim, Owned, Ownership};
 pub use store::{

@@ -168,6 +168,7 @@ mod tests {
             draining: false,
             rooms: 0,
             load_permille: 0,
+            ..WorkerRecord::default()
         }
     }
 

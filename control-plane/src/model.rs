@@ -68,6 +68,28 @@ pub struct WorkerRecord {
     pub rooms: u32,
     /// How busy its busiest shard is, in thousandths.
     pub load_permille: u16,
+    /// Packets a second that it takes and sends.
+    #[serde(default)]
+    pub packets_per_s: u64,
+    /// Bits a second that it sends.
+    #[serde(default)]
+    pub egress_bps: u64,
+}
+
+impl Default for WorkerRecord {
+    fn default() -> Self {
+        Self {
+            id: WorkerId::new(0),
+            url: String::new(),
+            region: String::new(),
+            ready: false,
+            draining: false,
+            rooms: 0,
+            load_permille: 0,
+            packets_per_s: 0,
+            egress_bps: 0,
+        }
+    }
 }
 
 impl Record for WorkerRecord {
@@ -167,7 +189,9 @@ mod tests {
         ) {
             let id = WorkerId::new(id);
             let region = String::new();
-            let worker = WorkerRecord { id, url, region, ready, draining, rooms, load_permille };
+            let worker = WorkerRecord {
+                id, url, region, ready, draining, rooms, load_permille, ..WorkerRecord::default()
+            };
             prop_assert_eq!(WorkerRecord::decode("k", &worker.encode()).unwrap(), worker);
             let spec = RoomSpec { max_peers, recording, ..RoomSpec::default() };
             prop_assert_eq!(RoomSpec::decode("k", &spec.encode()).unwrap(), spec);

@@ -125,6 +125,7 @@ mod tests {
                 draining: false,
                 rooms: 0,
                 load_permille: 0,
+                ..WorkerRecord::default()
             },
             lease_ttl: control_plane::membership::LEASE_TTL,
             rooms: Box::new(|| 3),

@@ -424,6 +424,7 @@ fn a_room_of_another_worker_is_elsewhere() {
             draining: false,
             rooms: 0,
             load_permille: 0,
+            ..WorkerRecord::default()
         };
         let ttl = control_plane::membership::LEASE_TTL;
         let mut membership = Membership::new(world.store.clone(), record, ttl);

@@ -114,6 +114,7 @@ impl Foundation {
                 draining: false,
                 rooms: 0,
                 load_permille: 0,
+                ..WorkerRecord::default()
             },
             lease_ttl: config.cluster.lease_ttl,
             rooms: Box::new(move || system.population().0),
