@@ -1,9 +1,10 @@
-//! Streams from encoders: RTMP and FLV to whole frames, and frames to RTP payloads.
+//! Streams from encoders: RTMP, FLV and MoQ to whole frames, and frames to RTP payloads.
 //!
 //! Bytes in, events out, bytes out; no sockets and no clocks. [`rtmp::Session`] is the server's end
 //! of a connection and brings [`flv::Tag`]s; [`source::Source`] makes of them formats and frames on
 //! one timeline, mended by [`clock`]; [`packetize`] cuts frames for RTP. The other way, [`mod@flv`]
-//! writes tags and [`rtmp::write_tag`] the bytes that a player gets. It knows nothing of rooms and
+//! writes tags and [`rtmp::write_tag`] the bytes that a player gets. [`moq`] reads and writes what
+//! Media over QUIC carries. It knows nothing of rooms and
 //! tokens: a stream key is a text that the caller judges.
 //!
 //! ```
@@ -45,6 +46,7 @@ pub mod codec;
 mod error;
 pub mod flv;
 pub mod limits;
+pub mod moq;
 pub mod packetize;
 pub mod rtmp;
 pub mod source;

@@ -69,6 +69,17 @@ pub const CONFIG_BYTES_MAX: usize = 16 * 1024;
 /// Parameter sets of one kind in a configuration.
 pub const PARAMETER_SETS_MAX: usize = 16;
 
+/// The longest catalog of a MoQ broadcast, in bytes: a track takes below 1 KiB, 16 KiB of a record
+/// written as hex aside.
+pub const CATALOG_BYTES_MAX: usize = 64 * 1024;
+
+/// Bytes of a catalog's group: a whole one and its changes. Publishers begin another group once the
+/// changes are eight times as long as the whole.
+pub const CATALOG_GROUP_BYTES_MAX: usize = 16 * CATALOG_BYTES_MAX;
+
+/// The longest name of a MoQ track, in bytes.
+pub const TRACK_NAME_BYTES_MAX: usize = 256;
+
 /// Nanosecond and other extensions that may stand before one message's payload.
 pub const MOD_EX_MAX: usize = 8;
 

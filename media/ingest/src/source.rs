@@ -113,41 +113,59 @@ impl Source {
         unix: Duration,
         tag: &Tag,
     ) -> Result<(), IngestError> {
+        let micros = u64::from(tag.timestamp).saturating_mul(1_000);
         for parcel in read_tag(tag)? {
-            match parcel {
-                Parcel::Config {
-                    track,
-                    codec,
-                    record,
-                } => self.configure(track, codec, record)?,
-                Parcel::Frame {
+            self.handle_parcel(now, unix, micros, parcel)?;
+        }
+        Ok(())
+    }
+
+    /// Takes one thing that a source says, at `micros` of its clock in the order of decoding, of
+    /// which the milliseconds wrap after 32 bits.
+    ///
+    /// # Errors
+    /// What breaks its format; the stream may go on.
+    pub fn handle_parcel(
+        &mut self,
+        now: Instant,
+        unix: Duration,
+        micros: u64,
+        parcel: Parcel,
+    ) -> Result<(), IngestError> {
+        match parcel {
+            Parcel::Config {
+                track,
+                codec,
+                record,
+            } => self.configure(track, codec, record)?,
+            Parcel::Frame {
+                track,
+                codec,
+                keyframe,
+                offset_ms,
+                nanos,
+                data,
+            } => {
+                let frame = Arrived {
                     track,
                     codec,
                     keyframe,
                     offset_ms,
-                    nanos,
                     data,
-                } => {
-                    let frame = Arrived {
-                        track,
-                        codec,
-                        keyframe,
-                        offset_ms,
-                        data,
-                    };
-                    let known = self.is_known(track, codec);
-                    let placed = self.clock.place(now, track, tag.timestamp, nanos);
-                    if known {
-                        self.frame(frame, placed, unix);
-                    }
+                };
+                let known = self.is_known(track, codec);
+                let (millis, nanos) = split(micros, nanos);
+                let placed = self.clock.place(now, track, millis, nanos);
+                if known {
+                    self.frame(frame, placed, unix);
                 }
-                Parcel::End { track } => {
-                    if self.tracks.remove(&track).is_some() {
-                        self.events.push_back(SourceEvent::Ended { track });
-                    }
-                }
-                Parcel::Unsupported { track } => self.unsupported(track),
             }
+            Parcel::End { track } => {
+                if self.tracks.remove(&track).is_some() {
+                    self.events.push_back(SourceEvent::Ended { track });
+                }
+            }
+            Parcel::Unsupported { track } => self.unsupported(track),
         }
         Ok(())
     }
@@ -294,6 +312,14 @@ impl Source {
         };
         self.events.push_back(SourceEvent::Frame { track, frame });
     }
+}
+
+/// Milliseconds on the circle of tags, and nanoseconds beyond them.
+fn split(micros: u64, nanos: u32) -> (u32, u32) {
+    let [.., a, b, c, d] = (micros / 1_000).to_be_bytes();
+    let rest = u32::try_from(micros % 1_000).unwrap_or_default();
+    let nanos = nanos.saturating_add(rest.saturating_mul(1_000));
+    (u32::from_be_bytes([a, b, c, d]), nanos)
 }
 
 /// A temporal unit without the delimiter that some encoders leave at its front: an OBU of type 2
