@@ -8,6 +8,9 @@ use crate::path::{Path, Protocol};
 const SEGMENTS_MAX: usize = 64;
 /// Most bytes of one segmented send: an IPv4 datagram's 65,535 less its headers, rounded down.
 const SEGMENTED_BYTES_MAX: usize = 65_000;
+/// Of each buffer for control packets: a compound that is too long to grow further, and what was
+/// written last.
+const CONTROL_BYTES: usize = 2_048;
 
 #[derive(Debug, Clone, Copy)]
 struct Entry {
@@ -27,6 +30,9 @@ pub struct TransmitBatch {
     used: usize,
     entries: Vec<Entry>,
     full: bool,
+    /// What control packets are put together in, for whichever transport writes some.
+    compound: Vec<u8>,
+    sealed: Vec<u8>,
 }
 
 /// One send: a single datagram, or several of one size to one path.
@@ -49,7 +55,15 @@ impl TransmitBatch {
             used: 0,
             entries: Vec::with_capacity(capacity / 256),
             full: false,
+            compound: Vec::with_capacity(CONTROL_BYTES),
+            sealed: Vec::with_capacity(CONTROL_BYTES),
         }
+    }
+
+    /// Lends the buffers for control packets, or takes them back.
+    pub(crate) const fn swap_buffers(&mut self, compound: &mut Vec<u8>, sealed: &mut Vec<u8>) {
+        std::mem::swap(&mut self.compound, compound);
+        std::mem::swap(&mut self.sealed, sealed);
     }
 
     /// Forgets all datagrams.

@@ -8,6 +8,7 @@ use media_types::{Bitrate, Codec, NtpTime};
 use str0m::config::{CryptoProvider, DtlsCert};
 use str0m::crypto::dtls::DtlsProvider;
 
+use crate::dtls::SharedDtls;
 use crate::error::WebRtcError;
 use crate::keys;
 use crate::path::CandidateAddr;
@@ -22,7 +23,7 @@ impl Certificate {
     /// # Errors
     /// [`WebRtcError::Certificate`] if the cryptographic library fails.
     pub fn generate() -> Result<Self, WebRtcError> {
-        Self::generate_by(str0m::crypto::from_feature_flags().dtls_provider)
+        Self::generate_by(&SharedDtls)
     }
 
     /// Has another DTLS implementation make one, as a simulation with [`TransportConfig::dtls`]
@@ -92,7 +93,7 @@ impl TransportConfig {
             codecs: Codec::ALL.to_vec(),
             start_bitrate: Bitrate::from_kbps(2_500),
             bitrate_max: Bitrate::from_kbps(50_000),
-            dtls: str0m::crypto::from_feature_flags().dtls_provider,
+            dtls: &SharedDtls,
             provider: Arc::new(keys::provider()),
         }
     }

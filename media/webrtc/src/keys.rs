@@ -18,6 +18,8 @@ use str0m::crypto::dtls::{
     SrtpProfile as DtlsProfile,
 };
 
+use crate::dtls::SharedDtls;
+
 /// What a finished handshake leaves for SRTP.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct SessionKeys {
@@ -71,9 +73,7 @@ struct Tap;
 
 impl DtlsProvider for Tap {
     fn generate_certificate(&self) -> Option<DtlsCert> {
-        str0m::crypto::from_feature_flags()
-            .dtls_provider
-            .generate_certificate()
+        SharedDtls.generate_certificate()
     }
 
     fn new_dtls(

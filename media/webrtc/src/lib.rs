@@ -38,6 +38,7 @@
 mod batch;
 mod channels;
 mod config;
+mod dtls;
 mod error;
 mod event;
 mod extensions;

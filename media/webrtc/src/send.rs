@@ -174,6 +174,8 @@ pub(crate) struct Sender {
     pub(crate) rtt: Option<Duration>,
     /// Whether packets carry a transport-wide number, so that feedback speaks of them.
     pub(crate) transport_feedback: bool,
+    /// Some slot has a report due at the next turn.
+    pub(crate) reports_due: bool,
     /// When the first packet since the last feedback left.
     pub(crate) unheard_since: Option<Instant>,
     base: Instant,
@@ -200,6 +202,7 @@ impl Sender {
             pacer_dropped: 0,
             rtt: None,
             transport_feedback: false,
+            reports_due: false,
             unheard_since: None,
             base: config.base,
         }

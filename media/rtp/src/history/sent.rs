@@ -75,7 +75,7 @@ const VACANT: Entry = Entry {
 
 /// The last packets sent to one subscriber, by outgoing sequence number.
 ///
-/// It reaches back a second: it starts with 3 KB and doubles, up to 96 KB, while a packet that it
+/// It reaches back a second: it takes nothing before the first packet, then 3 KB, and doubles, up to 96 KB, while a packet that it
 /// would forget is younger than that.
 #[derive(Debug)]
 pub struct SentMap {
@@ -89,7 +89,7 @@ impl SentMap {
     #[must_use]
     pub fn new(now: Instant) -> Self {
         Self {
-            entries: vec![VACANT; SENT_PACKETS_MIN].into_boxed_slice(),
+            entries: Box::default(),
             start: now,
             budget: RESEND_BUDGET_BYTES,
         }
@@ -163,6 +163,9 @@ impl SentMap {
             let other = entry.state & IN_USE != 0 && entry.out_seq != out_seq;
             other && age.unsigned_abs() < SENT_TICKS
         };
+        if self.entries.is_empty() {
+            self.entries = vec![VACANT; SENT_PACKETS_MIN].into_boxed_slice();
+        }
         while self.entries.len() < SENT_PACKETS_MAX {
             if !self.entry_mut(out_seq).is_some_and(|entry| young(entry)) {
                 return;
@@ -181,8 +184,8 @@ impl SentMap {
     }
 
     fn entry_mut(&mut self, out_seq: u16) -> Option<&mut Entry> {
-        // The size is a power of two.
-        let mask = self.entries.len() - 1;
+        // The size is a power of two, or nothing yet.
+        let mask = self.entries.len().wrapping_sub(1);
         self.entries.get_mut(usize::from(out_seq) & mask)
     }
 }

@@ -28,7 +28,7 @@ impl Continuity {
             first: incoming,
             end: incoming,
             offset: incoming.wrapping_sub(outgoing),
-            dropped: VecDeque::with_capacity(RUNS_MAX),
+            dropped: VecDeque::new(),
         }
     }
 
@@ -59,6 +59,10 @@ impl Continuity {
         match self.dropped.back_mut() {
             Some(run) if run.end == incoming => run.end += 1,
             _ => {
+                if self.dropped.capacity() == 0 {
+                    // All at once, and only where something is ever dropped.
+                    self.dropped.reserve_exact(RUNS_MAX);
+                }
                 if self.dropped.len() == RUNS_MAX {
                     self.forget_oldest();
                 }

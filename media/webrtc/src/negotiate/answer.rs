@@ -4,6 +4,7 @@ use std::fmt::Write;
 
 use media_types::{MediaKind, Mid};
 
+use super::offer;
 use crate::config::Permissions;
 use crate::line::Line;
 use crate::sdp::{Direction, Sdp, Section, SectionKind, attribute_value};
@@ -23,10 +24,12 @@ pub(super) fn restrict<'a>(answer: &Sdp<'a>, offer: &Sdp<'a>, permissions: Permi
                 .sort_by_key(|format| place(format).unwrap_or(usize::MAX));
             section.lines.retain(|line| was_offered(line, offered));
         }
-        if matches!(section.kind, SectionKind::Media(_)) {
+        if let (SectionKind::Media(_), Some(offered)) = (section.kind, offered) {
+            // str0m does not know that clients wish to receive.
+            let wished = offer::direction(offer, offered);
             let direction = section.direction();
             let allowed = Direction {
-                sends: direction.sends && permissions.subscribe,
+                sends: wished.receives && permissions.subscribe,
                 receives: direction.receives && permissions.publish,
             };
             for line in &mut section.lines {

@@ -102,18 +102,14 @@ pub(super) fn meaning(format: &Format<'_>) -> String {
 
 /// The offer for str0m: without candidates, since an ICE-lite agent learns addresses from checks
 /// and a forged candidate must not make us send anywhere; without sources, which we bind ourselves;
-/// without attributes of formats that the m-line does not list, which some clients leave behind.
+/// without attributes of formats that the m-line does not list, which some clients leave behind;
+/// and without the wish to receive media, which str0m never sends: it would keep streams ready.
 pub(super) fn for_str0m(offer: &Sdp<'_>) -> String {
     let mut text = String::new();
     let mut put = |line: &str| {
         text.push_str(line);
         text.push_str("\r\n");
     };
-    let session_direction = offer
-        .session
-        .iter()
-        .filter_map(|line| line.strip_prefix("a="));
-    let session_direction = session_direction.filter_map(Direction::of).next();
     for line in &offer.session {
         let direction = line.strip_prefix("a=").and_then(Direction::of);
         if direction.is_none() && !is_candidate(line) {
@@ -122,22 +118,30 @@ pub(super) fn for_str0m(offer: &Sdp<'_>) -> String {
     }
     for section in &offer.sections {
         put(&format!("{} {}", section.head, section.formats.join(" ")));
+        let is_media = matches!(section.kind, SectionKind::Media(_));
         for line in &section.lines {
-            if !is_candidate(line) && !is_source(line) && !is_of_absent_format(section, line) {
+            let directed = is_media && line.strip_prefix("a=").and_then(Direction::of).is_some();
+            let foreign = is_candidate(line) || is_source(line) || directed;
+            if !foreign && !is_of_absent_format(section, line) {
                 put(line);
             }
         }
-        let directed = section
-            .lines
-            .iter()
-            .filter_map(|line| line.strip_prefix("a="));
-        let is_media = matches!(section.kind, SectionKind::Media(_));
-        if is_media && directed.filter_map(Direction::of).next().is_none() {
-            let direction = session_direction.unwrap_or_else(|| section.direction());
-            put(&format!("a={}", direction.as_str()));
+        if is_media {
+            let sends = direction(offer, section).sends;
+            put(if sends { "a=sendonly" } else { "a=inactive" });
         }
     }
     text
+}
+
+/// The direction of an m-line as the client sees it: its own, else the session's.
+pub(super) fn direction(offer: &Sdp<'_>, section: &Section<'_>) -> Direction {
+    let of = |lines: &[&str]| {
+        let mut words = lines.iter().filter_map(|line| line.strip_prefix("a="));
+        words.find_map(Direction::of)
+    };
+    let given = of(&section.lines).or_else(|| of(&offer.session));
+    given.unwrap_or_else(|| section.direction())
 }
 
 fn is_candidate(line: &str) -> bool {

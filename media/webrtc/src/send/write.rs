@@ -266,7 +266,10 @@ impl Sender {
             return;
         }
         let octets = u32::try_from(packet.payload.len()).unwrap_or(0);
-        state.report_due |= state.packets == 0;
+        if state.packets == 0 {
+            state.report_due = true;
+            self.reports_due = true;
+        }
         state.packets = state.packets.wrapping_add(1);
         state.octets = state.octets.wrapping_add(octets);
         state.meter.add(now, size);

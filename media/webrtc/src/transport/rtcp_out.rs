@@ -32,6 +32,7 @@ const RTT_GUESS: Duration = Duration::from_millis(100);
 pub(super) struct RtcpWriter {
     /// Who we are as a receiver.
     ssrc: u32,
+    /// Lent by the batch while something is written, so that a transport holds none.
     compound: Vec<u8>,
     sealed: Vec<u8>,
     scratch: Vec<u8>,
@@ -44,8 +45,8 @@ impl RtcpWriter {
     pub(super) fn new(ssrc: u32) -> Self {
         Self {
             ssrc,
-            compound: Vec::with_capacity(2 * COMPOUND_BYTES_MAX),
-            sealed: Vec::with_capacity(2 * COMPOUND_BYTES_MAX),
+            compound: Vec::new(),
+            sealed: Vec::new(),
             scratch: Vec::new(),
             blocks: Vec::new(),
             feedback_at: None,
@@ -110,13 +111,14 @@ impl RtcpWriter {
 impl Transport {
     /// Writes all RTCP that is due, but for first reports of slots.
     pub(super) fn write_rtcp(&mut self, now: Instant, path: Path, out: &mut TransmitBatch) {
-        if !self.is_connected() {
+        if !self.is_connected() || !self.is_rtcp_due(now) {
             return;
         }
         if !out.fits(4 * DATAGRAM_BYTES_MAX) {
             out.mark_full();
             return;
         }
+        out.swap_buffers(&mut self.rtcp.compound, &mut self.rtcp.sealed);
         self.write_nacks(now, path, out);
         self.write_keyframe_requests(now, path, out);
         self.write_feedback(now, path, out);
@@ -125,6 +127,13 @@ impl Transport {
             self.rtcp.reports_at = Some(now + REPORT_INTERVAL);
             self.write_reports(now, path, out);
         }
+        out.swap_buffers(&mut self.rtcp.compound, &mut self.rtcp.sealed);
+    }
+
+    /// Whether there may be something to tell; a client that publishes nothing is only told reports.
+    fn is_rtcp_due(&self, now: Instant) -> bool {
+        let publishes = !self.receiver.streams.is_empty() || self.receiver.recorder.is_pending();
+        publishes || self.rtcp.reports_at.is_some_and(|at| at <= now)
     }
 
     fn write_nacks(&mut self, now: Instant, path: Path, out: &mut TransmitBatch) {
@@ -259,8 +268,10 @@ impl Transport {
         path: Path,
         out: &mut TransmitBatch,
     ) {
-        if self.sender.slots.iter().any(|state| state.report_due) {
+        if std::mem::take(&mut self.sender.reports_due) {
+            out.swap_buffers(&mut self.rtcp.compound, &mut self.rtcp.sealed);
             self.write_sender_reports(now, path, out, |state| state.report_due);
+            out.swap_buffers(&mut self.rtcp.compound, &mut self.rtcp.sealed);
         }
     }
 
