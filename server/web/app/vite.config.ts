@@ -9,6 +9,8 @@ export default defineConfig({
     // The page's policy allows no inline scripts or data: fonts; everything is a file of its own.
     assetsInlineLimit: 0,
     modulePreload: { polyfill: false },
+    // hls.js, which only who watches by HLS loads.
+    chunkSizeWarningLimit: 640,
   },
   server: {
     proxy: {

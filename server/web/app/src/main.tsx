@@ -8,6 +8,7 @@ import { useEffect, useState } from 'preact/hooks';
 import { Call } from './call/call.js';
 import { Ended } from './ended.js';
 import type { Entry } from './lobby.js';
+import { readLiveRoute } from './live/address.js';
 import { Lobby } from './lobby.js';
 import { applyTheme, loadPreferences } from './preferences.js';
 import type { Route } from './route.js';
@@ -88,4 +89,11 @@ function Page(): VNode {
 
 applyTheme(loadPreferences().theme);
 const root = document.getElementById('app');
-if (root) render(<Page />, root);
+const live = readLiveRoute(new URL(location.href));
+if (root && live) {
+  // Who watches needs nothing of a call, and who calls nothing of these.
+  document.title = `${live.stream} · Troupe`;
+  void import('./live/pages.js').then(({ LivePage }) => render(<LivePage route={live} />, root));
+} else if (root) {
+  render(<Page />, root);
+}

@@ -9,6 +9,7 @@ import { LastWish } from '../src/call/last-wish.js';
 import type { Tile } from '../src/call/tiles.js';
 import { stageTile } from '../src/call/tiles.js';
 import { NO_INVITATION } from '../src/access.js';
+import { delayText, encoderSettings, readLiveRoute } from '../src/live/address.js';
 import { explain, explainDevice } from '../src/messages.js';
 import { hueOf, initials, slug } from '../src/names.js';
 import { readRoute, roomPath } from '../src/route.js';
@@ -153,4 +154,24 @@ test('of what is wished while something runs, the last of each kind is done', as
   await first;
   assert.deepEqual(done, ['on', 'mute', 'off again', 'another']);
   assert.deepEqual(wishes.busy, []);
+});
+
+test('live pages know their stream, and what encoders are told', () => {
+  const live = (path: string) => readLiveRoute(new URL(path, 'https://t.test'));
+  const watch = live('/watch/show/cam-1?by=hls#token=a.b.c')!;
+  assert.deepEqual(
+    [watch.page, watch.room, watch.stream, watch.token, watch.by],
+    ['watch', 'show', 'cam-1', 'a.b.c', 'hls'],
+  );
+  assert.equal(live('/go-live/show/cam#ingest=x')!.ingest, 'x');
+  for (const wrong of ['/watch/show', '/watch/a%20b/c', '/r/show', '/watch/a/b/c', '/']) {
+    assert.equal(live(wrong), null);
+  }
+  const settings = encoderSettings(new URL('https://t.test/x'), 1935, watch, 'T');
+  assert.equal(settings.server, 'rtmp://t.test/show');
+  assert.equal(settings.key, 'cam-1?token=T');
+  assert.equal(settings.whip, 'https://t.test/whip/show');
+  assert.match(settings.ffmpeg, /-f flv "rtmp:\/\/t\.test\/show\/cam-1\?token=T"$/);
+  assert.match(encoderSettings(new URL('http://h:8080'), 1940, watch, '').server, /^rtmp:\/\/h:1940\//);
+  assert.deepEqual([0.184, 12.4, null, -1].map(delayText), ['0.18 s', '12 s', '', '']);
 });
