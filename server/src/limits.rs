@@ -9,6 +9,9 @@ pub const COMMANDS_MAX: usize = 4_096;
 pub const REPORTS_MAX: usize = 4_096;
 /// Packets that may wait between two shards; the lane is lossy by design.
 pub const RELAY_MAX: usize = 1_024;
+/// Messages that wait between a shard and the thread that speaks with other workers, each way: four
+/// lanes, since all other workers share it.
+pub const FAR_MAX: usize = 4 * RELAY_MAX;
 /// Frames of ICE-TCP that may wait for a shard, over all connections.
 pub const STREAM_INPUTS_MAX: usize = 1_024;
 
@@ -28,6 +31,15 @@ pub const FRAMES_PER_TURN: usize = 64;
 pub const FRAMES_PER_FEED: usize = 8;
 /// Taps served a turn.
 pub const TAPS_PER_TURN: usize = 64;
+
+/// Frames of a MoQ broadcast that may wait for its publisher; beyond it its tracks are not read.
+pub const MOQ_INBOX: usize = 64;
+/// Bytes of one group of a MoQ track: a minute of 8 Mb/s without a keyframe.
+pub const MOQ_GROUP_BYTES_MAX: usize = 64 * 1_024 * 1_024;
+/// What is kept of a MoQ publisher's groups, in bytes; it aims at that, its newest groups aside.
+pub const MOQ_CACHE_BYTES_MAX: u64 = 32 * 1_024 * 1_024;
+/// The same of all streams that are played by MoQ: five seconds of 400 Mb/s.
+pub const MOQ_STAGE_BYTES_MAX: u64 = 256 * 1_024 * 1_024;
 
 /// Whole frames that a reader of a live source may be behind before it is moved on to a keyframe.
 pub const HUB_FRAMES_MAX: usize = 512;

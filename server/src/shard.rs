@@ -7,6 +7,7 @@
 //! a turn. A panic ends the inner thread alone: an outer one, which does nothing else, starts a
 //! fresh shard over the same socket and queues.
 
+pub(crate) mod far;
 pub(crate) mod live;
 mod logic;
 pub(crate) mod metrics;
@@ -63,6 +64,7 @@ pub struct Shards {
     pub(crate) inboxes: Vec<Arc<Inbox>>,
     parts: Vec<Parts<media_core::RelayMessage>>,
     reports: Vec<Reports>,
+    far: Option<far::FarEnds<media_core::RelayMessage>>,
 }
 
 /// A shard whose thread runs.
@@ -91,7 +93,8 @@ impl Shards {
             prepared.push(Prepared::new(ShardId(index), socket)?);
         }
         let inboxes: Vec<_> = prepared.iter().map(|p| Arc::clone(&p.inbox)).collect();
-        let lanes = ring::lanes(&inboxes);
+        let mut lanes = ring::lanes(&inboxes);
+        let far = far::connect(&mut lanes, &inboxes);
         let (mut parts, mut reports) = (Vec::new(), Vec::new());
         for (prepared, lanes) in prepared.into_iter().zip(lanes) {
             let (reporter, reading) = ring::reports();
@@ -102,7 +105,13 @@ impl Shards {
             inboxes,
             parts,
             reports,
+            far: Some(far),
         })
+    }
+
+    /// The ends of the queues from and to other workers, once.
+    pub(crate) fn take_far(&mut self) -> Option<far::FarEnds<media_core::RelayMessage>> {
+        self.far.take()
     }
 
     /// The UDP ports, in the order of the shards.

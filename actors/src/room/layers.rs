@@ -1,6 +1,6 @@
 //! Which simulcast layers somebody watches, for those who send them.
 
-use media_contract::Action;
+use media_contract::{Action, RelayPeer};
 use media_types::{Bitrate, PeerId, Rid, ShardId, TrackId};
 use signaling::ServerMessage;
 use signaling::server_message::PublishLayersParams;
@@ -65,7 +65,7 @@ impl RoomState {
         if self.shards.len() > 1 {
             let others = self.shards.iter().copied().filter(|other| *other != shard);
             let link = Action::LinkRoom {
-                shards: others.collect(),
+                peers: others.map(RelayPeer::from).collect(),
             };
             self.effects.push(Effect::Command(shard, link));
         }

@@ -343,14 +343,14 @@ impl RoomState {
             return;
         }
         let inward = RelayEnd::In {
-            from,
+            from: from.into(),
             kind: entry.view.kind,
             codec: entry.view.codec,
             source: entry.view.source,
             publisher: entry.view.peer_id.clone(),
         };
         self.tracks.relays.insert((track, to));
-        let out = RelayEnd::Out { to };
+        let out = RelayEnd::Out { to: to.into() };
         for (shard, end) in [(to, inward), (from, out)] {
             let open = Action::OpenRelay { track, end };
             self.effects.push(Effect::Command(shard, open));
@@ -364,6 +364,7 @@ impl RoomState {
         for to in self.tracks.relayed_to(track) {
             self.tracks.relays.remove(&(track, to));
             for (shard, other) in [(to, from), (from, to)] {
+                let other = other.into();
                 let close = Action::CloseRelay { track, other };
                 self.effects.push(Effect::Command(shard, close));
             }

@@ -228,13 +228,13 @@ fn shards_of_a_room_know_of_each_other() {
         let links: Vec<_> = log
             .iter()
             .filter_map(|(shard, action)| match action {
-                Action::LinkRoom { shards } => Some((*shard, shards.clone())),
+                Action::LinkRoom { peers } => Some((*shard, peers.clone())),
                 _ => None,
             })
             .collect();
         let expected = [
-            (ShardId(0), vec![ShardId(1)]),
-            (ShardId(1), vec![ShardId(0)]),
+            (ShardId(0), vec![ShardId(1).into()]),
+            (ShardId(1), vec![ShardId(0).into()]),
         ];
         assert_eq!(links, expected);
     });

@@ -163,7 +163,7 @@ impl Room {
             Action::Mute { track, muted } => self.track(track)?.muted = muted,
             Action::OpenRelay { track, end } => match end {
                 RelayEnd::Out { to } => {
-                    self.track(track)?.relayed_to.insert(to);
+                    self.track(track)?.relayed_to.extend(to.here());
                 }
                 RelayEnd::In { codec, .. } => {
                     self.tracks.entry(track).or_insert(Track {
@@ -176,7 +176,9 @@ impl Room {
             },
             Action::CloseRelay { track, other } => {
                 if let Some(found) = self.tracks.get_mut(&track) {
-                    found.relayed_to.remove(&other);
+                    if let Some(other) = other.here() {
+                        found.relayed_to.remove(&other);
+                    }
                     if found.publisher.is_none() {
                         self.tracks.remove(&track);
                     }

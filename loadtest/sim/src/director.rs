@@ -217,7 +217,7 @@ fn relay(
     let source = TrackSource::default_for(track.kind);
     let from = track.shard;
     let end = RelayEnd::In {
-        from,
+        from: from.into(),
         kind: track.kind,
         codec,
         source,
@@ -228,7 +228,7 @@ fn relay(
             from,
             Action::OpenRelay {
                 track: id,
-                end: RelayEnd::Out { to },
+                end: RelayEnd::Out { to: to.into() },
             },
         ),
         (to, Action::OpenRelay { track: id, end }),

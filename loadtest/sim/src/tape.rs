@@ -6,9 +6,8 @@
 
 use std::time::Instant;
 
-use media_contract::{Command, Event};
+use media_contract::{Command, Event, RelayPeer};
 use media_core::{RelayMessage, Shard};
-use media_types::ShardId;
 use media_webrtc::{Path, TransmitBatch};
 
 use crate::world::new_shard;
@@ -144,11 +143,11 @@ impl Taped {
     }
 
     /// A relayed message comes from another shard and is not recorded.
-    pub(crate) fn handle_relay(&mut self, now: Instant, from: ShardId, message: RelayMessage) {
+    pub(crate) fn handle_relay(&mut self, now: Instant, from: RelayPeer, message: RelayMessage) {
         self.call(|shard| shard.handle_relay(now, from, message));
     }
 
-    pub(crate) fn poll_relay(&mut self) -> Option<(ShardId, RelayMessage)> {
+    pub(crate) fn poll_relay(&mut self) -> Option<(RelayPeer, RelayMessage)> {
         self.shard.poll_relay()
     }
 

@@ -370,7 +370,9 @@ impl World {
         let mut moved = false;
         for index in 0..self.shards.len() {
             while let Some((to, message)) = self.shards[index].poll_relay() {
-                self.shards[usize::from(to.0)].handle_relay(self.now, shard_id(index), message);
+                let Some(to) = to.here() else { continue };
+                let from = shard_id(index).into();
+                self.shards[usize::from(to.0)].handle_relay(self.now, from, message);
                 moved = true;
             }
         }

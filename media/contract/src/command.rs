@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use media_types::{
     Codec, Epoch, Identity, MediaKind, Mid, RoomId, ShardId, TapId, TrackId, TrackSource,
-    TransportId,
+    TransportId, WorkerId,
 };
 
 /// Names one command, so that its answer finds who asked. Unique within a worker.
@@ -107,18 +107,59 @@ pub struct TapWish {
     pub keyframe_every: Option<Duration>,
 }
 
-/// Which end of a relay between two shards of one worker a command opens.
+/// The other end of a relay: a shard of this worker or of another one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum RelayPeer {
+    /// A shard of this worker.
+    Shard(ShardId),
+    /// A shard of another worker.
+    Worker {
+        /// Which worker.
+        worker: WorkerId,
+        /// Which of its shards.
+        shard: ShardId,
+    },
+}
+
+impl From<ShardId> for RelayPeer {
+    fn from(shard: ShardId) -> Self {
+        Self::Shard(shard)
+    }
+}
+
+impl RelayPeer {
+    /// The shard, if it is one of this worker.
+    #[must_use]
+    pub const fn here(self) -> Option<ShardId> {
+        match self {
+            Self::Shard(shard) => Some(shard),
+            Self::Worker { .. } => None,
+        }
+    }
+
+    /// The worker, if it is another one.
+    #[must_use]
+    pub const fn worker(self) -> Option<WorkerId> {
+        match self {
+            Self::Shard(_) => None,
+            Self::Worker { worker, .. } => Some(worker),
+        }
+    }
+}
+
+/// Which end of a relay between two shards a command opens. Between workers the wanting end is
+/// enough: the other one opens itself when it is asked, if its room is linked to who asks.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum RelayEnd {
     /// On the shard that has the publisher: carry the track to that shard while it wants it.
     Out {
         /// The shard that wants it.
-        to: ShardId,
+        to: RelayPeer,
     },
     /// On the shard that has subscribers: a track that lives on that other shard.
     In {
         /// The shard that has the publisher.
-        from: ShardId,
+        from: RelayPeer,
         /// Audio or video.
         kind: MediaKind,
         /// What it is encoded with.
@@ -146,11 +187,12 @@ pub enum Action {
     OpenRoom,
     /// Ends the room on this shard with all its transports. Answered by `Done`.
     CloseRoom,
-    /// Names the other shards that hold a part of the room, in the place of those named before:
-    /// data messages cross to them. Answered by `Done`.
+    /// Names the other shards, of this and of other workers, that hold a part of the room, in the
+    /// place of those named before: data messages cross to them, and those of other workers may ask
+    /// for the room's tracks. Answered by `Done`.
     LinkRoom {
         /// Which.
-        shards: Vec<ShardId>,
+        peers: Vec<RelayPeer>,
     },
     /// Makes a transport. Answered by `Done`.
     OpenTransport {
@@ -261,7 +303,7 @@ pub enum Action {
         /// Which track.
         track: TrackId,
         /// The other shard.
-        other: ShardId,
+        other: RelayPeer,
     },
     /// Ends the transport with an injected panic inside its fence. Only where the worker's
     /// configuration allows faults; else refused.

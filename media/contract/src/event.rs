@@ -1,7 +1,7 @@
 //! What a shard tells.
 
 use media_types::{
-    Bitrate, Codec, Identity, Layer, LayerSet, MediaKind, Mid, Rid, RoomId, TapId, TrackId,
+    Bitrate, Codec, Epoch, Identity, Layer, LayerSet, MediaKind, Mid, Rid, RoomId, TapId, TrackId,
     TransportId,
 };
 
@@ -218,6 +218,12 @@ pub enum Fact {
     BandwidthChanged {
         /// The estimate.
         estimate: Bitrate,
+    },
+    /// Another worker says that the room has a higher epoch than its commands here had: its owner
+    /// is another one. Told once for each epoch.
+    NewerEpoch {
+        /// The other worker's.
+        epoch: Epoch,
     },
     /// A data message for a client that has no data channel; it goes by signalling.
     Data {

@@ -16,8 +16,8 @@ mod snapshot;
 mod stats;
 
 pub use command::{
-    Action, Command, CommandId, DataTarget, IngestTrack, RelayEnd, TapWish, TransportSettings,
-    TransportUse, Wish,
+    Action, Command, CommandId, DataTarget, IngestTrack, RelayEnd, RelayPeer, TapWish,
+    TransportSettings, TransportUse, Wish,
 };
 pub use event::{
     Event, Fact, LostReason, MediaLine, MediaLineUse, RefusedReason, SlotState, Speaker, Subject,

@@ -24,6 +24,8 @@ pub enum DropReason {
     RelayFull,
     /// A message from another shard about what is not here.
     RelayUnknown,
+    /// A message from another worker of an epoch before that of the relay.
+    RelayStale,
     /// A data message that cannot be read or is too large.
     BadData,
     /// A data message of a client that may not send any.
@@ -53,6 +55,7 @@ impl DropReason {
             Self::TooLate => "too_late",
             Self::RelayFull => "relay_full",
             Self::RelayUnknown => "relay_unknown",
+            Self::RelayStale => "relay_stale",
             Self::BadData => "bad_data",
             Self::DataForbidden => "data_forbidden",
             Self::DataFull => "data_full",

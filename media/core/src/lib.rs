@@ -58,6 +58,8 @@ mod track;
 pub use data::Envelope;
 pub use demux::{shard_of_ufrag, stun_username};
 pub use error::DropReason;
+pub use relay::hop::{Delivery, Hop, HopConfig, HopFigures};
+pub use relay::wire::{VERSION as RELAY_VERSION, WireError};
 pub use relay::{RelayBody, RelayLayers, RelayMessage, RelayPacket};
 pub use shard::{Shard, ShardConfig, ShardLimits};
 pub use tap::TapPoll;

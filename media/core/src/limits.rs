@@ -37,6 +37,48 @@ pub const RELAY_DEMAND_PERIOD: Duration = Duration::from_secs(1);
 /// How long a demand holds at the publishing end without being repeated.
 pub const RELAY_DEMAND_LIFE: Duration = Duration::from_secs(5);
 
+/// Frames that may wait for the stream to another worker; they repeat, so a lost one heals.
+pub const HOP_FRAMES_MAX: usize = 8_192;
+/// Datagrams that may wait for the pace of a link to another worker: half a second of 50 Mb/s.
+pub const HOP_QUEUE_MAX: usize = 4_096;
+/// The longest wait there: a picture that comes later is of no use, and its queue grows.
+pub const HOP_WAIT_MAX: Duration = Duration::from_millis(300);
+/// Datagrams that are kept to be sent again: 200 ms of 200 Mb/s. A power of two, since numbers wrap.
+pub const HOP_RING: usize = 4_096;
+/// How long: later than this a client has asked for it anew, or shows the next keyframe.
+pub const HOP_RING_AGE: Duration = Duration::from_secs(1);
+/// A path that takes no more than this is not QUIC's.
+pub const HOP_DATAGRAM_MIN: usize = 1_000;
+/// Between two looks at how much is offered to a link.
+pub const HOP_OFFERED_PERIOD: Duration = Duration::from_millis(250);
+/// Labels each way on one link: every track of many rooms.
+pub const HOP_LABELS_MAX: usize = 16_384;
+/// How long a label lives without use; demands repeat every second.
+pub const HOP_LABEL_LIFE: Duration = Duration::from_secs(30);
+/// Between two looks for labels that nobody uses.
+pub const HOP_SWEEP: Duration = Duration::from_secs(5);
+/// Halves of packets that wait for the other one; both leave one after the other.
+pub const HOP_JOINS_MAX: usize = 256;
+/// How long they wait when there are many: as long as repair goes on.
+pub const HOP_JOIN_AGE: Duration = Duration::from_secs(1);
+/// How much later than its neighbours a datagram may come before it is asked for.
+pub const HOP_REORDER: Duration = Duration::from_millis(4);
+/// How often a datagram is asked for before it is given up.
+pub const HOP_NACK_TRIES: u8 = 4;
+/// Between two requests for one at least: a feedback's wait on a path without any length.
+pub const HOP_NACK_PERIOD_MIN: Duration = Duration::from_millis(10);
+/// Numbers in one request: as many as fit into one datagram.
+pub const HOP_NACKS_MAX: usize = 200;
+/// A larger gap is an outage, and nothing of it is asked for.
+pub const HOP_GAP_MAX: u64 = 512;
+/// Between two reports of what came: a quarter of a WebRTC client's, since paths between workers
+/// are wide, and short.
+pub const HOP_FEEDBACK_PERIOD: Duration = Duration::from_millis(20);
+/// Arrivals in one report: as many as fit into one datagram.
+pub const HOP_REPORTS_MAX: usize = 400;
+/// Arrivals that wait to be told: 20 ms of a gigabit.
+pub const HOP_ARRIVALS_MAX: usize = 8_192;
+
 /// One message of the lossy data channel: one lost packet costs one message.
 pub const LOSSY_BYTES_MAX: usize = 16 * 1024;
 /// One message of the reliable data channel: what browsers announce as `max-message-size`.
@@ -138,13 +180,15 @@ pub const FIGURES_PARTS: u32 = 10;
 pub const FIGURES_STEP: Duration = Duration::from_millis(100);
 
 /// How long the estimate of a young transport may not hold a picture back.
-pub const ESTIMATE_GRACE: Duration = Duration::from_secs(3);
+pub const ESTIMATE_GRACE: Duration = Duration::from_millis(800);
 /// An estimate below this share, in percent, of its last height has fallen; above, it wavers.
 pub const FALL_PERCENT: u64 = 95;
 /// How long a fallen estimate counts as proof of a narrow path. Without proof the lowest step of
 /// every slot goes: an estimate also stays low because little was sent, and a picture that is held
 /// back for it would never come.
 pub const CONGESTION_HOLD: Duration = Duration::from_secs(30);
+/// So long after a fall that left room for all that was sent, what is sent may turn out to be more.
+pub const CONGESTION_DOUBT: Duration = Duration::from_secs(5);
 /// The hold doubles up to this when its end made the estimate fall again.
 pub const CONGESTION_HOLD_MAX: Duration = Duration::from_secs(300);
 /// A fall this soon after a hold was caused by its end.
@@ -208,7 +252,10 @@ pub const FIT_PAYLOAD_PERCENT: u64 = 95;
 pub const FIT_AFTER: Duration = Duration::from_secs(8);
 /// An encoder is slower to give way than a layer is to be left: above this share of the budget, in
 /// percent, layers are left.
-pub const FIT_SQUEEZE_PERCENT: u64 = 200;
+pub const FIT_SQUEEZE_PERCENT: u64 = 300;
+/// A bound is lifted when this share of what the encoding cost unbound can be taken, in percent:
+/// that was measured a while ago, perhaps when there was less to see.
+pub const FIT_FREE_PERCENT: u64 = 120;
 /// The least share of what an encoding costs unbound, in percent, that it is bound to: below that
 /// the next lower one makes a better picture of the same rate.
 pub const FIT_LEAST_PERCENT: u64 = 33;
@@ -253,3 +300,4 @@ const _: () = assert!(RAISE_HEADROOM_PERCENT < FALL_PERCENT && SHORTAGE_PERCENT 
 const _: () = assert!(FIT_RISE_PERCENT < RAISE_HEADROOM_PERCENT && FIT_HELD_PERCENT < 100);
 const _: () = assert!(RESUME_GRACE.as_millis() < STALL_AFTER.as_millis());
 const _: () = assert!(ARRIVALS_MAX < HISTORY_PACKETS_AUDIO);
+const _: () = assert!(HOP_RING.is_power_of_two() && HOP_NACKS_MAX <= HOP_RING);

@@ -1,26 +1,31 @@
-//! Tracks and data messages between the shards of one worker.
+//! Tracks and data messages between the shards of a worker, and between workers.
 //!
 //! A track crosses only while the far end wants it. Its payload is copied once for each shard that
 //! it crosses to, on purpose: reference counts then stay on one core. The lane is lossy by design:
 //! a packet that finds it full is dropped and counted, and what controls it repeats itself.
 
+pub(crate) mod hop;
+pub(crate) mod wire;
+
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Instant;
 
-use media_contract::DataTarget;
+use media_contract::{DataTarget, RelayPeer};
 use media_rtp::timestamp::SenderClock;
-use media_types::{Codec, Identity, Payload, RoomId, ShardId, TrackId};
+use media_types::{Codec, Epoch, Identity, Payload, RoomId, TrackId};
 
 use crate::limits::{RELAY_CONTROL_MAX, RELAY_DEMAND_LIFE, RELAY_PACKETS_MAX};
 use crate::track::Arrival;
 use crate::track::layers::Layers;
 use crate::track::wanted::Streams;
 
-/// One message to another shard of the worker.
+/// One message to another shard.
 #[derive(Debug, Clone)]
 pub struct RelayMessage {
     /// The room that it is about.
     pub room: RoomId,
+    /// The room's epoch where it comes from.
+    pub epoch: Epoch,
     /// What it says.
     pub body: RelayBody,
 }
@@ -132,6 +137,14 @@ impl RelayPacket {
     }
 }
 
+impl RelayMessage {
+    /// What a room says at its epoch.
+    #[must_use]
+    pub const fn new(room: RoomId, epoch: Epoch, body: RelayBody) -> Self {
+        Self { room, epoch, body }
+    }
+}
+
 impl RelayBody {
     /// Whether it is media or data, which may be dropped, and not control.
     const fn is_cargo(&self) -> bool {
@@ -143,15 +156,21 @@ impl RelayBody {
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct RelayOut {
     /// The shard.
-    pub(crate) to: ShardId,
+    pub(crate) to: RelayPeer,
+    /// The epoch that it was opened in; what comes from another worker with a lower one is stale.
+    pub(crate) since: Epoch,
     /// What it last said that it wants, and when.
     pub(crate) demand: Option<(Streams, Instant)>,
 }
 
 impl RelayOut {
     /// A shard that has not asked for anything yet.
-    pub(crate) const fn new(to: ShardId) -> Self {
-        Self { to, demand: None }
+    pub(crate) const fn new(to: RelayPeer, since: Epoch) -> Self {
+        Self {
+            to,
+            since,
+            demand: None,
+        }
     }
 
     /// The encodings that are to cross: a demand holds for a while and is repeated.
@@ -167,15 +186,15 @@ impl RelayOut {
 /// Messages that wait for their shards' queues.
 #[derive(Debug, Default)]
 pub(crate) struct RelayQueue {
-    messages: VecDeque<(ShardId, RelayMessage)>,
+    messages: VecDeque<(RelayPeer, RelayMessage)>,
     /// Packets and data messages waiting, by shard.
-    cargo: BTreeMap<ShardId, usize>,
+    cargo: BTreeMap<RelayPeer, usize>,
     control: usize,
 }
 
 impl RelayQueue {
     /// Queues a message; `false` if it was dropped because its lane is full.
-    pub(crate) fn push(&mut self, to: ShardId, message: RelayMessage) -> bool {
+    pub(crate) fn push(&mut self, to: RelayPeer, message: RelayMessage) -> bool {
         if message.body.is_cargo() {
             let waiting = self.cargo.entry(to).or_default();
             if *waiting >= RELAY_PACKETS_MAX {
@@ -191,7 +210,7 @@ impl RelayQueue {
         true
     }
 
-    pub(crate) fn pop(&mut self) -> Option<(ShardId, RelayMessage)> {
+    pub(crate) fn pop(&mut self) -> Option<(RelayPeer, RelayMessage)> {
         let (to, message) = self.messages.pop_front()?;
         if message.body.is_cargo() {
             if let Some(waiting) = self.cargo.get_mut(&to) {
@@ -222,16 +241,13 @@ mod tests {
         } else {
             RelayBody::Stopped { track }
         };
-        RelayMessage {
-            room: RoomId::new(1),
-            body,
-        }
+        RelayMessage::new(RoomId::new(1), Epoch::FIRST, body)
     }
 
     #[test]
     fn a_full_lane_drops_cargo_and_keeps_control() {
         let mut queue = RelayQueue::default();
-        let [near, far] = [1, 2].map(ShardId);
+        let [near, far] = [1, 2].map(|shard| RelayPeer::Shard(media_types::ShardId(shard)));
         for _ in 0..RELAY_PACKETS_MAX {
             assert!(queue.push(near, message(true)));
         }

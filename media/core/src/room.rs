@@ -2,7 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use media_types::{Epoch, Identity, RoomId, ShardId, TrackId, TransportId};
+use media_contract::RelayPeer;
+use media_types::{Epoch, Identity, RoomId, TrackId, TransportId};
 
 use crate::demux::LinkIndex;
 use crate::shard::deadline::TimerId;
@@ -27,8 +28,11 @@ pub(crate) struct Room {
     pub(crate) speakers: Speakers<TrackId>,
     /// Whose picture goes before others.
     pub(crate) dominant: Dominant<Identity>,
-    /// Other shards that were named as holding a part of it.
-    pub(crate) linked: Vec<ShardId>,
+    /// Other shards that were named as holding a part of it, and the epoch in which they were.
+    pub(crate) linked: Vec<RelayPeer>,
+    pub(crate) linked_since: Epoch,
+    /// The highest epoch that another worker told of and the owner here was told of.
+    pub(crate) newer: Epoch,
 }
 
 impl Room {
@@ -43,6 +47,8 @@ impl Room {
             speakers: Speakers::default(),
             dominant: Dominant::default(),
             linked: Vec::new(),
+            linked_since: epoch,
+            newer: epoch,
         }
     }
 
@@ -78,7 +84,7 @@ impl Room {
 
     /// The other shards that hold a part of this room: those that were named, and those that relays
     /// show.
-    pub(crate) fn other_shards(&self) -> BTreeSet<ShardId> {
+    pub(crate) fn other_shards(&self) -> BTreeSet<RelayPeer> {
         let mut shards: BTreeSet<_> = self.linked.iter().copied().collect();
         for track in self.tracks.values() {
             shards.extend(track.relays.iter().map(|relay| relay.to));

@@ -15,6 +15,7 @@ mod media;
 mod messages;
 mod negotiation;
 mod outbox;
+mod relay_ends;
 mod relays;
 mod slots;
 mod taps;
@@ -26,7 +27,7 @@ mod waiting;
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Instant;
 
-use media_contract::{Event, Fact, Subject};
+use media_contract::{Event, Fact, RelayPeer, Subject};
 use media_types::{BufferPool, RoomId, ShardId, TapId};
 use media_webrtc::{SlotIndex, TransmitBatch, TransportConfig};
 
@@ -245,7 +246,7 @@ impl Shard {
     }
 
     /// Takes a message for another shard.
-    pub fn poll_relay(&mut self) -> Option<(ShardId, RelayMessage)> {
+    pub fn poll_relay(&mut self) -> Option<(RelayPeer, RelayMessage)> {
         self.relays.pop()
     }
 

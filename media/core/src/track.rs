@@ -10,10 +10,10 @@ pub(crate) mod wanted;
 
 use std::time::Instant;
 
-use media_contract::RelayEnd;
+use media_contract::{RelayEnd, RelayPeer};
 use media_rtp::descriptor::{self, FrameInfo};
 use media_rtp::history::StoredPacket;
-use media_types::{Codec, Identity, Layer, MediaKind, Mid, Rid, ShardId, TrackId, TrackSource};
+use media_types::{Codec, Epoch, Identity, Layer, MediaKind, Mid, Rid, TrackId, TrackSource};
 use media_webrtc::SlotIndex;
 use smallvec::SmallVec;
 
@@ -50,7 +50,9 @@ pub(crate) enum Publisher {
     /// Another shard.
     Relay {
         /// Which.
-        from: ShardId,
+        from: RelayPeer,
+        /// The epoch that it was opened in; what another worker says with a lower one is stale.
+        since: Epoch,
         /// What it was last told of our demand, and when.
         told: Option<(Streams, Instant)>,
     },
@@ -154,7 +156,7 @@ impl Track {
     }
 
     /// The receiving end of a relay; `None` for the sending one.
-    pub(crate) fn relayed(id: TrackId, end: &RelayEnd) -> Option<Self> {
+    pub(crate) fn relayed(id: TrackId, end: &RelayEnd, since: Epoch) -> Option<Self> {
         let RelayEnd::In {
             from,
             kind,
@@ -167,6 +169,7 @@ impl Track {
         };
         let origin = Publisher::Relay {
             from: *from,
+            since,
             told: None,
         };
         let mut track = Self::new(id, *kind, *source, publisher.clone(), origin);

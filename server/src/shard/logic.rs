@@ -4,9 +4,9 @@
 use std::time::Instant;
 
 use actors::IngestPlace;
-use media_contract::{Command, Event};
+use media_contract::{Command, Event, RelayPeer};
 use media_core::TapPoll;
-use media_types::{PacketFrame, ShardId, TapId};
+use media_types::{PacketFrame, TapId};
 use media_webrtc::{Path, TransmitBatch};
 
 /// A state machine that a shard's thread drives.
@@ -17,11 +17,11 @@ pub(crate) trait Logic {
     fn handle_command(&mut self, now: Instant, command: Command);
     fn handle_datagram(&mut self, now: Instant, path: Path, datagram: &mut [u8]);
     fn handle_path_closed(&mut self, now: Instant, path: Path);
-    fn handle_relay(&mut self, now: Instant, from: ShardId, message: Self::Relay);
+    fn handle_relay(&mut self, now: Instant, from: RelayPeer, message: Self::Relay);
     fn handle_timeout(&mut self, now: Instant);
     /// Whether more is waiting than fitted.
     fn poll_transmit(&mut self, now: Instant, out: &mut TransmitBatch) -> bool;
-    fn poll_relay(&mut self) -> Option<(ShardId, Self::Relay)>;
+    fn poll_relay(&mut self) -> Option<(RelayPeer, Self::Relay)>;
     /// Takes a frame of a live source.
     fn handle_ingest(&mut self, now: Instant, place: IngestPlace, frame: PacketFrame) {
         let _nowhere = (now, place, frame);
@@ -55,7 +55,7 @@ impl Logic for media_core::Shard {
         Self::handle_path_closed(self, now, path);
     }
 
-    fn handle_relay(&mut self, now: Instant, from: ShardId, message: Self::Relay) {
+    fn handle_relay(&mut self, now: Instant, from: RelayPeer, message: Self::Relay) {
         Self::handle_relay(self, now, from, message);
     }
 
@@ -67,7 +67,7 @@ impl Logic for media_core::Shard {
         Self::poll_transmit(self, now, out)
     }
 
-    fn poll_relay(&mut self) -> Option<(ShardId, Self::Relay)> {
+    fn poll_relay(&mut self) -> Option<(RelayPeer, Self::Relay)> {
         Self::poll_relay(self)
     }
 

@@ -4,11 +4,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 
 use crossbeam_queue::ArrayQueue;
-use media_contract::{Command, Event, PlaneError, ShardLoad};
+use media_contract::{Command, Event, PlaneError, RelayPeer, ShardLoad};
 use media_types::ShardId;
 use media_webrtc::Path;
 use tokio::sync::Notify;
 
+use super::far::Far;
 use super::live::LiveInput;
 use super::wake::Wake;
 use super::{StreamOut, ThreadFigures};
@@ -125,6 +126,10 @@ impl Inbox {
             transports: half(packed >> 32),
             busy_ppm: half(packed),
         }
+    }
+
+    pub(crate) const fn id(&self) -> ShardId {
+        self.id
     }
 
     pub(crate) fn is_gone(&self) -> bool {
@@ -249,6 +254,8 @@ impl Reports {
 pub(crate) struct Lanes<R> {
     outgoing: Vec<Option<Lane<R>>>,
     incoming: Vec<(ShardId, rtrb::Consumer<R>)>,
+    /// From and to other workers, where there may be any.
+    far: Option<Far<R>>,
 }
 
 #[derive(Debug)]
@@ -263,6 +270,7 @@ pub(crate) fn lanes<R>(inboxes: &[Arc<Inbox>]) -> Vec<Lanes<R>> {
     let empty = || Lanes {
         outgoing: Vec::new(),
         incoming: Vec::new(),
+        far: None,
     };
     let mut all: Vec<Lanes<R>> = inboxes.iter().map(|_| empty()).collect();
     for (from_index, from) in inboxes.iter().enumerate() {
@@ -284,8 +292,17 @@ pub(crate) fn lanes<R>(inboxes: &[Arc<Inbox>]) -> Vec<Lanes<R>> {
 }
 
 impl<R> Lanes<R> {
+    /// Adds the queues from and to other workers.
+    pub(super) fn set_far(&mut self, far: Far<R>) {
+        self.far = Some(far);
+    }
+
     /// Sends to another shard; whether there was room.
-    pub(super) fn send(&mut self, to: ShardId, message: R) -> bool {
+    pub(super) fn send(&mut self, to: RelayPeer, message: R) -> bool {
+        let RelayPeer::Shard(to) = to else {
+            let far = self.far.as_mut();
+            return far.is_some_and(|far| far.send(to, message));
+        };
         let lane = self.outgoing.get_mut(usize::from(to.0));
         let Some(lane) = lane.and_then(Option::as_mut) else {
             return false;
@@ -301,16 +318,20 @@ impl<R> Lanes<R> {
                 lane.to.wake.raise();
             }
         }
+        if let Some(far) = &mut self.far {
+            far.flush();
+        }
     }
 
     /// Takes at most `budget` messages, each shard its fair part; whether more wait.
-    pub(super) fn receive(&mut self, budget: usize, mut take: impl FnMut(ShardId, R)) -> bool {
-        let share = budget / self.incoming.len().max(1);
-        let mut more = false;
+    pub(super) fn receive(&mut self, budget: usize, mut take: impl FnMut(RelayPeer, R)) -> bool {
+        let share = budget / (self.incoming.len() + usize::from(self.far.is_some())).max(1);
+        let far = self.far.as_mut();
+        let mut more = far.is_some_and(|far| far.receive(share, &mut take));
         for (from, queue) in &mut self.incoming {
             for _ in 0..share {
                 let Ok(message) = queue.pop() else { break };
-                take(*from, message);
+                take((*from).into(), message);
             }
             more |= !queue.is_empty();
         }
@@ -318,7 +339,8 @@ impl<R> Lanes<R> {
     }
 
     pub(super) fn is_idle(&self) -> bool {
-        self.incoming.iter().all(|(_, queue)| queue.is_empty())
+        let near = self.incoming.iter().all(|(_, queue)| queue.is_empty());
+        near && self.far.as_ref().is_none_or(Far::is_idle)
     }
 }
 

@@ -62,12 +62,9 @@ impl Shard {
         match action {
             Action::OpenRoom => self.open_room(now, id, epoch).map(done),
             Action::CloseRoom => self.close_room(now, id, epoch).map(done),
-            Action::LinkRoom { mut shards } => {
+            Action::LinkRoom { peers } => {
                 let room = self.enter(id, epoch)?;
-                shards.retain(|&shard| shard != self.config.id);
-                let room = self.rooms.get_mut(room).ok_or(RefusedReason::UnknownRoom)?;
-                room.linked = shards;
-                Ok(None)
+                self.link_room(room, peers).map(done)
             }
             Action::Describe => {
                 let room = self.enter(id, epoch)?;

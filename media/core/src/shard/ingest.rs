@@ -2,8 +2,10 @@
 
 use std::time::Instant;
 
-use media_contract::{Fact, IngestTrack, LayerFigures, RefusedReason, Subject, TrackFigures};
-use media_types::{PacketFrame, RoomId, ShardId, TrackId};
+use media_contract::{
+    Fact, IngestTrack, LayerFigures, RefusedReason, RelayPeer, Subject, TrackFigures,
+};
+use media_types::{PacketFrame, RoomId, TrackId};
 
 use super::Shard;
 use crate::error::DropReason;
@@ -99,7 +101,7 @@ impl Shard {
 
     /// Sends a shard that begins to show a fed track its last group of pictures, if there is room
     /// for all of it.
-    pub(super) fn relay_group(&mut self, room: RoomIndex, index: TrackIndex, to: ShardId) {
+    pub(super) fn relay_group(&mut self, room: RoomIndex, index: TrackIndex, to: RelayPeer) {
         let Some(room) = self.rooms.get(room) else {
             return;
         };
@@ -124,10 +126,7 @@ impl Shard {
                 track: track.id,
                 packet: Box::new(packet),
             };
-            let message = RelayMessage {
-                room: room.id,
-                body,
-            };
+            let message = RelayMessage::new(room.id, room.epoch, body);
             if !self.relays.push(to, message) {
                 self.counters.on_dropped(DropReason::RelayFull);
             }

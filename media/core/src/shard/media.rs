@@ -165,10 +165,7 @@ impl Shard {
                 track: track.id,
                 packet: Box::new(packet),
             };
-            let message = RelayMessage {
-                room: room.id,
-                body,
-            };
+            let message = RelayMessage::new(room.id, room.epoch, body);
             if !self.relays.push(relay.to, message) {
                 self.counters.on_dropped(DropReason::RelayFull);
             }
@@ -256,10 +253,7 @@ impl Shard {
                     track: track.id,
                     stream: place,
                 };
-                let message = RelayMessage {
-                    room: room.id,
-                    body,
-                };
+                let message = RelayMessage::new(room.id, room.epoch, body);
                 self.relays.push(from, message);
             }
         }
@@ -375,10 +369,7 @@ impl Shard {
                 stream: place,
                 clock,
             };
-            let message = RelayMessage {
-                room: room.id,
-                body,
-            };
+            let message = RelayMessage::new(room.id, room.epoch, body);
             self.relays.push(relay.to, message);
         }
     }

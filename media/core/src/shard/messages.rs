@@ -196,10 +196,7 @@ impl Shard {
                 message: message.bytes.to_vec(),
                 payload_at: message.bytes.len() - message.payload.len(),
             };
-            let message = RelayMessage {
-                room: room.id,
-                body,
-            };
+            let message = RelayMessage::new(room.id, room.epoch, body);
             if !self.relays.push(shard, message) {
                 self.counters.on_dropped(DropReason::RelayFull);
             }

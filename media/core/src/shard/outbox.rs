@@ -22,6 +22,7 @@ enum Kind {
     Bandwidth,
     Wanted,
     Keyframe,
+    Epoch,
     SlowClient,
     Figures,
 }
@@ -36,6 +37,7 @@ fn kind_of(fact: &Fact) -> Option<Kind> {
         Fact::BandwidthChanged { .. } => Some(Kind::Bandwidth),
         Fact::LayersWanted { .. } => Some(Kind::Wanted),
         Fact::KeyframeWanted => Some(Kind::Keyframe),
+        Fact::NewerEpoch { .. } => Some(Kind::Epoch),
         Fact::TapEnded => Some(Kind::Life),
         Fact::SlowClient => Some(Kind::SlowClient),
         Fact::Figures(_) | Fact::ShardFigures(_) | Fact::IngestFigures(_) => Some(Kind::Figures),

@@ -2,9 +2,9 @@
 
 use std::time::Instant;
 
-use media_contract::Subject;
+use media_contract::{Fact, RelayPeer, Subject};
 use media_rtp::timestamp::SenderClock;
-use media_types::{MediaKind, RoomId, ShardId, TrackId};
+use media_types::{Epoch, MediaKind, RoomId, TrackId};
 
 use super::Shard;
 use super::fit;
@@ -12,15 +12,22 @@ use super::messages::Message;
 use crate::error::DropReason;
 use crate::limits::RELAY_DEMAND_PERIOD;
 use crate::relay::{RelayBody, RelayLayers, RelayMessage};
-use crate::room::{RoomIndex, TrackIndex};
+use crate::room::{Room, RoomIndex, TrackIndex};
 use crate::track::Publisher;
 use crate::track::keyframe::Urgency;
 use crate::track::layers::Layers;
 use crate::track::wanted::{Change, Streams};
 
+/// Who sent a message.
+#[derive(Clone, Copy)]
+struct Sender {
+    peer: RelayPeer,
+    epoch: Epoch,
+}
+
 impl Shard {
-    /// Takes a message of another shard of the worker.
-    pub fn handle_relay(&mut self, now: Instant, from: ShardId, message: RelayMessage) {
+    /// Takes a message of another shard.
+    pub fn handle_relay(&mut self, now: Instant, from: RelayPeer, message: RelayMessage) {
         if let Err(reason) = self.take_relay(now, from, message) {
             self.counters.on_dropped(reason);
         }
@@ -30,11 +37,16 @@ impl Shard {
     fn take_relay(
         &mut self,
         now: Instant,
-        from: ShardId,
+        from: RelayPeer,
         message: RelayMessage,
     ) -> Result<(), DropReason> {
         let room = self.room_ids.get(&message.room).copied();
         let room = room.ok_or(DropReason::RelayUnknown)?;
+        self.note_epoch(room, from, message.epoch);
+        let from = Sender {
+            peer: from,
+            epoch: message.epoch,
+        };
         if !matches!(message.body, RelayBody::Packet { .. }) {
             // What came before a track was muted or stopped goes on.
             self.fan_out_all();
@@ -52,6 +64,7 @@ impl Shard {
                 self.take_layers(now, room, index, &layers.layers);
             }
             RelayBody::KeyframeRequest { track, stream } => {
+                self.may_ask(room, from)?;
                 let index = self.known(room, track)?;
                 self.want_keyframe(now, room, index, stream, Urgency::Join);
             }
@@ -73,6 +86,7 @@ impl Shard {
                 message,
                 payload_at,
             } => {
+                self.may_ask(room, from)?;
                 let message = Message::new(&sender, &to, reliable, &topic, &message, payload_at);
                 self.deliver(now, room, None, &message);
             }
@@ -84,7 +98,7 @@ impl Shard {
         &mut self,
         room: RoomIndex,
         track: TrackId,
-        from: ShardId,
+        from: Sender,
         stream: u8,
         clock: SenderClock,
     ) -> Result<(), DropReason> {
@@ -98,12 +112,7 @@ impl Shard {
         Ok(())
     }
 
-    fn stopped(
-        &mut self,
-        room: RoomIndex,
-        track: TrackId,
-        from: ShardId,
-    ) -> Result<(), DropReason> {
+    fn stopped(&mut self, room: RoomIndex, track: TrackId, from: Sender) -> Result<(), DropReason> {
         let index = self.relayed(room, track, from)?;
         let found = self.rooms.get_mut(room);
         if let Some(track) = found.and_then(|room| room.tracks.get_mut(index)) {
@@ -111,6 +120,26 @@ impl Shard {
         }
         self.tell_slots_of(room, index);
         Ok(())
+    }
+
+    /// Another worker may have learned of a new owner before this one.
+    fn note_epoch(&mut self, room: RoomIndex, from: RelayPeer, epoch: Epoch) {
+        let Some(room) = self.rooms.get_mut(room) else {
+            return;
+        };
+        if room.note_epoch(from, epoch) {
+            let fact = Fact::NewerEpoch { epoch };
+            self.outbox.tell(room.id, Subject::Room, fact);
+        }
+    }
+
+    /// Whether what is not about one relay is to be heard: another worker has to be linked.
+    fn may_ask(&self, room: RoomIndex, from: Sender) -> Result<(), DropReason> {
+        let room = self.rooms.get(room).ok_or(DropReason::RelayUnknown)?;
+        if from.peer.worker().is_some() && !room.linked.contains(&from.peer) {
+            return Err(DropReason::RelayUnknown);
+        }
+        Room::fence(from.peer, from.epoch, room.linked_since)
     }
 
     fn known(&self, room: RoomIndex, track: TrackId) -> Result<TrackIndex, DropReason> {
@@ -126,13 +155,16 @@ impl Shard {
         &self,
         room: RoomIndex,
         track: TrackId,
-        shard: ShardId,
+        by: Sender,
     ) -> Result<TrackIndex, DropReason> {
         let index = self.known(room, track)?;
         let track = self.rooms.get(room).and_then(|room| room.tracks.get(index));
         let publisher = track.map(|track| track.publisher);
         match publisher {
-            Some(Publisher::Relay { from, .. }) if from == shard => Ok(index),
+            Some(Publisher::Relay { from, since, .. }) if from == by.peer => {
+                Room::fence(from, by.epoch, since)?;
+                Ok(index)
+            }
             _ => Err(DropReason::RelayUnknown),
         }
     }
@@ -154,29 +186,22 @@ impl Shard {
         now: Instant,
         room: RoomIndex,
         id: TrackId,
-        by: ShardId,
+        by: Sender,
         wanted: Streams,
     ) -> Result<(), DropReason> {
         let index = self.known(room, id)?;
         let found = self.rooms.get_mut(room).ok_or(DropReason::RelayUnknown)?;
-        let track = found
-            .tracks
-            .get_mut(index)
-            .ok_or(DropReason::RelayUnknown)?;
-        let muted = track.muted;
-        let relay = track.relays.iter_mut().find(|relay| relay.to == by);
-        let relay = relay.ok_or(DropReason::RelayUnknown)?;
+        let muted = found.track(id).is_some_and(|track| track.muted);
+        let relay = found.relay_to(id, by.peer, by.epoch)?;
         let begins = relay.wanted(now).is_empty() && !wanted.is_empty();
         relay.demand = Some((wanted, now));
-        let message = RelayMessage {
-            room: found.id,
-            body: RelayBody::Muted { track: id, muted },
-        };
-        self.relays.push(by, message);
+        let message =
+            RelayMessage::new(found.id, found.epoch, RelayBody::Muted { track: id, muted });
+        self.relays.push(by.peer, message);
         self.tell_wanted(now, room, index);
         self.relay_layers(now, room, index);
         if begins {
-            self.relay_group(room, index, by);
+            self.relay_group(room, index, by.peer);
         }
         Ok(())
     }
@@ -200,10 +225,7 @@ impl Shard {
                 track: track.id,
                 layers,
             };
-            let message = RelayMessage {
-                room: room.id,
-                body,
-            };
+            let message = RelayMessage::new(room.id, room.epoch, body);
             self.relays.push(relay.to, message);
         }
     }
@@ -219,7 +241,7 @@ impl Shard {
         };
         let wanted = track.wanted_streams(now);
         let id = track.id;
-        let Publisher::Relay { from, told } = &mut track.publisher else {
+        let Publisher::Relay { from, told, .. } = &mut track.publisher else {
             if let Some(change) = track.update_wanted(now, wanted) {
                 let fact = fit::wanted_fact(track);
                 self.tell(room, Subject::Track(id), fact);
@@ -239,10 +261,7 @@ impl Shard {
                 track: id,
                 encodings: wanted.bits(),
             };
-            let message = RelayMessage {
-                room: room_mut.id,
-                body,
-            };
+            let message = RelayMessage::new(room_mut.id, room_mut.epoch, body);
             self.relays.push(*from, message);
         }
     }

@@ -2,13 +2,13 @@
 
 use std::time::Instant;
 
-use media_contract::{Fact, RefusedReason, RelayEnd, Subject, TransportUse};
-use media_types::{Mid, Rid, ShardId, TrackId, TrackSource};
+use media_contract::{Fact, RefusedReason, Subject, TransportUse};
+use media_types::{Mid, Rid, TrackId, TrackSource};
 
 use super::Shard;
 use super::link::Published;
 use crate::demux::LinkIndex;
-use crate::relay::{RelayBody, RelayMessage, RelayOut};
+use crate::relay::{RelayBody, RelayMessage};
 use crate::room::{RoomIndex, TrackIndex};
 use crate::track::keyframe::Urgency;
 use crate::track::{Publisher, Track};
@@ -126,10 +126,7 @@ impl Shard {
         }
         for relay in &track.relays {
             let body = RelayBody::Stopped { track: id };
-            let message = RelayMessage {
-                room: room.id,
-                body,
-            };
+            let message = RelayMessage::new(room.id, room.epoch, body);
             self.relays.push(relay.to, message);
         }
         if let Publisher::Local { link, .. } = track.publisher
@@ -159,55 +156,12 @@ impl Shard {
         }
         for relay in &track.relays {
             let body = RelayBody::Muted { track: id, muted };
-            let message = RelayMessage {
-                room: found.id,
-                body,
-            };
+            let message = RelayMessage::new(found.id, found.epoch, body);
             self.relays.push(relay.to, message);
         }
         self.tell_slots_of(room, index);
         self.request_awaited(now, room, index, Urgency::Join);
         Ok(())
-    }
-
-    /// Opens one end of a relay.
-    pub(super) fn open_relay(
-        &mut self,
-        room: RoomIndex,
-        id: TrackId,
-        end: &RelayEnd,
-    ) -> Result<(), RefusedReason> {
-        let found = self.rooms.get_mut(room).ok_or(RefusedReason::UnknownRoom)?;
-        let known = found.track_mut(id);
-        match end {
-            RelayEnd::Out { to } => {
-                let track = known.ok_or(RefusedReason::UnknownTrack)?;
-                if track.relays.iter().all(|relay| relay.to != *to) {
-                    track.relays.push(RelayOut::new(*to));
-                }
-                Ok(())
-            }
-            RelayEnd::In { from, .. } => match known.map(|track| track.publisher) {
-                Some(Publisher::Relay { from: known, .. }) if known == *from => Ok(()),
-                Some(_) => Err(RefusedReason::UnknownTrack),
-                None => match Track::relayed(id, end) {
-                    Some(track) => self.add_track(room, track).map(|_| ()),
-                    None => Ok(()),
-                },
-            },
-        }
-    }
-
-    /// Closes this shard's end of a relay.
-    pub(super) fn close_relay(&mut self, room: RoomIndex, id: TrackId, other: ShardId) {
-        let Some(track) = self.rooms.get_mut(room).and_then(|room| room.track_mut(id)) else {
-            return;
-        };
-        if matches!(track.publisher, Publisher::Relay { from, .. } if from == other) {
-            self.remove_track(room, id);
-        } else {
-            track.relays.retain(|relay| relay.to != other);
-        }
     }
 
     pub(super) fn tell_started(&mut self, room: RoomIndex, index: TrackIndex) {

@@ -1,5 +1,7 @@
 //! Which layers of a track flow, how large they are and what they cost.
 
+mod wire;
+
 use std::time::{Duration, Instant};
 
 use media_rtp::descriptor::Resolution;

@@ -10,7 +10,8 @@ fn base() -> Instant {
 }
 
 const LOCAL: Publisher = Publisher::Relay {
-    from: ShardId(1),
+    from: media_contract::RelayPeer::Shard(media_types::ShardId(1)),
+    since: media_types::Epoch::FIRST,
     told: None,
 };
 

@@ -173,8 +173,8 @@ fn messages_cross_to_the_rooms_other_shards() {
         came(&world, &b).is_empty(),
         "nobody said that the room is there"
     );
-    let shards = [0, 1, 2].map(ShardId).to_vec();
-    assert!(world.is_done(0, Action::LinkRoom { shards }));
+    let peers = [0, 1, 2].map(|shard| ShardId(shard).into()).to_vec();
+    assert!(world.is_done(0, Action::LinkRoom { peers }));
     send(&mut world, &a, a.reliable, &hello);
     for to in [&b, &c] {
         let messages = came(&world, to);
@@ -182,8 +182,8 @@ fn messages_cross_to_the_rooms_other_shards() {
         assert!(messages[0].1.ends_with(b"hello"));
     }
     assert!(came(&world, &a).is_empty());
-    let shards = vec![ShardId(2)];
-    assert!(world.is_done(0, Action::LinkRoom { shards }));
+    let peers = vec![ShardId(2).into()];
+    assert!(world.is_done(0, Action::LinkRoom { peers }));
     send(&mut world, &a, a.reliable, &hello);
     assert_eq!([&b, &c].map(|to| came(&world, to).len()), [1, 2]);
 }
@@ -198,7 +198,9 @@ fn a_relay_shows_another_shard_of_the_room() {
     });
     let mid = crate::support::client::ours(mid);
     let track = world.publish(camera, mid, 1);
-    let end = media_contract::RelayEnd::Out { to: ShardId(1) };
+    let end = media_contract::RelayEnd::Out {
+        to: ShardId(1).into(),
+    };
     assert!(world.is_done(0, Action::OpenRelay { track, end }));
     send(
         &mut world,

@@ -213,10 +213,12 @@ fn only_what_is_watched_there_crosses_to_another_shard() {
     let mut publisher = Publisher::join(&mut world);
     let track = publisher.track;
     let (viewer, slot) = join_viewer(&mut world, 1, Kind::Video);
-    let end = RelayEnd::Out { to: ShardId(1) };
+    let end = RelayEnd::Out {
+        to: ShardId(1).into(),
+    };
     assert!(world.is_done(0, Action::OpenRelay { track, end }));
     let end = RelayEnd::In {
-        from: ShardId(0),
+        from: ShardId(0).into(),
         kind: MediaKind::Video,
         codec: Codec::Vp8,
         source: TrackSource::Camera,

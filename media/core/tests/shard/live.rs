@@ -233,10 +233,12 @@ fn who_joins_on_another_shard_sees_the_last_keyframe_too() {
     let mut world = World::new(2);
     let mut source = Source::open(&mut world, 7, Codec::H264);
     let track = source.track;
-    let end = RelayEnd::Out { to: ShardId(1) };
+    let end = RelayEnd::Out {
+        to: ShardId(1).into(),
+    };
     assert!(world.is_done(0, Action::OpenRelay { track, end }));
     let end = RelayEnd::In {
-        from: ShardId(0),
+        from: ShardId(0).into(),
         kind: MediaKind::Video,
         codec: Codec::H264,
         source: TrackSource::Ingest,

@@ -13,10 +13,12 @@ fn arrange(world: &mut World) -> (Camera, TrackId, usize, Mid) {
     let camera = join_camera(world, 0);
     let track = world.publish(camera.client, camera.mid, 1);
     let (viewer, slot) = join_viewer(world, 1, Kind::Video);
-    let end = RelayEnd::Out { to: ShardId(1) };
+    let end = RelayEnd::Out {
+        to: ShardId(1).into(),
+    };
     assert!(world.is_done(0, Action::OpenRelay { track, end }));
     let end = RelayEnd::In {
-        from: ShardId(0),
+        from: ShardId(0).into(),
         kind: MediaKind::Video,
         codec: Codec::Vp8,
         source: TrackSource::Camera,
@@ -98,7 +100,7 @@ fn what_is_muted_or_ends_there_is_known_here() {
     assert_eq!(state(&world), Some(SlotState::Waiting));
     let close = Action::CloseRelay {
         track,
-        other: ShardId(0),
+        other: ShardId(0).into(),
     };
     assert!(world.is_done(1, close));
     assert_eq!(

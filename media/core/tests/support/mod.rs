@@ -366,7 +366,8 @@ impl World {
         while let Some((to, message)) = self.shards[shard].poll_relay() {
             self.relayed += 1;
             let from = ShardId(u16::try_from(shard).unwrap());
-            self.shards[usize::from(to.0)].handle_relay(self.now, from, message);
+            let to = to.here().unwrap();
+            self.shards[usize::from(to.0)].handle_relay(self.now, from.into(), message);
         }
     }
 

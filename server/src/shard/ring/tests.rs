@@ -49,14 +49,19 @@ fn lanes_connect_every_two_shards_and_drop_when_full() {
     let (_c, third) = inbox(2);
     let mut lanes = lanes::<u32>(&[first, second, third]);
     for number in 0..RELAY_MAX {
-        assert!(lanes[0].send(ShardId(2), number as u32));
+        assert!(lanes[0].send(ShardId(2).into(), number as u32));
     }
-    assert!(!lanes[0].send(ShardId(2), 0), "full");
-    assert!(!lanes[0].send(ShardId(0), 0), "nobody sends to itself");
-    assert!(!lanes[0].send(ShardId(9), 0), "no such shard");
-    assert!(lanes[1].send(ShardId(2), 77));
+    assert!(!lanes[0].send(ShardId(2).into(), 0), "full");
+    assert!(
+        !lanes[0].send(ShardId(0).into(), 0),
+        "nobody sends to itself"
+    );
+    assert!(!lanes[0].send(ShardId(9).into(), 0), "no such shard");
+    assert!(lanes[1].send(ShardId(2).into(), 77));
     let mut seen = Vec::new();
-    assert!(lanes[2].receive(4, |from, number| seen.push((from.0, number))));
+    assert!(lanes[2].receive(4, |from, number| {
+        seen.push((from.here().unwrap().0, number))
+    }));
     assert_eq!(seen, [(0, 0), (0, 1), (1, 77)]);
     assert!(!lanes[2].is_idle() && lanes[1].is_idle());
     while lanes[2].receive(4, |_, _| ()) {}

@@ -1,7 +1,7 @@
 use std::collections::VecDeque;
 use std::net::{SocketAddr, UdpSocket};
 
-use media_contract::{Action, Command, CommandId, Event, Fact, PlaneError, Subject};
+use media_contract::{Action, Command, CommandId, Event, Fact, PlaneError, RelayPeer, Subject};
 use media_types::{Epoch, RoomId};
 use media_webrtc::Path;
 
@@ -15,7 +15,7 @@ use crate::net::{Reach, ReachSettings};
 #[derive(Default)]
 struct Echo {
     out: VecDeque<(Path, Vec<u8>)>,
-    relays: VecDeque<(ShardId, (Path, Vec<u8>))>,
+    relays: VecDeque<(RelayPeer, (Path, Vec<u8>))>,
     events: VecDeque<Event>,
     closed: u32,
 }
@@ -40,7 +40,7 @@ impl Logic for Echo {
     fn handle_datagram(&mut self, _: Instant, path: Path, datagram: &mut [u8]) {
         if datagram.first() == Some(&b'r') {
             let message = (path, datagram.to_vec());
-            self.relays.push_back((ShardId(1), message));
+            self.relays.push_back((ShardId(1).into(), message));
         } else {
             self.out.push_back((path, datagram.to_vec()));
         }
@@ -50,7 +50,7 @@ impl Logic for Echo {
         self.closed += 1;
     }
 
-    fn handle_relay(&mut self, _: Instant, _: ShardId, message: Self::Relay) {
+    fn handle_relay(&mut self, _: Instant, _: RelayPeer, message: Self::Relay) {
         self.out.push_back(message);
     }
 
@@ -66,7 +66,7 @@ impl Logic for Echo {
         false
     }
 
-    fn poll_relay(&mut self) -> Option<(ShardId, Self::Relay)> {
+    fn poll_relay(&mut self) -> Option<(RelayPeer, Self::Relay)> {
         self.relays.pop_front()
     }
 
