@@ -30,7 +30,9 @@ pub mod run;
 pub mod scenario;
 mod shaper;
 mod signalling;
+pub mod trend;
 pub mod verdict;
+pub mod websocket;
 
 pub use bot::Bot;
 pub use histogram::Histogram;

@@ -2,23 +2,20 @@
 
 use std::collections::VecDeque;
 use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow, bail};
 use futures_util::{SinkExt, StreamExt};
+use rustls::ClientConfig;
 use serde_json::{Value, json};
-use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tokio_tungstenite::tungstenite::Message;
-use tokio_tungstenite::tungstenite::client::IntoClientRequest;
-use tokio_tungstenite::tungstenite::http::HeaderValue;
-use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
-use tokio_tungstenite::{WebSocketStream, client_async_with_config};
+
+use crate::websocket::{self, Socket, Trust};
 
 /// How long an answer may take before it counts as missing.
 const ANSWER_TIME_MAX: Duration = Duration::from_secs(20);
-/// Of a socket's two buffers each, which are cleared at every read: thousands are to fit.
-const BUFFER_BYTES: usize = 4_096;
 /// Notifications kept for a later look; older ones are forgotten.
 const NOTIFICATIONS_MAX: usize = 1_024;
 
@@ -43,34 +40,26 @@ impl std::error::Error for RequestError {}
 
 /// One signalling connection.
 pub struct Signalling {
-    socket: WebSocketStream<TcpStream>,
+    socket: Socket,
     next_id: u64,
     notifications: VecDeque<Value>,
 }
 
 impl Signalling {
-    /// Connects with the subprotocol `troupe.v1`. `url` is a plain `ws://` URL.
+    /// Connects with the subprotocol `troupe.v1` and believes any certificate.
     ///
     /// # Errors
     /// When the TCP or WebSocket handshake fails.
     pub async fn connect(url: &str) -> Result<Self> {
-        let mut request = url.into_client_request()?;
-        let authority = request
-            .uri()
-            .authority()
-            .context("a host and port")?
-            .to_string();
-        let protocol = HeaderValue::from_static("troupe.v1");
-        request
-            .headers_mut()
-            .insert("Sec-WebSocket-Protocol", protocol);
-        let stream = TcpStream::connect(authority).await?;
-        stream.set_nodelay(true)?;
-        let config = WebSocketConfig::default()
-            .read_buffer_size(BUFFER_BYTES)
-            .write_buffer_size(BUFFER_BYTES);
-        let opened = client_async_with_config(request, stream, Some(config)).await?;
-        let (socket, _) = opened;
+        Self::connect_with(url, &Trust::All.client()?).await
+    }
+
+    /// Connects to a `ws://` or `wss://` URL with the subprotocol `troupe.v1`.
+    ///
+    /// # Errors
+    /// As [`Self::connect`].
+    pub async fn connect_with(url: &str, tls: &Arc<ClientConfig>) -> Result<Self> {
+        let socket = websocket::connect(url, "troupe.v1", tls).await?;
         Ok(Self {
             socket,
             next_id: 1,

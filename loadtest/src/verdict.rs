@@ -4,6 +4,7 @@ use serde::Serialize;
 
 use crate::histogram::Histogram;
 use crate::run::{MemberRecord, Outcome, Phase, Sample};
+use crate::trend::Trend;
 
 /// One expectation that does not hold.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -220,6 +221,11 @@ fn judge_server(outcome: &Outcome, faults: &mut Vec<Fault>) {
         ("server_cores_max", cost.cores, expect.server_cores_max),
         ("server_kb_each_max", kilobytes, expect.server_kb_each_max),
         ("server_growth_max", cost.growth, expect.server_growth_max),
+        (
+            "late_growth_max",
+            Trend::of(&outcome.samples).late_growth(),
+            expect.late_growth_max,
+        ),
     ] {
         // Without a way to look it cannot be judged, and that is no fault of the server's.
         if let (Some(found), Some(most)) = (found, most)

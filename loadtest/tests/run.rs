@@ -12,6 +12,7 @@ use loadtest::network::Script;
 use loadtest::report::Report;
 use loadtest::run::{Options, Outcome, Role, Target, Tokens, run};
 use loadtest::scenario::Scenario;
+use loadtest::websocket::Trust;
 use loadtest::{Shaper, ShaperConfig};
 use support::Server;
 
@@ -25,6 +26,8 @@ fn target(server: &Server) -> Target {
         url: server.url(),
         whip: None,
         whep: None,
+        janus: None,
+        trust: Trust::System,
         tokens: Tokens::Key {
             name: "devkey".to_owned(),
             secret: "devsecret".to_owned(),

@@ -13,6 +13,7 @@ use loadtest::pattern::{Pattern, Shape};
 use loadtest::report::Report;
 use loadtest::run::{Options, Sample, Target, Tokens, run};
 use loadtest::scenario::Scenario;
+use loadtest::websocket::Trust;
 use media_types::Codec;
 use rustix::process::{Resource, getrlimit, setrlimit};
 
@@ -55,6 +56,15 @@ struct RunArguments {
     /// Where subscribers go by WHEP
     #[arg(long)]
     whep: Option<String>,
+    /// Where Janus takes WebSockets, as ws://127.0.0.1:8188, for scenarios via it
+    #[arg(long)]
+    janus: Option<String>,
+    /// The authorities of certificates, a PEM file, instead of the system's
+    #[arg(long)]
+    ca: Option<PathBuf>,
+    /// Believes any certificate
+    #[arg(long, conflicts_with = "ca")]
+    insecure: bool,
     /// The name of the key that tokens are made with
     #[arg(long, default_value = "devkey", env = "TROUPE_KEY")]
     key: String,
@@ -158,6 +168,12 @@ fn run_scenario(arguments: RunArguments) -> Result<bool> {
         url: arguments.url,
         whip: arguments.whip,
         whep: arguments.whep,
+        janus: arguments.janus,
+        trust: match (arguments.ca, arguments.insecure) {
+            (Some(file), _) => Trust::Authorities(file),
+            (None, true) => Trust::All,
+            (None, false) => Trust::System,
+        },
         tokens,
         metrics: arguments.metrics,
         pid: arguments.pid,

@@ -20,7 +20,7 @@ use super::handshake::Identity;
 use super::publish::{Exit, Studio};
 use super::stream::{Look, Stream};
 use super::wire::{Incoming, Outbox, Wire};
-use super::{Behaviour, ClientPlan, offer};
+use super::{Behaviour, ClientPlan, offer, reply};
 use crate::clock::Clock;
 use crate::pattern::stamp_of;
 
@@ -91,6 +91,25 @@ impl Client {
         self.answer = Some(answer.clone());
         self.wire.start(now, answer, &mut shared.out);
         Ok(())
+    }
+
+    /// Takes the server's offer and begins to connect; the answer.
+    ///
+    /// # Errors
+    /// When the offer cannot be used.
+    pub(super) fn accept(
+        &mut self,
+        now: Instant,
+        text: &str,
+        local: SocketAddr,
+        shared: &mut Shared,
+    ) -> Result<String> {
+        let offer = Answer::read(text)?;
+        let answer = reply::write(text, &self.wire, local, &shared.identity.fingerprint);
+        self.extensions = offer.extensions;
+        self.repairs.clone_from(&offer.repairs);
+        self.wire.start(now, offer, &mut shared.out);
+        Ok(answer)
     }
 
     pub(super) fn set_layers(&mut self, rids: &[String]) {

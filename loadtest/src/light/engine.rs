@@ -41,6 +41,12 @@ pub struct ClientId(u64);
 
 enum Order {
     Open(Box<ClientPlan>, ClientId, oneshot::Sender<Result<String>>),
+    Accept(
+        Box<ClientPlan>,
+        ClientId,
+        String,
+        oneshot::Sender<Result<String>>,
+    ),
     Answer(ClientId, String, oneshot::Sender<Result<()>>),
     Layers(ClientId, Vec<String>),
     Look(ClientId, oneshot::Sender<Option<Record>>),
@@ -110,6 +116,17 @@ impl Engine {
         let (reply, offer) = oneshot::channel();
         self.tell(id, Order::Open(Box::new(plan), id, reply))?;
         Ok((id, offer.await.map_err(|_| gone())??))
+    }
+
+    /// Opens a client that takes the server's offer; its id and its answer.
+    ///
+    /// # Errors
+    /// As [`Self::open`], and when the offer cannot be used.
+    pub async fn accept(&self, plan: ClientPlan, offer: String) -> Result<(ClientId, String)> {
+        let id = ClientId(self.next.fetch_add(1, Ordering::Relaxed));
+        let (reply, answer) = oneshot::channel();
+        self.tell(id, Order::Accept(Box::new(plan), id, offer, reply))?;
+        Ok((id, answer.await.map_err(|_| gone())??))
     }
 
     /// Hands a client the server's answer; it connects then.
@@ -265,6 +282,10 @@ impl Crew {
             Order::Open(plan, id, reply) => {
                 let _ = reply.send(self.open(*plan, id));
             }
+            Order::Accept(plan, id, offer, reply) => {
+                let _ = reply.send(self.accept(now, *plan, id, &offer));
+                self.after(id.0);
+            }
             Order::Answer(id, sdp, reply) => {
                 let shared = &mut self.shared;
                 let seat = self.seats.get_mut(&id.0);
@@ -312,6 +333,23 @@ impl Crew {
         };
         self.seats.insert(id.0, seat);
         Ok(offer)
+    }
+
+    fn accept(
+        &mut self,
+        now: Instant,
+        plan: ClientPlan,
+        id: ClientId,
+        offer: &str,
+    ) -> Result<String> {
+        self.open(plan, id)?;
+        let seat = self.seats.get_mut(&id.0).context("a client")?;
+        let local = seat.io.local_addr()?;
+        let answer = seat.client.accept(now, offer, local, &mut self.shared);
+        if answer.is_err() {
+            self.seats.remove(&id.0);
+        }
+        answer
     }
 
     fn close(&mut self, now: Instant, id: ClientId) -> Option<Record> {

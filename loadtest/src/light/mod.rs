@@ -15,6 +15,7 @@ mod figures;
 mod handshake;
 mod offer;
 mod publish;
+mod reply;
 mod stream;
 mod stun;
 mod wire;

@@ -98,6 +98,43 @@ impl Pattern {
         pattern
     }
 
+    /// Spatial layers in one stream, lowest first: the built-in pattern of each, picture by picture
+    /// (VP9, `L2T1` or `L3T1`).
+    #[must_use]
+    pub fn scalable(shapes: &[Shape]) -> Option<Self> {
+        let top = *shapes.last()?;
+        let layers: Vec<Vec<Frame>> = shapes.iter().map(|s| synthetic::frames(*s)).collect();
+        let sizes: Vec<(u16, u16)> = shapes.iter().map(|s| (s.width, s.height)).collect();
+        let mut payloads = Vec::new();
+        let mut frames = Vec::new();
+        for place in 0..layers.first()?.len() {
+            let first = payloads.len();
+            let keyframe = place == 0;
+            for (spatial, layer) in (0..).zip(&layers) {
+                let bytes = &layer.get(place)?.bytes;
+                payloads.extend(packetise::vp9(&packetise::Vp9Layer {
+                    keyframe,
+                    spatial,
+                    sizes: &sizes,
+                    bytes,
+                }));
+            }
+            frames.push(Cut {
+                keyframe,
+                payloads: first..payloads.len(),
+            });
+        }
+        Some(Self {
+            shape: Shape {
+                kbps: shapes.iter().map(|shape| shape.kbps).sum(),
+                ..top
+            },
+            stamped: true,
+            frames,
+            payloads,
+        })
+    }
+
     /// A recorded pattern.
     ///
     /// # Errors
@@ -173,6 +210,15 @@ impl Pattern {
             && let Some(number) = out.get_mut(packetise::VP8_PICTURE)
         {
             number.copy_from_slice(&(picture | 0x8000).to_be_bytes());
+        }
+        if self.shape.codec == Codec::Vp9
+            && let Some(number) = out.get_mut(packetise::VP9_PICTURE)
+        {
+            number.copy_from_slice(&(picture | 0x8000).to_be_bytes());
+            let [_, lowest] = picture.to_be_bytes();
+            if let Some(number) = out.get_mut(packetise::VP9_LOWEST) {
+                *number = lowest;
+            }
         }
         let length = out.len();
         if self.stamped

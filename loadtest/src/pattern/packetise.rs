@@ -1,10 +1,14 @@
-//! Frames into RTP payloads: VP8 (RFC 7741), H.264 (RFC 6184), AV1 (AV1 RTP specification 1.0).
+//! Frames into RTP payloads: VP8 (RFC 7741), VP9 (RFC 9628), H.264 (RFC 6184), AV1 (AV1 RTP
+//! specification 1.0).
 
 /// A payload's longest: with header, extensions and tag it still fits a datagram of 1,200 bytes.
 pub(super) const PAYLOAD_BYTES_MAX: usize = 1_120;
 
 /// Where the picture number stands in a VP8 payload of ours.
 pub(super) const VP8_PICTURE: std::ops::Range<usize> = 2..4;
+/// Where it stands in a VP9 payload of ours, and where the number of the lowest temporal layer.
+pub(super) const VP9_PICTURE: std::ops::Range<usize> = 1..3;
+pub(super) const VP9_LOWEST: usize = 4;
 const STAP_A: u8 = 24;
 const FU_A: u8 = 28;
 const NAL_TYPE: u8 = 0x1f;
@@ -22,6 +26,47 @@ pub(super) fn vp8(frame: &[u8]) -> Vec<Vec<u8>> {
     let described = pieces.enumerate().map(|(place, piece)| {
         let start = if place == 0 { 0x90 } else { 0x80 };
         [&[start, 0x80, 0x80, 0][..], piece].concat()
+    });
+    described.collect()
+}
+
+/// One layer of a VP9 picture.
+pub(super) struct Vp9Layer<'a> {
+    pub(super) keyframe: bool,
+    /// Which one, from the lowest.
+    pub(super) spatial: u8,
+    /// The sizes of all layers, lowest first.
+    pub(super) sizes: &'a [(u16, u16)],
+    pub(super) bytes: &'a [u8],
+}
+
+/// Descriptor with a picture number of 15 bits and one of the lowest temporal layer, which the
+/// sender puts in, and with the structure before a keyframe (RFC 9628, section 4.2).
+pub(super) fn vp9(layer: &Vp9Layer<'_>) -> Vec<Vec<u8>> {
+    const PICTURE_AND_LAYERS: u8 = 0x80 | 0x20;
+    let top = usize::from(layer.spatial) + 1 == layer.sizes.len();
+    let dependent = layer.spatial > 0;
+    let pieces: Vec<&[u8]> = layer.bytes.chunks(PAYLOAD_BYTES_MAX - 40).collect();
+    let last = pieces.len().saturating_sub(1);
+    let described = pieces.iter().enumerate().map(|(place, piece)| {
+        let structure = layer.keyframe && !dependent && place == 0;
+        let flags = PICTURE_AND_LAYERS
+            | u8::from(!layer.keyframe) << 6
+            | u8::from(place == 0) << 3
+            | u8::from(place == last) << 2
+            | u8::from(structure) << 1
+            | u8::from(top);
+        let mut payload = vec![flags, 0x80, 0, layer.spatial << 1 | u8::from(dependent), 0];
+        if structure {
+            let count = u8::try_from(layer.sizes.len()).unwrap_or(1);
+            payload.push((count - 1) << 5 | 0x10);
+            for (width, height) in layer.sizes {
+                payload.extend(width.to_be_bytes());
+                payload.extend(height.to_be_bytes());
+            }
+        }
+        payload.extend_from_slice(piece);
+        payload
     });
     described.collect()
 }

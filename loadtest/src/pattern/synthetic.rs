@@ -58,6 +58,9 @@ fn filled(shape: Shape, keyframe: bool, size: usize) -> Vec<u8> {
         // A sequence header and a frame that goes to the end.
         (Codec::Av1, true) => vec![0x0a, 4, 0x08, 0x00, 0x00, 0x00, 0x30, 0x10],
         (Codec::Av1, false) => vec![0x30, 0x30],
+        // Frame marker and whether it is predicted; a keyframe's start code.
+        (Codec::Vp9, true) => vec![0x82, 0x49, 0x83, 0x42],
+        (Codec::Vp9, false) => vec![0x86, 0x00],
         (_, true) => {
             // RFC 6386, section 9.1: tag, start code, size.
             let [w0, w1] = shape.width.to_le_bytes();

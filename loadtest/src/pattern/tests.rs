@@ -140,3 +140,49 @@ fn containers_are_taken_apart() {
         [259, 3]
     );
 }
+
+#[test]
+fn spatial_layers_go_together_and_say_what_they_are() {
+    use media_rtp::descriptor::vp9::Vp9Descriptor;
+    let shape = |width, height, kbps| Shape {
+        codec: Codec::Vp9,
+        width,
+        height,
+        fps: 30,
+        kbps,
+    };
+    let shapes = [shape(320, 180, 150), shape(640, 360, 500)];
+    let pattern = Pattern::scalable(&shapes).unwrap();
+    assert_eq!((pattern.shape.width, pattern.shape.kbps), (640, 650));
+    let read = |place: usize| {
+        let (_, payloads) = pattern.frame(place);
+        let mut out = Vec::new();
+        payloads
+            .map(|at| {
+                pattern.write(at, 0x1234, NtpTime(7), &mut out);
+                Vp9Descriptor::parse(&out).unwrap()
+            })
+            .collect::<Vec<_>>()
+    };
+    let key = read(0);
+    let first = &key[0];
+    assert_eq!(
+        (first.spatial, first.inter_picture, first.start_of_frame),
+        (0, false, true)
+    );
+    assert_eq!(first.resolutions.len(), 2);
+    assert_eq!(first.picture.id.map(|id| id.value), Some(0x1234));
+    let last = key.last().unwrap();
+    assert_eq!(
+        (last.spatial, last.inter_layer, last.end_of_frame),
+        (1, true, true)
+    );
+    assert!(last.not_for_upper && !first.not_for_upper);
+    let next = read(1);
+    assert!(
+        next.iter()
+            .all(|packet| packet.inter_picture && packet.resolutions.is_empty())
+    );
+    let starts = next.iter().filter(|packet| packet.start_of_frame).count();
+    assert_eq!(starts, 2);
+}

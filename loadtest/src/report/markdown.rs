@@ -68,6 +68,7 @@ pub(super) fn counts(report: &Report) -> Vec<(&'static str, String)> {
         rows.push(("not taken by our kernel", report.unsent.to_string()));
     }
     rows.extend(server(report));
+    rows.extend(trend(report));
     rows
 }
 
@@ -102,6 +103,21 @@ fn server(report: &Report) -> Vec<(&'static str, String)> {
     rows.into_iter()
         .filter_map(|(what, value)| Some((what, value?)))
         .collect()
+}
+
+fn trend(report: &Report) -> Vec<(&'static str, String)> {
+    let trend = report.trend;
+    let mut rows = Vec::new();
+    if let (Some(bytes), Some(share)) = (trend.bytes_per_hour, trend.growth_per_hour) {
+        let (mega, percent) = (bytes / 1e6, share * 100.0);
+        let value = format!("{mega:+.2} MB, {percent:+.1} %");
+        rows.push(("server: memory in an hour, after warm-up", value));
+    }
+    if let (Some(before), Some(after)) = (trend.late_before, trend.late_after) {
+        let value = format!("{:.1} %, {:.1} %", before * 100.0, after * 100.0);
+        rows.push(("late seconds, first and second half", value));
+    }
+    rows
 }
 
 pub(super) fn write(report: &Report) -> String {

@@ -12,6 +12,7 @@ use crate::histogram::Histogram;
 use crate::light::StreamFigures;
 use crate::run::{Counts, Outcome, Sample};
 use crate::scenario::Scenario;
+use crate::trend::Trend;
 use crate::verdict::{Fault, ServerCost, Times};
 
 /// A distribution in milliseconds.
@@ -91,6 +92,8 @@ pub struct Report {
     pub counts: Counts,
     /// What the server spent.
     pub server: Option<ServerCost>,
+    /// What grows, where the run was long enough.
+    pub trend: Trend,
     /// Each second.
     pub samples: Vec<Sample>,
     #[serde(skip)]
@@ -132,6 +135,7 @@ impl Report {
             refused: figures.refused,
             unsent: figures.unsent,
             server: ServerCost::of(&outcome.samples, outcome.scenario.members()),
+            trend: Trend::of(&outcome.samples),
             counts: outcome.counts,
             scenario: outcome.scenario,
             samples: outcome.samples,

@@ -91,7 +91,9 @@ async fn come<'a>(
         .trim_end_matches('/')
         .replacen("http", "ws", 1);
     let url = format!("{base}/v1/signal?room={room}");
-    let mut signalling = Signalling::connect(&url).await.context("connecting")?;
+    let mut signalling = Signalling::connect_with(&url, &context.tls)
+        .await
+        .context("connecting")?;
     let joined = signalling
         .request("join", json!({ "token": token }))
         .await?;

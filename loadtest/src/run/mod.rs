@@ -1,5 +1,6 @@
 //! A run: members come at their rate, stay, talk, come and go, and leave.
 
+mod janus;
 mod member;
 mod plain;
 mod sampler;
@@ -21,6 +22,7 @@ use crate::clock::Clock;
 use crate::light::{ClientPlan, Engine, Figures};
 use crate::scenario::{Scenario, Via, Who};
 use crate::verdict::{Fault, judge};
+use crate::websocket::Trust;
 
 pub use sampler::Sample;
 pub use server::ServerFigures;
@@ -41,12 +43,23 @@ pub struct Target {
     pub whip: Option<String>,
     /// Where subscribers go.
     pub whep: Option<String>,
+    /// Where Janus takes WebSockets, as `ws://127.0.0.1:8188`.
+    pub janus: Option<String>,
+    /// Which certificates are believed.
+    pub trust: Trust,
     /// What members show.
     pub tokens: Tokens,
     /// Where its metrics are, as `http://127.0.0.1:9090/metrics`.
     pub metrics: Option<String>,
     /// Its process here, for processor time and memory.
     pub pid: Option<u32>,
+}
+
+impl Target {
+    fn is_secure(&self) -> bool {
+        let secure = |url: &str| url.starts_with("https://") || url.starts_with("wss://");
+        secure(&self.url) || self.janus.as_deref().is_some_and(secure)
+    }
 }
 
 /// How the run is done.
@@ -110,6 +123,8 @@ struct Context {
     clock: Clock,
     engine: Arc<Engine>,
     tally: Arc<Tally>,
+    tls: Arc<rustls::ClientConfig>,
+    feeds: janus::Feeds,
     publisher: ClientPlan,
     subscriber: ClientPlan,
     phase: watch::Receiver<Phase>,
@@ -158,9 +173,14 @@ pub async fn run(
     progress: impl FnMut(&Sample) + Send + 'static,
 ) -> Result<Outcome> {
     let clock = Clock::start();
+    let tls = if target.is_secure() {
+        target.trust.client()?
+    } else {
+        Trust::All.client()?
+    };
     let local = match options.local {
         Some(local) => local,
-        None => local_towards(&target.url)?,
+        None => local_towards(target.janus.as_ref().unwrap_or(&target.url))?,
     };
     let (publisher, subscriber) = scenario.plans(&options.patterns)?;
     let engine = Engine::start(options.threads, local, scenario.behaviour(), clock)?;
@@ -180,6 +200,8 @@ pub async fn run(
         clock,
         engine,
         tally,
+        tls,
+        feeds: janus::Feeds::default(),
         publisher,
         subscriber,
         phase: watched,
@@ -239,6 +261,7 @@ async fn stay(context: Arc<Context>, place: Place) {
     loop {
         let record = match context.scenario.via {
             Via::Signalling => member::live(&context, place, generation).await,
+            Via::Janus => janus::live(&context, place).await,
             Via::Whip => plain::live(&context, place, generation).await,
         };
         context.tally.put(record);

@@ -1,6 +1,6 @@
 //! Whether a scenario can be used, and if not, where the fault stands.
 
-use super::{Scenario, Via};
+use super::{Scenario, Source, Via};
 
 /// Members of one run: each has a socket or two, and the kernel 28,000 ports.
 const MEMBERS_MAX: u64 = 25_000;
@@ -105,7 +105,13 @@ fn fault_of_media(scenario: &Scenario) -> Option<(&'static str, String)> {
     let said = |key, message: &str| Some((key, message.to_owned()));
     let publishers = &scenario.publishers;
     if scenario.codec().is_none() && publishers.video != "none" {
-        return said("publishers.video", "\"vp8\", \"h264\", \"av1\" or \"none\"");
+        return said(
+            "publishers.video",
+            "\"vp8\", \"vp9\", \"h264\", \"av1\" or \"none\"",
+        );
+    }
+    if publishers.video == "vp9" && publishers.pattern == Source::Recorded {
+        return said("publishers.pattern", "\"built-in\" with vp9");
     }
     if publishers.layers.is_empty() || publishers.layers.len() > LAYERS_MAX {
         return said("publishers.layers", "1 to 3 layers, lowest first");
@@ -166,6 +172,9 @@ fn fault_of_receiving(scenario: &Scenario) -> Option<(&'static str, String)> {
     let plain = scenario.via != Via::Signalling;
     if plain && slots_of_publishers(scenario) > 0 {
         return said("publishers.video_slots", "only by signalling: 0 with WHIP");
+    }
+    if scenario.via == Via::Janus && publishers.video != "vp8" && publishers.video != "none" {
+        return said("publishers.video", "\"vp8\" or \"none\" with Janus");
     }
     None
 }

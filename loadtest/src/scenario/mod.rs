@@ -26,6 +26,8 @@ pub enum Via {
     Signalling,
     /// Publishers by WHIP, subscribers by WHEP: any server that has them.
     Whip,
+    /// The `VideoRoom` of Janus.
+    Janus,
 }
 
 /// Where the payloads come from.
@@ -74,11 +76,12 @@ pub struct Publishers {
     pub audio: bool,
     /// Its rate in kilobits a second.
     pub audio_kbps: u32,
-    /// What their cameras are encoded with: `vp8`, `h264`, `av1`, or `none`.
+    /// What their cameras are encoded with: `vp8`, `vp9`, `h264`, `av1`, or `none`.
     pub video: String,
     /// Pictures a second.
     pub fps: u16,
-    /// The camera's layers, lowest first; one: no simulcast.
+    /// The camera's layers, lowest first; one: no simulcast. With `vp9` they are spatial layers of
+    /// one stream.
     pub layers: Vec<Layer>,
     /// Where the payloads come from.
     pub pattern: Source,
@@ -209,6 +212,9 @@ pub struct Expect {
     /// How much more memory the server may have at the end than after a quarter of the time, as a
     /// share.
     pub server_growth_max: Option<f64>,
+    /// How many more of its seconds are late in the second half than in the first, warm-up apart,
+    /// as a share; a second is late where one packet of a hundred took more than 50 ms.
+    pub late_growth_max: Option<f64>,
     /// Chat and data messages all came.
     pub messages: bool,
 }
@@ -310,6 +316,7 @@ impl Scenario {
         match self.publishers.video.as_str() {
             "vp8" => Some(Codec::Vp8),
             "h264" => Some(Codec::H264),
+            "vp9" => Some(Codec::Vp9),
             "av1" => Some(Codec::Av1),
             _ => None,
         }
@@ -366,10 +373,17 @@ impl Scenario {
         let publishes = self.publishers.count > 0;
         let publisher = ClientPlan {
             audio: (audio && publishes).then(|| load(sound)).transpose()?,
-            video: shapes
-                .filter(|_| publishes)
-                .map(load)
-                .collect::<Result<_>>()?,
+            video: match codecs.first() {
+                _ if !publishes => Vec::new(),
+                Some(Codec::Vp9) => {
+                    let shapes: Vec<Shape> = shapes.collect();
+                    Pattern::scalable(&shapes)
+                        .map(Arc::new)
+                        .into_iter()
+                        .collect()
+                }
+                _ => shapes.map(load).collect::<Result<_>>()?,
+            },
             audio_slots: self.publishers.audio_slots,
             video_slots: if codecs.is_empty() {
                 0
