@@ -54,6 +54,8 @@ pub struct DirectionReport {
     pub queue_ms_max: u64,
     /// The rate through the bottleneck in each 100 ms since the start, in kb/s.
     pub rate_kbps: Vec<u64>,
+    /// The longest wait of those who left in each 100 ms, in milliseconds.
+    pub queue_ms: Vec<u64>,
 }
 
 /// One client's part of a report.
@@ -193,10 +195,7 @@ impl Way {
 
     fn report(&self, index: usize, shared: bool) -> Option<DirectionReport> {
         let pipe = self.pipes.get(index).filter(|_| self.shared == shared)?;
-        let wait = |percent| {
-            let wait = pipe.meter().wait_at(percent).as_millis();
-            u64::try_from(wait).unwrap_or(u64::MAX)
-        };
+        let wait = |percent| in_millis(pipe.meter().wait_at(percent));
         Some(DirectionReport {
             figures: pipe.figures(),
             queue_ms_p50: wait(50),
@@ -207,6 +206,7 @@ impl Way {
                 .rates()
                 .map(|rate| rate.bps() / 1_000)
                 .collect(),
+            queue_ms: pipe.meter().waits().map(in_millis).collect(),
         })
     }
 }
@@ -349,6 +349,10 @@ impl Core {
             flows: self.flows.iter().enumerate().map(flow).collect(),
         }
     }
+}
+
+fn in_millis(wait: Duration) -> u64 {
+    u64::try_from(wait.as_millis()).unwrap_or(u64::MAX)
 }
 
 /// Starts a thread that reads a socket until `stop`.

@@ -1,13 +1,13 @@
 // npm run quality: the picture that a viewer on a bad network gets through Troupe, beside a plain call
-// of two browsers through the same network with the same content. Prints a table, asserts nothing:
-// timing on a shared machine is judged by people.
+// of two browsers through the same network with the same content. Prints a table and what it says,
+// and fails nothing: timing on a shared machine is judged by people (docs/quality-browsers.md).
 //
 // QUALITY_SECONDS: how long each is watched (60) after QUALITY_WARM_S (15); QUALITY_ONLY: names.
 
 import { mkdir, writeFile } from 'node:fs/promises';
 import { fileURLToPath } from 'node:url';
 
-import { plain, viaServer } from './calls.mjs';
+import { LAYERS_KBPS, plain, viaServer } from './calls.mjs';
 
 const seconds = Number(process.env.QUALITY_SECONDS ?? 60);
 const warmS = Number(process.env.QUALITY_WARM_S ?? 15);
@@ -39,6 +39,12 @@ const SCENARIOS = {
   }),
 };
 
+/** The value that so many percent do not exceed. */
+const rank = (values, percent) => {
+  const sorted = values.toSorted((a, b) => a - b);
+  return sorted[Math.max(0, Math.ceil((sorted.length * percent) / 100) - 1)] ?? 0;
+};
+
 const mean = (values) => values.reduce((sum, value) => sum + value, 0) / Math.max(1, values.length);
 
 function row({ got, sent, path }) {
@@ -51,9 +57,10 @@ function row({ got, sent, path }) {
     'height, mean': Math.round(mean(heights)),
     'changes of height': heights.filter((now, index) => index > 0 && now !== heights[index - 1]).length,
     'frozen %': Number(((video.totalFreezesDuration / seconds) * 100).toFixed(2)),
-    'queue ms p50': path.down.queue_ms_p50,
-    'queue ms p95': path.down.queue_ms_p95,
-    'queue ms max': path.down.queue_ms_max,
+    'queue ms p50': rank(path.watched, 50),
+    'queue ms p95': rank(path.watched, 95),
+    'queue ms max': rank(path.watched, 100),
+    'queue at start ms p95': rank(path.start, 95),
     'buffer ms': Math.round(delay * 1000),
     'sound made up %': Number(((madeUp / Math.max(1, audio.totalSamplesReceived)) * 100).toFixed(2)),
     'sent kb/s': Object.values(sent)
@@ -62,16 +69,46 @@ function row({ got, sent, path }) {
   };
 }
 
+/** One freeze of the shortest kind is chance, and so is a picture's length of queue. */
+const FREEZE_S = 0.25;
+const QUEUE_MS = 15;
+
+/** Whether a viewer by way of the server is as well off as one of a plain call. */
+function verdict(ours, theirs) {
+  const rate = theirs['received kb/s'];
+  const best = Math.max(0, ...LAYERS_KBPS.filter((kbps) => kbps <= rate));
+  const frozen = theirs['frozen %'] + (FREEZE_S / seconds) * 100;
+  const says = (kept, good, bad) => (kept ? good : bad);
+  return {
+    frozen: says(ours['frozen %'] <= frozen, 'no worse', 'WORSE'),
+    queue: says(ours['queue ms p95'] <= theirs['queue ms p95'] + QUEUE_MS, 'no worse', 'WORSE'),
+    'best layer set, kb/s': best,
+    received: says(ours['received kb/s'] >= 0.9 * best, '>= 90 %', 'LESS THAN 90 %'),
+  };
+}
+
 const only = process.env.QUALITY_ONLY?.split(';');
+const ways = { Troupe: viaServer, plain };
+const WAYS = Object.entries(ways).filter(([way]) => (process.env.QUALITY_WAY ?? way) === way);
 const table = {};
+const traces = {};
 for (const [name, network] of Object.entries(SCENARIOS)) {
   if (only && !only.includes(name)) continue;
-  for (const [way, call] of [['Troupe', viaServer], ['plain', plain]]) {
+  for (const [way, call] of WAYS) {
     const key = `${name}: ${way}`;
-    table[key] = row(await call({ network, warmS, seconds }));
+    const seen = await call({ network, warmS, seconds });
+    table[key] = row(seen);
+    traces[key] = { trace: seen.trace, path: seen.path };
     console.error(`${key}: ${JSON.stringify(table[key])}`);
   }
 }
 console.table(table);
+const verdicts = {};
+for (const name of Object.keys(SCENARIOS)) {
+  const [ours, theirs] = [table[`${name}: Troupe`], table[`${name}: plain`]];
+  if (ours && theirs) verdicts[name] = verdict(ours, theirs);
+}
+console.table(verdicts);
 await mkdir(OUT, { recursive: true });
-await writeFile(`${OUT}quality.json`, JSON.stringify({ seconds, warmS, table }, null, 2));
+await writeFile(`${OUT}quality.json`, JSON.stringify({ seconds, warmS, table, verdicts }, null, 2));
+await writeFile(`${OUT}quality-traces.json`, JSON.stringify(traces));

@@ -29,8 +29,7 @@ const RESUME: f64 = 0.9;
 const GROWTH: f64 = 1.08;
 /// No more than this multiple of what arrives is allowed by growth alone: who does not use what is
 /// allowed proves nothing.
-const PROOF: f64 = 1.5;
-const PROOF_BPS: f64 = 10_000.0;
+const PROOF: f64 = 1.25;
 /// So much above what arrives is allowed whatever the multiple: a small picture and a voice more
 /// are as good as a probe, and a flow that has little comes up as quickly as one that has much.
 const HARMLESS_BPS: f64 = 200_000.0;
@@ -50,8 +49,13 @@ const SETTLE_MAX: Duration = Duration::from_millis(600);
 const QUEUE: Duration = Duration::from_millis(30);
 /// Below this it has drained.
 const DRAINED: Duration = Duration::from_millis(15);
-/// Who is limited by the application falls at most to this share at once.
+/// Who is limited by the application falls at most to this share at once, of what was ever seen.
 const LIMITED_STEP: f64 = 0.6;
+/// A queue that is shorter may be a picture's, and is no measure of what the path carries.
+const QUEUE_SHORT: Duration = Duration::from_millis(60);
+/// A queue that is longer is not another flow's picture: what arrives is what the path carries,
+/// whoever fills it.
+const QUEUE_FULL: Duration = Duration::from_millis(200);
 
 /// What the controller does.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -91,6 +95,8 @@ pub(crate) struct Aimd {
     fell: Option<Instant>,
     /// What to come back to when the queue is gone.
     resume: Option<Bitrate>,
+    /// The most that was seen to arrive since the last fall; what is above it is a guess.
+    seen: Bitrate,
 }
 
 impl Aimd {
@@ -102,6 +108,7 @@ impl Aimd {
             updated: None,
             fell: None,
             resume: None,
+            seen: Bitrate::ZERO,
         }
     }
 
@@ -122,6 +129,7 @@ impl Aimd {
     pub(crate) fn update(&mut self, now: Instant, input: &AimdInput) -> bool {
         let updated = self.updated.replace(now).unwrap_or(now);
         let passed = now.saturating_duration_since(updated).min(STEP_MAX);
+        self.seen = self.seen.max(input.acked.unwrap_or_default());
         match input.usage {
             Usage::Over => return self.decrease(now, input),
             Usage::Under if input.queue > DRAINED => self.state = RateState::Hold,
@@ -145,6 +153,7 @@ impl Aimd {
 
     /// Takes up what was shown to fit.
     pub(crate) fn raise(&mut self, carried: Bitrate) {
+        self.seen = self.seen.max(carried);
         self.target = self.target.max(carried);
     }
 
@@ -178,7 +187,7 @@ impl Aimd {
         let proved = if input.limited {
             harmless
         } else {
-            harmless.max(bps(acked) * PROOF + PROOF_BPS)
+            harmless.max(bps(acked) * PROOF)
         };
         let grown = rate(grown.min(proved)).min(input.most);
         self.target = self.target.max(grown);
@@ -200,21 +209,28 @@ impl Aimd {
         }
         let arrived = self.arrived(input);
         let drained = drain_share(input.queue);
-        let (carried, target) = if input.limited {
-            let unused = rate(bps(self.target) * LIMITED_STEP);
+        let spared = input.limited && input.queue < QUEUE_FULL;
+        let (carried, target) = if spared {
+            // A rate that never arrived is no loss to give up.
+            let unused = rate(bps(self.target) * LIMITED_STEP).min(self.seen);
             let carried = arrived.max(unused).min(self.target);
             let target = bps(unused) * (BETA - drained);
             // What it sends has not made the queue; what it does not send is as good as gone.
             (carried, target.max(bps(arrived) * (1.0 - drained)))
+        } else if input.queue < QUEUE_SHORT {
+            // Who sends less than arrived a moment ago has not met the path's limit by that.
+            let carried = arrived.max(self.seen.min(self.target));
+            (carried, bps(carried) * BETA)
         } else {
             (arrived, bps(arrived) * (BETA - drained))
         };
-        if !input.limited {
+        if !spared {
             self.capacity.on_overuse(carried);
         }
         self.state = RateState::Decrease;
         self.fell = Some(now);
         let target = rate(target);
+        self.seen = arrived.max(target);
         if target < self.target {
             self.resume = Some(rate(bps(carried) * RESUME).min(self.target));
             self.target = target;

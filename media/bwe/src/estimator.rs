@@ -20,6 +20,8 @@ use crate::probe::{ProbeCluster, ProbeContext, ProbeId, Prober};
 const TELL_PERCENT: u64 = 3;
 /// A fall to less than this share of what was is deep: a probe asks soon whether it lasts.
 const DEEP_PERCENT: u64 = 67;
+/// Who sends at most this share of an estimate keeps to it; headers and repairs come on top.
+const OBEYED_PERCENT: u64 = 110;
 /// Falls that follow each other within this are one.
 const FALL_SPAN: Duration = Duration::from_secs(1);
 /// A round trip before one was measured.
@@ -398,7 +400,11 @@ impl GccEstimator {
             most: self.config.most,
         };
         let overused = self.aimd.update(now, &input);
-        if overused {
+        // Only who then sent no more than it might can tell that a fall was in vain.
+        let obeyed = input
+            .acked
+            .is_some_and(|acked| acked <= before.percent(OBEYED_PERCENT));
+        if overused && obeyed {
             self.delay.on_fall();
         }
         self.clamp();

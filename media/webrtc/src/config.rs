@@ -76,7 +76,7 @@ pub struct TransportConfig {
 }
 
 impl TransportConfig {
-    /// Settings with defaults: all codecs, 15 s of liveness, 2.5 Mb/s to start with.
+    /// Settings with defaults: all codecs, 15 s of liveness, 1 Mb/s to start with.
     #[must_use]
     pub fn new(
         base: Instant,
@@ -91,7 +91,7 @@ impl TransportConfig {
             unix_base,
             liveness: Duration::from_secs(15),
             codecs: Codec::ALL.to_vec(),
-            start_bitrate: Bitrate::from_kbps(2_500),
+            start_bitrate: Bitrate::from_kbps(1_000),
             bitrate_max: Bitrate::from_kbps(50_000),
             dtls: &SharedDtls,
             provider: Arc::new(keys::provider()),

@@ -75,3 +75,7 @@ pub const REPORT_INTERVAL: Duration = Duration::from_secs(1);
 pub const PLI_TRIES: u32 = 3;
 /// … once the first has had so many round trips.
 pub const PLI_RTTS: u32 = 4;
+
+/// Repairs leave twice on a path that loses while its queue is no longer than this: what is lost
+/// then is not lost for want of room.
+pub const REPEAT_QUEUE_MAX: Duration = Duration::from_millis(50);

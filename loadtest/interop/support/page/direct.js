@@ -117,3 +117,32 @@ export async function sentRates(of, seconds) {
     Object.entries(after).map(([rid, bytes]) => [rid, ((bytes - before[rid]) * 8) / seconds]),
   );
 }
+
+/** What `follow` has seen, in order. */
+export const followed = [];
+
+const FOLLOWED = {
+  'inbound-rtp': ['frameHeight', 'framesDecoded', 'bytesReceived', 'nackCount', 'pliCount', 'totalFreezesDuration'],
+  'outbound-rtp': ['rid', 'active', 'frameHeight', 'framesPerSecond', 'bytesSent', 'targetBitrate', 'keyFramesEncoded', 'qualityLimitationReason'],
+};
+
+/**
+ * Notes four times a second what a connection's video does, from now on; with a `room`, also what the
+ * server thinks of it and, from `frames`, what it was told. Times are of the system's clock.
+ */
+export async function follow(of, room, frames = []) {
+  let told = frames.length;
+  for (;;) {
+    const rows = [...(await of.getStats()).values()];
+    const video = rows
+      .filter(({ type, kind }) => kind === 'video' && type in FOLLOWED)
+      .map((row) => Object.fromEntries(FOLLOWED[row.type].map((name) => [name, row[name]])));
+    const notices = frames
+      .slice(told)
+      .filter(({ method }) => ['slots', 'publishLayers', 'quality'].includes(method));
+    told = frames.length;
+    const server = await room?.stats().catch(() => undefined);
+    followed.push({ at: Date.now(), video, notices, server });
+    await pause(250);
+  }
+}

@@ -14,9 +14,9 @@ use media_rtp::rtcp::{RtcpPacket, packets};
 use media_types::Bitrate;
 
 use super::CallPlan;
-use super::ear::{BUFFER, Ear};
+use super::ear::Ear;
 use super::offer::{self, RIDS, SEQUENCE_ID, VP8};
-use super::screen::{Picture, Screen};
+use super::screen::{BUFFER, Picture, Screen};
 use super::source::{FRAME_TIME, Studio};
 use super::wire::{Incoming, Wire};
 

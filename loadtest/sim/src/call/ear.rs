@@ -9,9 +9,8 @@ use super::offer::RED;
 use super::repair::Missing;
 
 const FRAME_TIME: Duration = Duration::from_millis(20);
-/// The jitter buffer of sound and, in step with it, of pictures: sound that comes later than this
-/// after the fastest is not played.
-pub(super) const BUFFER: Duration = Duration::from_millis(200);
+/// The jitter buffer: sound that comes later than this after the fastest is not played.
+const BUFFER: Duration = Duration::from_millis(200);
 
 /// An audio slot.
 pub(super) struct Ear {

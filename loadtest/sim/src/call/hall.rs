@@ -53,6 +53,8 @@ pub struct Guest {
     pub lost: Option<Instant>,
     /// When which of its layers were wanted.
     pub wanted: Vec<(Instant, Vec<String>)>,
+    /// When it was told what to keep its layers under, all bounds together.
+    pub bounded: Vec<(Instant, Bitrate)>,
     up: usize,
     down: usize,
 }
@@ -124,6 +126,7 @@ impl Hall {
             connected: None,
             lost: None,
             wanted: Vec::new(),
+            bounded: Vec::new(),
             up: up.0,
             down: down.0,
         });
@@ -316,6 +319,8 @@ impl Hall {
             (Fact::LayersWanted { active, bounds }, _) => {
                 let rids = known_rids(active.iter().map(|rid| rid.as_str()));
                 guest.wanted.push((now, rids.clone()));
+                let all = bounds.iter().map(|(_, rate)| *rate).sum();
+                guest.bounded.push((now, all));
                 let bounds = bounds.iter().map(|(rid, rate)| (rid.to_string(), *rate));
                 let orders = (rids, bounds.collect());
                 self.orders.push((now + SIGNALLING, index, orders));

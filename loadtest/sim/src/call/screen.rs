@@ -13,6 +13,9 @@ use media_rtp::sequence::{SequenceNumber, SequenceUnwrapper};
 use super::repair::Missing;
 use super::source::{Stamp, read_stamp};
 
+/// The jitter buffer: pictures are shown so long after the fastest was there, or when they come if
+/// that is later. Browsers keep about so much on a path that jitters little.
+pub(super) const BUFFER: Duration = Duration::from_millis(80);
 const KEYFRAME_WAIT: Duration = Duration::from_millis(200);
 const FRAME_WAIT: Duration = Duration::from_secs(3);
 /// A slot that nothing comes to is paused, and nothing is asked for.

@@ -80,12 +80,17 @@ impl Pair {
             .as_secs_f64()
     }
 
-    /// From a moment until a slot was told to show less than before, in seconds.
+    /// From a moment until a slot was told to show less than before, or its publisher to send
+    /// less, in seconds.
     pub(super) fn lowered(&self, from: Duration) -> f64 {
         let from = self.at(from);
         let placed = self.guest().placed.windows(2);
         let lower = placed.filter(|pair| pair[1].layer < pair[0].layer);
         let at = lower.map(|pair| pair[1].at).find(|at| *at >= from);
+        let bounded = self.hall.guests[0].bounded.iter();
+        let mut bounded = bounded.filter(|(at, rate)| *at >= from && *rate > Bitrate::ZERO);
+        let bounded = bounded.next().map(|(at, _)| *at);
+        let at = at.into_iter().chain(bounded).min();
         at.unwrap_or(self.hall.now)
             .duration_since(from)
             .as_secs_f64()

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use loadtest::network::{Burst, Link, Trace};
 
-use super::crowd::{fairness, nine_tiles};
+use super::crowd::{fairness, fairness_of_eight, nine_tiles};
 use super::pair::{
     DELAY, Pair, WARM_UP, least_estimate, long_queue, mbps, percent, queue_p95, received, secs,
 };
@@ -27,7 +27,7 @@ pub struct Scenario {
 }
 
 /// All of them.
-pub const SCENARIOS: [Scenario; 8] = [
+pub const SCENARIOS: [Scenario; 11] = [
     Scenario {
         name: "cold-start",
         title: "Cold start, 3 Mb/s, three layers",
@@ -84,7 +84,86 @@ pub const SCENARIOS: [Scenario; 8] = [
         why: "",
         run: nine_tiles,
     },
+    Scenario {
+        name: "narrow-start",
+        title: "Cold start, 1 Mb/s",
+        target: "queue over 250 ms for at most 0.5 s",
+        why: "",
+        run: narrow_start,
+    },
+    Scenario {
+        name: "narrow",
+        title: "Constant link of 500 kb/s",
+        target: "25 pictures a second, queue p95 at most 100 ms, not frozen",
+        why: "",
+        run: narrow,
+    },
+    Scenario {
+        name: "fairness-of-eight",
+        title: "8 subscribers behind one 5 Mb/s bottleneck",
+        target: "Jain index at least 0.9",
+        why: "Who rises first leaves the others a lower layer for a while.",
+        run: fairness_of_eight,
+    },
 ];
+
+fn narrow_start(seed: u64) -> Outcome {
+    let mut pair = Pair::new(seed, Link::bottleneck(mbps(10), DELAY), DELAY);
+    pair.hall.run_to(secs(20));
+    let span = Duration::ZERO..secs(20);
+    let long = long_queue(&pair.hall, pair.down);
+    let first = pair.until(Duration::ZERO, |_| true);
+    let figures = vec![
+        Figure::new("queue over 250 ms for", long, "s", Bound::AtMost(0.5)),
+        Figure::new("first picture after", first, "s", Bound::None),
+        Figure::new("frozen", pair.frozen(WARM_UP..secs(20)), "%", Bound::None),
+        Figure::new(
+            "received",
+            received(pair.guest(), span),
+            "kb/s",
+            Bound::None,
+        ),
+        Figure::new(
+            "queue p95",
+            queue_p95(&pair.hall, pair.down),
+            "ms",
+            Bound::None,
+        ),
+    ];
+    pair.outcome(figures)
+}
+
+fn narrow(seed: u64) -> Outcome {
+    let mut pair = Pair::new(seed, Link::bottleneck(mbps(5), DELAY), DELAY);
+    pair.hall.run_to(secs(75));
+    let span = WARM_UP..secs(75);
+    let (from, to) = (pair.at(span.start), pair.at(span.end));
+    let pictures = pair.pictures();
+    let shown = pictures.iter().filter(|it| (from..to).contains(&it.at));
+    let shown = u32::try_from(shown.count()).unwrap_or(0);
+    let figures = vec![
+        Figure::new(
+            "pictures",
+            f64::from(shown) / 60.0,
+            "a second",
+            Bound::AtLeast(25.0),
+        ),
+        Figure::new(
+            "queue p95",
+            queue_p95(&pair.hall, pair.down),
+            "ms",
+            Bound::AtMost(100.0),
+        ),
+        Figure::new("frozen", pair.frozen(span.clone()), "%", Bound::AtMost(1.0)),
+        Figure::new(
+            "received",
+            received(pair.guest(), span),
+            "kb/s",
+            Bound::None,
+        ),
+    ];
+    pair.outcome(figures)
+}
 
 fn cold_start(seed: u64) -> Outcome {
     let mut pair = Pair::new(seed, Link::bottleneck(mbps(30), DELAY), DELAY);

@@ -7,7 +7,9 @@ use std::time::{Duration, Instant};
 
 use media_types::Bitrate;
 
-use crate::limits::{CONGESTION_HOLD, CONGESTION_HOLD_MAX, CONGESTION_RELAPSE, FALL_PERCENT};
+use crate::limits::{
+    CONGESTION_DOUBT, CONGESTION_HOLD, CONGESTION_HOLD_MAX, CONGESTION_RELAPSE, FALL_PERCENT,
+};
 
 /// What one path's estimates have shown.
 #[derive(Debug, Clone, Default)]
@@ -15,6 +17,8 @@ pub(crate) struct Congestion {
     /// The height from which a fall counts.
     height: Bitrate,
     fell_at: Option<Instant>,
+    /// When it fell to what left room for all that was sent then.
+    spared_at: Option<Instant>,
     hold: Duration,
 }
 
@@ -27,9 +31,18 @@ impl Congestion {
             return;
         }
         self.height = estimate;
-        if estimate >= sent {
+        self.spared_at = Some(now);
+        self.confirm(now, estimate, sent);
+    }
+
+    /// Takes what is to be sent over the path now. More than what the estimate fell to is as good
+    /// as if it had fallen below that.
+    pub(crate) fn confirm(&mut self, now: Instant, estimate: Bitrate, sent: Bitrate) {
+        let lately = |at| now.saturating_duration_since(at) < CONGESTION_DOUBT;
+        if estimate >= sent || !self.spared_at.is_some_and(lately) {
             return;
         }
+        self.spared_at = None;
         let since = self.fell_at.map(|at| now.saturating_duration_since(at));
         self.hold = match since {
             Some(since) if since < self.hold => self.hold,
@@ -59,6 +72,27 @@ mod tests {
 
     fn kbps(kbps: u64) -> Bitrate {
         Bitrate::from_kbps(kbps)
+    }
+
+    #[test]
+    fn what_is_found_to_cost_more_than_is_left_after_a_fall_is_proof() {
+        #[allow(clippy::disallowed_methods, reason = "a base for virtual time")]
+        let base = Instant::now();
+        let mut path = Congestion::default();
+        path.update(base, kbps(1_000), kbps(0));
+        path.update(base, kbps(700), kbps(600));
+        assert!(!path.is_proven(base));
+        path.confirm(base, kbps(700), kbps(690));
+        assert!(!path.is_proven(base));
+        path.confirm(base, kbps(700), kbps(900));
+        assert!(path.is_proven(base));
+        // Not for long: the path may be another by then.
+        let mut path = Congestion::default();
+        path.update(base, kbps(1_000), kbps(0));
+        path.update(base, kbps(700), kbps(600));
+        let later = base + CONGESTION_DOUBT;
+        path.confirm(later, kbps(700), kbps(900));
+        assert!(!path.is_proven(later));
     }
 
     #[test]

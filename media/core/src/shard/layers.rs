@@ -14,7 +14,7 @@ use crate::allocate::steady::{Novelty, Question};
 use crate::allocate::{self, Bases, Claim, Class, Grant, Ladder, Rank, Step, ladder};
 use crate::demux::LinkIndex;
 use crate::limits::{
-    AUDIO_RESERVE, ESTIMATE_GRACE, FIT_AFTER, FIT_SQUEEZE_PERCENT, RAISE_FRESH,
+    AUDIO_RESERVE, ESTIMATE_GRACE, FIT_AFTER, FIT_FREE_PERCENT, FIT_SQUEEZE_PERCENT, RAISE_FRESH,
     RAISE_HEADROOM_PERCENT,
 };
 use crate::room::{Room, RoomIndex, TrackIndex};
@@ -83,6 +83,10 @@ impl Shard {
             return;
         };
         let (mut audio, mut novelty) = gather(now, link, room, scratch);
+        if let Some(estimate) = link.estimate {
+            let need = audio.saturating_add(allocate::total(&scratch.claims, &scratch.current));
+            link.congestion.confirm(now, estimate, need);
+        }
         let budget = |audio| link.estimate.unwrap_or(start).saturating_sub(audio);
         if squeeze(now, link, room, budget(audio), scratch) {
             (audio, novelty) = gather(now, link, room, scratch);
@@ -181,6 +185,7 @@ fn squeeze(
         return false;
     }
     let mut squeezed = false;
+    let narrow = is_known(now, link);
     let shares = scratch.claims.iter().zip(&scratch.current);
     let filled = link
         .slots
@@ -194,13 +199,13 @@ fn squeeze(
         let Some(track) = room.tracks.get_mut(filled.index) else {
             continue;
         };
-        if track.fit.bound(layer.spatial).is_none() {
+        if !narrow && track.fit.bound(layer.spatial).is_none() {
             continue;
         }
         let left = in_proportion(allocate::rate_of(claim, grant), budget, need);
         if let Some(subscription) = track.subscriptions.get_mut(filled.position) {
             let audience = &mut subscription.audience;
-            audience.left = audience.left.map(|_| left);
+            audience.left = audience.left.or(narrow.then_some(left)).map(|_| left);
         }
         if track.update_fit(now) {
             squeezed = true;
@@ -217,7 +222,10 @@ fn aim(now: Instant, link: &mut Link, room: &Room, audio: Bitrate, claims: &[Cla
     let views = views.filter_map(|slot| View::of(slot, room));
     let tops = views.zip(claims).filter_map(|(view, claim)| {
         let top = claim.ladder.last()?.rate;
-        Some(view.whole(claim).map_or(top, |whole| whole.max(top)))
+        let whole = view
+            .whole(claim)
+            .map(|whole| whole.percent(FIT_FREE_PERCENT));
+        Some(whole.map_or(top, |whole| whole.max(top)))
     });
     let all: Bitrate = tops.sum();
     let wanted = audio.saturating_add(all.percent(100 * 100 / RAISE_HEADROOM_PERCENT + 1));
@@ -240,7 +248,7 @@ fn measure(now: Instant, link: &Link, room: &Room, budget: Bitrate, scratch: &mu
     let sharers = u64::try_from(hungry.count()).unwrap_or(1).max(1);
     let spare = budget.saturating_sub(all).bps() / sharers;
     let settled = has_been(now, link, ESTIMATE_GRACE);
-    let narrow = bases(now, link) == Bases::Paid || has_been(now, link, FIT_AFTER);
+    let narrow = is_known(now, link);
     for (view, (claim, &grant)) in views() {
         let held = allocate::rate_of(claim, grant);
         let left = match all <= budget {
@@ -280,6 +288,11 @@ fn bases(now: Instant, link: &Link) -> Bases {
     } else {
         Bases::Free
     }
+}
+
+/// Whether what a path carries is known well enough to fit encoders to it.
+fn is_known(now: Instant, link: &Link) -> bool {
+    bases(now, link) == Bases::Paid || has_been(now, link, FIT_AFTER)
 }
 
 /// Whether a path has been there for so long.

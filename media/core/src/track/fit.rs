@@ -12,8 +12,9 @@ use super::layers::Layers;
 use super::wanted::Streams;
 use crate::limits::{
     FIT_AGAIN, FIT_CLIMB_PERCENT, FIT_DEFIED_PERCENT, FIT_FALL_PERCENT, FIT_FALL_PERIOD,
-    FIT_HELD_PERCENT, FIT_LEAST_PERCENT, FIT_LOST_PERCENT, FIT_PROOF, FIT_RAISE_FAILED_WITHIN,
-    FIT_RAISE_PERCENT, FIT_RAISE_PERIOD, FIT_RAISE_PERIOD_MAX, FIT_RISE_PERCENT, FIT_WIDE_PERCENT,
+    FIT_FREE_PERCENT, FIT_HELD_PERCENT, FIT_LEAST_PERCENT, FIT_LOST_PERCENT, FIT_PROOF,
+    FIT_RAISE_FAILED_WITHIN, FIT_RAISE_PERCENT, FIT_RAISE_PERIOD, FIT_RAISE_PERIOD_MAX,
+    FIT_RISE_PERCENT, FIT_WIDE_PERCENT,
 };
 
 const STREAMS: usize = Layer::SPATIAL_MAX as usize;
@@ -109,7 +110,7 @@ impl Fit {
             };
             *bound = next;
             let fits = next.filter(|next| next.fits);
-            layers.expect(stream, fits.map_or(whole, |next| next.rate));
+            layers.expect(now, stream, fits.map_or(whole, |next| next.rate));
             changed = true;
         }
         changed
@@ -176,8 +177,13 @@ fn follow(
     } else {
         least
     };
+    // What is bound already was measured a while ago.
+    let free = match bound {
+        Some(_) => whole.percent(FIT_FREE_PERCENT),
+        None => whole,
+    };
     let next = match demand {
-        Demand::Bounded(best) if best < whole => Some(Bound {
+        Demand::Bounded(best) if best < free => Some(Bound {
             rate: best.max(least),
             whole,
             fits: best >= bar,

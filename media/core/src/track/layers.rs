@@ -17,6 +17,12 @@ const TEMPORALS: usize = Layer::TEMPORAL_MAX as usize;
 /// An encoding of which nothing ever came is taken to cost this many times the next lower one, at
 /// twice its width and height. Encoders spend less on a pixel of a larger picture.
 const GUESSED_STEP: u64 = 3;
+/// What a camera's picture usually costs, that is so wide at 16:9. Smaller ones cost in proportion,
+/// larger ones less than that.
+const USUAL_RATE: Bitrate = Bitrate::from_kbps(1_700);
+const USUAL_SIDE: u64 = 1_280;
+/// An encoder follows what it was told within this: signalling, and a window of measuring.
+const SETTLE: Duration = Duration::from_millis(1_200);
 /// A held encoding that shows less than this share of its known rate, in percent, is on its way to
 /// silence; that is no measure of what it costs.
 const HELD_PERCENT: u64 = 75;
@@ -73,6 +79,8 @@ pub(crate) struct Layers {
     consents: [Consent; SPATIALS],
     /// What encodings are to cost that have not been measured.
     expected: [Option<Bitrate>; SPATIALS],
+    /// Since when.
+    expected_at: [Option<Instant>; SPATIALS],
     /// How many encodings the publisher offers.
     published: usize,
     /// Told by the publisher's shard, which sees all of them, and not measured here.
@@ -196,10 +204,11 @@ impl Layers {
         for layer in before.0.iter() {
             let excused = self.consent(layer.spatial) != Consent::Sent;
             let newest = if excused { now } else { last };
+            let settles = self.settles(now, layer.spatial);
             let Some(cell) = self.cell_mut(layer) else {
                 continue;
             };
-            cell.close(now, length, excused);
+            cell.close(now, length, excused, settles);
             let seen = cell.last.unwrap_or(start);
             if newest.saturating_duration_since(seen) >= LAYER_SILENT_AFTER {
                 self.active.remove(layer);
@@ -270,10 +279,13 @@ impl Layers {
     }
 
     /// An encoding is to cost something else from now on: that holds until it is measured.
-    pub(crate) fn expect(&mut self, stream: u8, rate: Bitrate) {
+    pub(crate) fn expect(&mut self, now: Instant, stream: u8, rate: Bitrate) {
         let measured: Bitrate = self.cells_of(stream).map(|cell| cell.rate).sum();
         if let Some(expected) = self.expected.get_mut(usize::from(stream)) {
             *expected = Some(rate);
+        }
+        if let Some(at) = self.expected_at.get_mut(usize::from(stream)) {
+            *at = Some(now);
         }
         let Some(row) = self.cells.get_mut(usize::from(stream)) else {
             return;
@@ -282,6 +294,12 @@ impl Layers {
             cell.rate = in_proportion(cell.rate, rate, measured);
             cell.windows = cell.windows.min(1);
         }
+    }
+
+    /// Whether an encoder was told so lately what to cost that it may not have followed yet.
+    fn settles(&self, now: Instant, stream: u8) -> bool {
+        let at = self.expected_at.get(usize::from(stream)).copied().flatten();
+        at.is_some_and(|at| now.saturating_duration_since(at) < SETTLE)
     }
 
     fn cells_of(&self, stream: u8) -> impl Iterator<Item = &Cell> {
@@ -358,7 +376,10 @@ impl Layers {
             return None;
         }
         let below = (0..stream).rev().find_map(of);
-        let nearest = below.or_else(|| (stream..Layer::SPATIAL_MAX).find_map(of))?;
+        let nearest = below.or_else(|| (stream..Layer::SPATIAL_MAX).find_map(of));
+        let Some(nearest) = nearest else {
+            return self.usual(stream);
+        };
         let mut step = self.step(nearest)?;
         for _ in nearest.spatial..stream {
             step.rate = step.rate.percent(100 * GUESSED_STEP);
@@ -375,6 +396,24 @@ impl Layers {
         step.size = self.size(stream).or(step.size);
         step.layer.spatial = stream;
         Some(step)
+    }
+
+    /// What an encoding of that size usually costs, as long as none was measured: pictures that
+    /// were free would all be tried at once on a narrow path.
+    fn usual(&self, stream: u8) -> Option<Step> {
+        let (width, height) = self.size(stream)?;
+        let pixels = u64::from(width) * u64::from(height);
+        let spared = u64::from(width.max(height)).max(USUAL_SIDE);
+        let rate = USUAL_RATE.bps().saturating_mul(pixels) / (USUAL_SIDE * spared * 9 / 16).max(1);
+        Some(Step {
+            layer: Layer {
+                spatial: stream,
+                ..Layer::TOP
+            },
+            rate: Bitrate::from_bps(rate),
+            size: Some((width, height)),
+            fps: None,
+        })
     }
 
     fn size(&self, spatial: u8) -> Option<(u16, u16)> {
@@ -395,7 +434,7 @@ impl Layers {
 
 impl Cell {
     /// Ends a window. A layer that came within it is measured once there is a whole one of it.
-    fn close(&mut self, now: Instant, length: Duration, excused: bool) {
+    fn close(&mut self, now: Instant, length: Duration, excused: bool, settles: bool) {
         let since = self.since.map(|at| now.saturating_duration_since(at));
         // The first frame of a layer that was there from the start may come a little later.
         let part = since.filter(|&since| since < length * 7 / 8);
@@ -409,6 +448,9 @@ impl Cell {
         let fps = self.frames as f32 / length.as_secs_f32();
         (self.bytes, self.frames) = (0, 0);
         if excused && rate < self.rate.percent(HELD_PERCENT) {
+            return;
+        }
+        if settles && rate > self.rate {
             return;
         }
         self.windows = (self.windows + 1).min(RATE_WINDOWS_MAX);
