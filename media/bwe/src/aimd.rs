@@ -49,8 +49,10 @@ const SETTLE_MAX: Duration = Duration::from_millis(600);
 const QUEUE: Duration = Duration::from_millis(30);
 /// Below this it has drained.
 const DRAINED: Duration = Duration::from_millis(15);
-/// Who is limited by the application falls at most to this share at once, of what was ever seen.
+/// Who is limited by the application falls at most to this share at once …
 const LIMITED_STEP: f64 = 0.6;
+/// … and to this share of a rate that was never seen to arrive.
+const UNSEEN_STEP: f64 = 0.4;
 /// A queue that is shorter may be a picture's, and is no measure of what the path carries.
 const QUEUE_SHORT: Duration = Duration::from_millis(60);
 /// A queue that is longer is not another flow's picture: what arrives is what the path carries,
@@ -212,7 +214,9 @@ impl Aimd {
         let spared = input.limited && input.queue < QUEUE_FULL;
         let (carried, target) = if spared {
             // A rate that never arrived is no loss to give up.
-            let unused = rate(bps(self.target) * LIMITED_STEP).min(self.seen);
+            let unused = rate(bps(self.target) * LIMITED_STEP);
+            let unseen = rate(bps(self.target) * UNSEEN_STEP);
+            let unused = unused.min(self.seen.max(unseen));
             let carried = arrived.max(unused).min(self.target);
             let target = bps(unused) * (BETA - drained);
             // What it sends has not made the queue; what it does not send is as good as gone.

@@ -31,8 +31,12 @@ fn overuse_keeps_most_of_what_arrives() {
     assert_eq!(aimd.capacity(), Some(KBPS(1_000)));
     assert_eq!(aimd.state(), RateState::Decrease);
     // Not again before the fall can have shown.
-    assert!(!aimd.update(now + MS(100), &input(Usage::Over, 700)));
-    assert!(aimd.update(now + MS(120), &input(Usage::Over, 700)));
+    let queued = AimdInput {
+        queue: MS(80),
+        ..input(Usage::Over, 700)
+    };
+    assert!(!aimd.update(now + MS(100), &queued));
+    assert!(aimd.update(now + MS(140), &queued));
     assert_eq!(aimd.target(), KBPS(595));
     let drains = AimdInput {
         queue: MS(40),
@@ -40,6 +44,19 @@ fn overuse_keeps_most_of_what_arrives() {
     };
     aimd.update(now + MS(300), &drains);
     assert_eq!((aimd.target(), aimd.state()), (KBPS(595), RateState::Hold));
+}
+
+#[test]
+fn a_short_queue_is_no_measure_of_what_was_just_seen_to_arrive() {
+    let now = Instant::now();
+    let mut aimd = Aimd::new(KBPS(1_000));
+    aimd.update(now, &input(Usage::Normal, 950));
+    aimd.update(now + MS(500), &input(Usage::Over, 600));
+    assert_eq!(aimd.target().bps(), 807_500);
+    // Again and again it is.
+    aimd.update(now + MS(1_000), &input(Usage::Over, 600));
+    aimd.update(now + MS(1_500), &input(Usage::Over, 600));
+    assert!(aimd.target() < KBPS(600), "{:?}", aimd.target());
 }
 
 #[test]
@@ -89,9 +106,9 @@ fn nothing_grows_without_proof() {
     }
     assert_eq!(aimd.target(), KBPS(1_000));
     for second in 20..60_u64 {
-        aimd.update(now + MS(second * 1_000), &input(Usage::Normal, 800));
+        aimd.update(now + MS(second * 1_000), &input(Usage::Normal, 900));
     }
-    assert_eq!(aimd.target(), KBPS(1_210));
+    assert_eq!(aimd.target(), KBPS(1_125));
 }
 
 #[test]
@@ -101,9 +118,15 @@ fn who_sends_little_falls_by_steps() {
         limited: true,
         ..input(Usage::Over, 100)
     };
-    aimd.update(Instant::now(), &limited);
-    assert_eq!(aimd.target(), KBPS(1_020));
+    let now = Instant::now();
+    aimd.update(now, &limited);
+    // Nothing has shown that there ever was more: a deep step.
+    assert_eq!(aimd.target(), KBPS(680));
     assert_eq!(aimd.capacity(), None);
+    let mut aimd = Aimd::new(KBPS(2_000));
+    aimd.raise(KBPS(2_000));
+    aimd.update(now, &limited);
+    assert_eq!(aimd.target(), KBPS(1_020));
 }
 
 #[test]
@@ -132,11 +155,20 @@ fn who_sends_little_keeps_what_it_sends() {
     // A long queue has to drain, whoever made it.
     let mut aimd = Aimd::new(KBPS(800));
     let queued = AimdInput {
-        queue: MS(200),
+        queue: MS(150),
         ..limited
     };
     aimd.update(Instant::now(), &queued);
-    assert_eq!(aimd.target(), KBPS(450));
+    assert_eq!(aimd.target(), KBPS(475));
+    // A full one says what the path carries.
+    let mut aimd = Aimd::new(KBPS(800));
+    let full = AimdInput {
+        queue: MS(250),
+        ..limited
+    };
+    aimd.update(Instant::now(), &full);
+    assert_eq!(aimd.target(), KBPS(350));
+    assert_eq!(aimd.capacity(), Some(KBPS(500)));
 }
 
 #[test]
