@@ -1,9 +1,9 @@
 # One target for every chore. `make run` and `make test` need nothing but a Rust toolchain and apt.
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help run test lint sim fuzz bench docs release web sdk interop \
+.PHONY: help run cluster test lint sim fuzz bench docs release web sdk interop \
 	test-rust test-js setup-build setup-test setup-lint lint-rust lint-js \
-	bench-quality
+	bench-quality bench-peers soak
 
 # What `setup.sh` puts beside the tree comes first, so that an old node of the system is not used;
 # rustup's place comes last, for a shell that was open when it was installed.
@@ -27,6 +27,10 @@ help: ## what there is
 run: setup-build web ## build everything and start a server for development
 	cargo build --release --locked -p troupe -p media-codec
 	exec ./target/release/troupe serve --dev $(ARGS)
+
+cluster: setup-build web ## etcd and three workers on this machine
+	cargo build --locked -p troupe -p media-codec
+	control-plane/deploy/cluster.sh
 
 test: setup-test sdk web test-rust test-js interop ## everything, real browsers included
 
@@ -71,8 +75,21 @@ fuzz: ## grow the corpus of one parser, as T=rtp_header; needs nightly and cargo
 	cd loadtest/fuzz/libfuzzer && TROUPE_FUZZ_TARGET=$(T) \
 	  cargo +nightly fuzz run --fuzz-dir . any ../corpus/$(T) -- -max_total_time=300
 
-bench: ## criterion benches of the packet path
+bench: ## all benchmarks; their table goes into docs/performance.md
+	rm -rf target/criterion
+	cargo build --release --locked -p troupe -p loadtest
 	for crate in $(BENCHED); do cargo bench --locked -p $$crate --benches || exit 1; done
+	loadtest/bench-table.sh --write
+
+# Troupe and Janus under the same load; SUBSCRIBERS=200 ROUNDS=5 for more.
+bench-peers:
+	cargo build --release --locked -p troupe -p loadtest
+	loadtest/peers.sh --write
+
+# MINUTES of coming and going; whether memory or missed deadlines grow.
+soak:
+	cargo build --release --locked -p troupe -p loadtest
+	loadtest/soak.sh $(or $(MINUTES),60)
 
 # Writes docs/quality.md and its plots anew; the figures follow from the seeds.
 bench-quality:

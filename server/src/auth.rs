@@ -21,6 +21,7 @@ pub use resume::{ResumeClaims, ResumeSigner};
 pub use revoke::Revocations;
 pub use verify::{Access, Verifier, authorize};
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use signaling::{Claims, ErrorType};
@@ -38,7 +39,7 @@ pub struct Auth {
     /// Judges signed URLs, and the sessions of those who watch by HTTP.
     pub play: PlaySigner,
     /// Tokens that are believed no more.
-    pub revoked: Revocations,
+    pub revoked: Arc<Revocations>,
 }
 
 impl Auth {
@@ -52,7 +53,7 @@ impl Auth {
             replay: ReplayGuard::new(),
             play: PlaySigner::new(config),
             resume: ResumeSigner::new(&keys::cluster_secret(config)),
-            revoked: Revocations::new(config.ingest_max_ttl.max(resume::LIFE)),
+            revoked: Arc::new(Revocations::new(config.ingest_max_ttl.max(resume::LIFE))),
         })
     }
 

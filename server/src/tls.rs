@@ -5,10 +5,13 @@ use std::sync::Arc;
 
 use rustls::ServerConfig;
 use rustls::crypto::{CryptoProvider, aws_lc_rs};
+use rustls::sign::CertifiedKey;
 use rustls_pki_types::pem::PemObject;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
 
 use crate::config::HttpConfig;
+
+mod reload;
 
 /// Why TLS cannot be spoken.
 #[derive(Debug, thiserror::Error)]
@@ -27,6 +30,9 @@ pub enum TlsError {
     /// Certificate and key do not go together.
     #[error("http.tls_certificate and http.tls_key cannot be used together")]
     Pair(#[source] rustls::Error),
+    /// No thread to follow the files by.
+    #[error("no thread to follow certificates by")]
+    Thread(#[source] std::io::Error),
     /// A certificate cannot be made.
     #[error("a certificate cannot be made")]
     Make(#[source] rcgen::Error),
@@ -46,12 +52,29 @@ pub fn from_config(config: &HttpConfig) -> Result<Option<ServerConfig>, TlsError
     let (Some(certificate), Some(key)) = (&config.tls_certificate, &config.tls_key) else {
         return Ok(None);
     };
+    let resolver = reload::follow(certificate, key)?;
+    let built = ServerConfig::builder_with_provider(provider())
+        .with_safe_default_protocol_versions()
+        .map_err(TlsError::Pair)?;
+    let built = built.with_no_client_auth().with_cert_resolver(resolver);
+    Ok(Some(built))
+}
+
+/// Reads a certificate's chain and its key, and checks that they go together.
+fn read(certificate: &Path, key: &Path) -> Result<CertifiedKey, TlsError> {
     let chain = CertificateDer::pem_file_iter(certificate)
         .and_then(Iterator::collect::<Result<Vec<_>, _>>)
         .map_err(|error| unusable("http.tls_certificate", certificate, &error))?;
     let key =
         PrivateKeyDer::from_pem_file(key).map_err(|error| unusable("http.tls_key", key, &error))?;
-    server_config(chain, key).map(Some)
+    CertifiedKey::from_der(chain, key, &provider()).map_err(TlsError::Pair)
+}
+
+fn provider() -> Arc<CryptoProvider> {
+    match CryptoProvider::get_default() {
+        Some(provider) => Arc::clone(provider),
+        None => Arc::new(aws_lc_rs::default_provider()),
+    }
 }
 
 /// TLS with a certificate made now, for these names and addresses: `--dev --lan`.
@@ -68,11 +91,7 @@ fn server_config(
     chain: Vec<CertificateDer<'static>>,
     key: PrivateKeyDer<'static>,
 ) -> Result<ServerConfig, TlsError> {
-    let provider = match CryptoProvider::get_default() {
-        Some(provider) => Arc::clone(provider),
-        None => Arc::new(aws_lc_rs::default_provider()),
-    };
-    ServerConfig::builder_with_provider(provider)
+    ServerConfig::builder_with_provider(provider())
         .with_safe_default_protocol_versions()
         .map(|builder| builder.with_no_client_auth())
         .and_then(|builder| builder.with_single_cert(chain, key))

@@ -6,7 +6,7 @@
 
 use std::path::Path;
 
-use tidy::{CODEC_BINDINGS, CODECS, TABLE, Tree, functions, members};
+use tidy::{CODEC_BINDINGS, CODECS, File, TABLE, Tree, functions, members};
 
 const FILE_LINES_MAX: usize = 500;
 const FUNCTION_LINES_MAX: usize = 60;
@@ -210,31 +210,72 @@ fn lock_files_name_no_host() {
     none(&offences, "package-lock.json records no download address");
 }
 
-#[test]
-fn documented_metrics_exist() {
-    let tree = tree();
+/// The metrics that a text names: what a histogram is scraped as counts as its name.
+fn metrics_in(text: &str) -> impl Iterator<Item = &str> {
+    let words = text.split(|c: char| !(c.is_ascii_alphanumeric() || c == '_'));
+    words
+        .filter(|word| word.starts_with("troupe_") && !word.ends_with('_'))
+        .map(|word| {
+            let parts = ["_seconds_bucket", "_seconds_sum", "_seconds_count"];
+            match parts.iter().find(|part| word.ends_with(*part)) {
+                Some(_) => word.rsplit_once('_').map_or(word, |(name, _)| name),
+                None => word,
+            }
+        })
+}
+
+/// The metrics that are named here and nowhere made.
+fn unknown_metrics<'a>(tree: &Tree, files: impl Iterator<Item = &'a File>) -> Vec<String> {
     let sources: Vec<&str> = tree
         .ending(&["metrics.rs"])
         .map(|f| f.text.as_str())
         .collect();
-    let mut offences = Vec::new();
-    for file in tree.ending(&["docs/operations.md"]) {
-        for word in file
-            .text
-            .split(|c: char| !(c.is_ascii_alphanumeric() || c == '_'))
-        {
-            let named = word.starts_with("troupe_") && !word.ends_with('_');
-            if named
-                && !sources
-                    .iter()
-                    .any(|text| text.contains(&format!("\"{word}\"")))
-            {
-                offences.push(word.to_owned());
-            }
-        }
-    }
+    let made = |name: &str| {
+        sources
+            .iter()
+            .any(|text| text.contains(&format!("\"{name}\"")))
+    };
+    let named = files.flat_map(|file| metrics_in(&file.text));
+    named
+        .filter(|name| !made(name))
+        .map(str::to_owned)
+        .collect()
+}
+
+#[test]
+fn documented_metrics_exist() {
+    let tree = tree();
     none(
-        &offences,
+        &unknown_metrics(&tree, tree.ending(&["docs/operations.md"])),
         "docs/operations.md names only metrics that exist",
     );
+}
+
+#[test]
+fn metrics_of_dashboards_and_alerts_exist() {
+    let tree = tree();
+    let files = || tree.ending(&["deploy/grafana/troupe.json", "deploy/prometheus/alerts.yml"]);
+    let named: usize = files().map(|file| metrics_in(&file.text).count()).sum();
+    assert!(named > 30, "dashboards and alerts name {named} metrics");
+    none(
+        &unknown_metrics(&tree, files()),
+        "dashboards and alerts name only metrics that exist",
+    );
+}
+
+#[test]
+fn every_alert_has_its_page() {
+    let tree = tree();
+    let runbook = tree.ending(&["docs/runbook.md"]).next();
+    let runbook = runbook.map_or("", |file| file.text.as_str());
+    let alerts = tree.ending(&["deploy/prometheus/alerts.yml"]);
+    let names = alerts.flat_map(|file| {
+        let lines = file.text.lines();
+        lines.filter_map(|line| line.trim().strip_prefix("- alert: "))
+    });
+    let missing: Vec<String> = names
+        .filter(|name| !runbook.contains(&format!("## {name}\n")))
+        .map(str::to_owned)
+        .collect();
+    none(&missing, "every alert has a page in docs/runbook.md");
 }

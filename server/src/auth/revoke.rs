@@ -1,4 +1,4 @@
-//! Tokens that are believed no more, on this worker, until they would have ended anyway.
+//! Tokens that are believed no more, until they would have ended anyway.
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
@@ -31,12 +31,32 @@ impl Revocations {
     /// # Errors
     /// `overloaded` where no more can be remembered.
     pub fn add(&self, revocation: Revocation, now: Duration) -> Result<(), ErrorType> {
+        self.add_until(revocation, now.saturating_add(self.life), now)
+    }
+
+    /// How long each is remembered.
+    #[must_use]
+    pub const fn life(&self) -> Duration {
+        self.life
+    }
+
+    /// Remembers one until a given time.
+    ///
+    /// # Errors
+    /// `overloaded` where no more can be remembered.
+    pub fn add_until(
+        &self,
+        revocation: Revocation,
+        ends: Duration,
+        now: Duration,
+    ) -> Result<(), ErrorType> {
         let mut until = self.until.lock().unwrap_or_else(PoisonError::into_inner);
         until.retain(|_, ends| *ends > now);
         if until.len() >= ENTRIES_MAX && !until.contains_key(&revocation) {
             return Err(ErrorType::Overloaded);
         }
-        until.insert(revocation, now.saturating_add(self.life));
+        let held = until.entry(revocation).or_default();
+        *held = ends.max(*held);
         Ok(())
     }
 

@@ -12,6 +12,9 @@ use super::{CliError, SourceArgs, load};
 use crate::auth::{TokenRequest, issue};
 use crate::clock::SystemClock;
 use crate::config::Config;
+use crate::ops::flags::Flag;
+
+mod audit;
 
 /// How long the worker may take to answer.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -80,6 +83,82 @@ enum Act {
         #[arg(long)]
         end: bool,
     },
+    /// Lists the workers
+    Workers,
+    /// Shows the workers and the rooms that they own
+    Topology,
+    /// Lists the live sources of this worker
+    Ingests,
+    /// Lists what happened on this worker
+    Events {
+        /// After the event with this number
+        #[arg(long, default_value_t = 0)]
+        after: u64,
+    },
+    /// Feature flags, and the switches video-off, layers-capped, chat-off and joins-off
+    #[command(subcommand)]
+    Flag(FlagAct),
+    /// Sections of the configuration that change while workers run
+    #[command(subcommand)]
+    Config(ConfigAct),
+    /// The audit log
+    #[command(subcommand)]
+    Audit(AuditAct),
+}
+
+#[derive(Debug, Subcommand)]
+enum FlagAct {
+    /// Lists all flags
+    List,
+    /// Shows one
+    Show { name: String },
+    /// Writes one, for all workers; what is not said is as by default
+    Set {
+        name: String,
+        /// For nobody
+        #[arg(long)]
+        off: bool,
+        /// The share of rooms, in percent
+        #[arg(long, default_value_t = 100)]
+        percent: u8,
+        /// Rooms beside that share, between commas; a name may end in `*`
+        #[arg(long, value_delimiter = ',')]
+        rooms: Vec<RoomPattern>,
+        /// Peers, in whichever room, between commas
+        #[arg(long, value_delimiter = ',')]
+        peers: Vec<Identity>,
+        /// JSON
+        #[arg(long, value_parser = json_value)]
+        value: Option<Value>,
+    },
+    /// Deletes one
+    Delete { name: String },
+}
+
+#[derive(Debug, Subcommand)]
+enum ConfigAct {
+    /// Shows what is in force, what of it lies in the store, and what is refused
+    Show,
+    /// Writes a section into the store, as in `limits '{"joins":{"per_second":50,"burst":100}}'`
+    Set {
+        section: String,
+        #[arg(value_parser = json_value)]
+        value: Value,
+    },
+    /// Takes a section out of the store
+    Reset { section: String },
+}
+
+#[derive(Debug, Subcommand)]
+enum AuditAct {
+    /// Lists what operators did, on all workers
+    List,
+    /// Checks that no entry was changed
+    Verify,
+}
+
+fn json_value(text: &str) -> Result<Value, String> {
+    serde_json::from_str(text).map_err(|error| error.to_string())
 }
 
 /// What is asked of the worker: the method, the path under `/admin/v1`, a body.
@@ -115,12 +194,72 @@ impl Act {
                 )
             }
             Self::Kick { room, peer } => Call("DELETE", format!("rooms/{room}/peers/{peer}"), None),
+            Self::Workers => get("workers?limit=1000"),
+            Self::Topology => get("topology"),
+            Self::Ingests => get("ingests?limit=1000"),
+            Self::Events { after } => get(&format!("events?limit=1000&after={after}")),
+            Self::Flag(act) => act.call(),
+            Self::Config(act) => act.call(),
+            // Verifying asks for all pages by itself.
+            Self::Audit(AuditAct::List | AuditAct::Verify) => get("audit?limit=1000"),
             Self::Revoke { jti, sub, kid, end } => {
                 let body = json!({ "jti": jti, "sub": sub, "kid": kid, "end": end });
                 Call("POST", "tokens/revoke".to_owned(), Some(body))
             }
         }
     }
+}
+
+impl FlagAct {
+    fn call(self) -> Call {
+        match self {
+            Self::List => get("flags?limit=1000"),
+            Self::Show { name } => get(&format!("flags/{name}")),
+            Self::Set {
+                name,
+                off,
+                percent,
+                rooms,
+                peers,
+                value,
+            } => {
+                let flag = Flag {
+                    enabled: !off,
+                    percent,
+                    rooms,
+                    peers,
+                    value: value.unwrap_or_default(),
+                    ..Flag::default()
+                };
+                Call("PUT", format!("flags/{name}"), Some(json!(flag)))
+            }
+            Self::Delete { name } => Call("DELETE", format!("flags/{name}"), None),
+        }
+    }
+}
+
+impl ConfigAct {
+    fn call(self) -> Call {
+        let patch = |section: String, value: Value| {
+            let body = serde_json::Map::from_iter([(section, value)]);
+            Call("PATCH", "config".to_owned(), Some(Value::Object(body)))
+        };
+        match self {
+            Self::Show => get("config"),
+            Self::Set { section, value } => patch(section, value),
+            Self::Reset { section } => patch(section, Value::Null),
+        }
+    }
+}
+
+fn get(path: &str) -> Call {
+    Call("GET", path.to_owned(), None)
+}
+
+/// The worker that is asked, and what it is asked with.
+struct Worker {
+    base: String,
+    token: String,
 }
 
 /// Asks a worker; gives its answer, as it is to be printed.
@@ -133,29 +272,41 @@ pub(super) fn run(args: AdminArgs) -> Result<String, CliError> {
     let base = args
         .url
         .unwrap_or_else(|| format!("http://{}", config.admin.listen));
-    let Call(method, path, body) = args.act.call();
-    let text = body.map(|body| body.to_string()).unwrap_or_default();
-    let mut request = ureq::http::Request::builder()
-        .method(method)
-        .uri(format!("{}/admin/v1/{path}", base.trim_end_matches('/')))
-        .header("authorization", format!("Bearer {token}"));
-    if !text.is_empty() {
-        request = request.header("content-type", "application/json");
+    let worker = Worker { base, token };
+    match args.act {
+        Act::Audit(AuditAct::Verify) => audit::check(&worker),
+        act => worker.ask(&act.call()),
     }
-    let request = request
-        .body(text)
-        .map_err(|error| CliError::Ask(error.to_string()))?;
-    let agent = ureq::Agent::config_builder()
-        .timeout_global(Some(PATIENCE))
-        .http_status_as_error(false)
-        .build();
-    let failed = |error: ureq::Error| CliError::Ask(error.to_string());
-    let mut response = ureq::Agent::from(agent).run(request).map_err(failed)?;
-    let answer = response.body_mut().read_to_string().map_err(failed)?;
-    if response.status().is_success() {
-        Ok(answer)
-    } else {
-        Err(CliError::Ask(format!("{}: {answer}", response.status())))
+}
+
+impl Worker {
+    fn ask(&self, Call(method, path, body): &Call) -> Result<String, CliError> {
+        let text = body.as_ref().map(ToString::to_string).unwrap_or_default();
+        let mut request = ureq::http::Request::builder()
+            .method(*method)
+            .uri(format!(
+                "{}/admin/v1/{path}",
+                self.base.trim_end_matches('/')
+            ))
+            .header("authorization", format!("Bearer {}", self.token));
+        if !text.is_empty() {
+            request = request.header("content-type", "application/json");
+        }
+        let request = request
+            .body(text)
+            .map_err(|error| CliError::Ask(error.to_string()))?;
+        let agent = ureq::Agent::config_builder()
+            .timeout_global(Some(PATIENCE))
+            .http_status_as_error(false)
+            .build();
+        let failed = |error: ureq::Error| CliError::Ask(error.to_string());
+        let mut response = ureq::Agent::from(agent).run(request).map_err(failed)?;
+        let answer = response.body_mut().read_to_string().map_err(failed)?;
+        if response.status().is_success() {
+            Ok(answer)
+        } else {
+            Err(CliError::Ask(format!("{}: {answer}", response.status())))
+        }
     }
 }
 

@@ -55,12 +55,23 @@ impl Default for HttpConfig {
 pub struct AdminConfig {
     /// Where the admin API, metrics and health are served.
     pub listen: SocketAddr,
+    /// The URL under which other workers reach it; made from `listen` where it is not given.
+    pub public_url: Option<String>,
+    /// The file of the audit log and of events; its folder is made.
+    pub file: PathBuf,
+    /// How long the audit log remembers.
+    #[serde(with = "crate::config::duration")]
+    #[schemars(with = "String")]
+    pub audit_retention: Duration,
 }
 
 impl Default for AdminConfig {
     fn default() -> Self {
         Self {
             listen: SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 9090),
+            public_url: None,
+            file: PathBuf::from("data/admin.redb"),
+            audit_retention: Duration::from_secs(30 * 24 * 3_600),
         }
     }
 }

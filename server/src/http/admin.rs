@@ -1,8 +1,9 @@
-//! The admin API: rooms and peers.
+//! The admin API: its routes ([`table`]), and those of rooms and peers.
 
 use actix_web::{HttpRequest, HttpResponse, web};
 use actors::Fault;
 use serde::Deserialize;
+use serde_json::json;
 use signaling::rest::{Page, PageQuery, RoomPatch, RoomSettings};
 use signaling::{AdminRole, Claims, ErrorType};
 
@@ -11,14 +12,24 @@ use super::problem::ApiError;
 use super::state::AppState;
 use crate::auth::Access;
 
-pub(super) mod act;
-pub(super) mod egress;
+mod act;
+mod audited;
+mod cluster;
+mod egress;
+mod log;
+mod moves;
+mod openapi;
+mod settings;
+pub(super) mod table;
+
+pub(super) use audited::audited;
 
 type State = web::Data<AppState>;
 
 /// Checks the role of whoever asks. Rooms play no part: operators see all of them.
 fn operator(state: &AppState, request: &HttpRequest, role: AdminRole) -> Result<Claims, ApiError> {
     let claims = verified(state, request, Access::Admin(role))?;
+    audited::note_actor(request, &claims);
     if claims.troupe.admits(role) {
         Ok(claims)
     } else {
@@ -67,6 +78,7 @@ pub(super) async fn put_room(
 ) -> Result<HttpResponse, ApiError> {
     operator(&state, &request, AdminRole::Operator)?;
     let room = name(&room)?;
+    audited::note(&request, json!(*settings));
     let (status, opened) = state.rooms.put(room, settings.into_inner()).await?;
     let mut response = if opened {
         HttpResponse::Created()
@@ -83,6 +95,7 @@ pub(super) async fn patch_room(
     patch: web::Json<RoomPatch>,
 ) -> Result<HttpResponse, ApiError> {
     operator(&state, &request, AdminRole::Operator)?;
+    audited::note(&request, json!(*patch));
     let status = state.rooms.patch(name(&room)?, patch.into_inner()).await?;
     Ok(HttpResponse::Ok().json(status))
 }

@@ -1,5 +1,7 @@
 //! Where a request carries its token, and whether its transport is good enough.
 
+use std::net::IpAddr;
+
 use actix_web::HttpRequest;
 use actix_web::http::header::AUTHORIZATION;
 use media_types::RoomName;
@@ -47,6 +49,26 @@ pub(super) fn authorized(
     let claims = verified(state, request, access)?;
     authorize(&claims, access, room)?;
     Ok(claims)
+}
+
+/// Whether a request may ask for a session: by TLS where that is required, and not too often.
+pub(super) fn may_enter(state: &AppState, request: &HttpRequest) -> Result<(), ApiError> {
+    secure_enough(state, request)?;
+    let Some(address) = address_of(request, state.config.http.trust_proxy) else {
+        return Ok(());
+    };
+    let limits = &state.ops.sections.live().limits;
+    let gates = &state.ops.policy.gates;
+    Ok(gates.knock(limits, address, state.clock.now())?)
+}
+
+/// Who asks: the other end of the connection, or whom a proxy that we believe names last.
+fn address_of(request: &HttpRequest, trust_proxy: bool) -> Option<IpAddr> {
+    let forwarded = request.headers().get("x-forwarded-for");
+    let forwarded = forwarded.filter(|_| trust_proxy);
+    let forwarded = forwarded.and_then(|value| value.to_str().ok());
+    let named = forwarded.and_then(|list| list.rsplit(',').next()?.trim().parse().ok());
+    named.or_else(|| request.peer_addr().map(|address| address.ip()))
 }
 
 /// Refuses plain HTTP where TLS is required.

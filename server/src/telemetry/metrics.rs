@@ -29,6 +29,33 @@ pub(crate) const SIGNALING_CLOSED: &str = "troupe_signaling_closed_total";
 /// What a limit turned away, by limit.
 pub(crate) const RATELIMIT_REJECTED: &str = "troupe_ratelimit_rejected_total";
 
+/// What is left of the rates at which clients may come in, 0 to 1.
+pub(crate) const RATELIMIT_SHARE: &str = "troupe_ratelimit_share_ratio";
+/// Certificates read again, by what came of it.
+pub(crate) const TLS_RELOADS: &str = "troupe_http_certificate_reloads_total";
+/// Circuit breakers that are open.
+pub(crate) const BREAKER_OPEN: &str = "troupe_breaker_open";
+/// How often circuit breakers opened.
+pub(crate) const BREAKER_OPENED: &str = "troupe_breaker_opened_total";
+/// Values in the store that are not in force.
+pub(crate) const CONFIG_REFUSED: &str = "troupe_config_refused";
+/// Events that happened.
+pub(crate) const EVENTS: &str = "troupe_events_total";
+/// Batches of events that could not be kept at the first attempt.
+pub(crate) const EVENTS_UNSAVED: &str = "troupe_events_unsaved_total";
+/// Attempts to post an event, by what came of them.
+pub(crate) const WEBHOOK_DELIVERIES: &str = "troupe_webhook_deliveries_total";
+/// How old the event was that was posted last.
+pub(crate) const WEBHOOK_LAG: &str = "troupe_webhook_lag_seconds";
+/// Times that a receiver was away for longer than events are kept.
+pub(crate) const WEBHOOK_LOST: &str = "troupe_webhook_lost_total";
+/// Entries of the audit log.
+pub(crate) const AUDIT_ENTRIES: &str = "troupe_audit_entries_total";
+/// Deeds of operators that could not be written down.
+pub(crate) const AUDIT_LOST: &str = "troupe_audit_lost_total";
+/// Whether the audit log was changed, found at start.
+pub(crate) const AUDIT_BROKEN: &str = "troupe_audit_broken";
+
 /// Upper bounds of histograms, in seconds: from a local answer to a client that gave up.
 const BUCKETS: [f64; 12] = [
     0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0,
@@ -89,6 +116,36 @@ fn describe() {
     describe_counter!(SIGNALING_REFUSED, "Failed joins by error type");
     describe_counter!(SIGNALING_CLOSED, "Sockets that we closed by reason");
     describe_counter!(RATELIMIT_REJECTED, "What a limit turned away");
+    describe_operations();
+}
+
+fn describe_operations() {
+    describe_gauge!(
+        RATELIMIT_SHARE,
+        "What is left of the rates of coming in, 0 to 1"
+    );
+    describe_counter!(TLS_RELOADS, "Certificates read again by outcome");
+    describe_gauge!(BREAKER_OPEN, "Circuit breakers that are open");
+    describe_counter!(BREAKER_OPENED, "Times that circuit breakers opened");
+    describe_gauge!(CONFIG_REFUSED, "Values in the store that are not in force");
+    describe_counter!(EVENTS, "Events that happened");
+    describe_counter!(
+        EVENTS_UNSAVED,
+        "Batches of events that could not be kept at once"
+    );
+    describe_counter!(WEBHOOK_DELIVERIES, "Attempts to post an event by outcome");
+    describe_gauge!(WEBHOOK_LAG, Unit::Seconds, "Age of the event posted last");
+    describe_counter!(WEBHOOK_LOST, "Times that a receiver was away for too long");
+    describe_counter!(AUDIT_ENTRIES, "Entries of the audit log");
+    describe_counter!(
+        AUDIT_LOST,
+        "Deeds of operators that could not be written down"
+    );
+    describe_gauge!(
+        AUDIT_BROKEN,
+        "Whether the audit log was changed, found at start"
+    );
+    metrics::gauge!(CONFIG_REFUSED).set(0.0);
 }
 
 /// Counts one HTTP request under its route's pattern.
@@ -140,19 +197,44 @@ pub(crate) fn limited(limit: Limit) {
 
 /// Figures of signalling.
 pub(crate) mod signaling {
+    use metrics::Counter;
+
     use super::{
         Direction, Duration, SIGNALING_CLOSED, SIGNALING_CONNECTIONS, SIGNALING_HANDSHAKE,
         SIGNALING_MESSAGES, SIGNALING_REFUSED, SIGNALING_REQUESTS, counter, gauge, histogram,
     };
 
-    /// One open WebSocket, as long as this lives.
-    #[derive(Debug)]
-    pub(crate) struct Connection(());
+    /// One open WebSocket, as long as this lives, with the counters that each of its frames needs:
+    /// to look them up by their labels would cost more than to count.
+    pub(crate) struct Connection {
+        taken: Counter,
+        sent: Counter,
+        pings: Counter,
+    }
 
     impl Connection {
         pub(crate) fn open() -> Self {
             gauge!(SIGNALING_CONNECTIONS).increment(1.0);
-            Self(())
+            let frames = |direction| counter!(SIGNALING_MESSAGES, "direction" => direction);
+            Self {
+                taken: frames("in"),
+                sent: frames("out"),
+                pings: counter!(SIGNALING_REQUESTS, "method" => "ping"),
+            }
+        }
+
+        pub(crate) fn frames(&self, direction: Direction, count: usize) {
+            if count > 0 {
+                let count = u64::try_from(count).unwrap_or(u64::MAX);
+                match direction {
+                    Direction::In => self.taken.increment(count),
+                    Direction::Out => self.sent.increment(count),
+                }
+            }
+        }
+
+        pub(crate) fn pinged(&self) {
+            self.pings.increment(1);
         }
     }
 
@@ -160,15 +242,6 @@ pub(crate) mod signaling {
         fn drop(&mut self) {
             gauge!(SIGNALING_CONNECTIONS).decrement(1.0);
         }
-    }
-
-    pub(crate) fn frames(direction: Direction, count: usize) {
-        let direction = match direction {
-            Direction::In => "in",
-            Direction::Out => "out",
-        };
-        let count = u64::try_from(count).unwrap_or(u64::MAX);
-        counter!(SIGNALING_MESSAGES, "direction" => direction).increment(count);
     }
 
     pub(crate) fn request(method: &'static str) {

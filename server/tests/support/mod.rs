@@ -88,8 +88,29 @@ impl Server {
 
     /// `kill -9`, and a start with the same settings in the same folder.
     pub async fn kill_and_restart(&mut self) -> Result<()> {
+        self.kill()?;
+        self.restart().await
+    }
+
+    /// `kill -9`.
+    pub fn kill(&mut self) -> Result<()> {
         self.child.kill()?;
         self.child.wait()?;
+        Ok(())
+    }
+
+    /// The folder that it runs in.
+    pub fn folder(&self) -> &std::path::Path {
+        self.data.path()
+    }
+
+    /// A URL of its admin listener.
+    pub fn admin_url(&self, path: &str) -> String {
+        format!("http://127.0.0.1:{}{path}", self.admin)
+    }
+
+    /// A start with the same settings in the same folder.
+    pub async fn restart(&mut self) -> Result<()> {
         self.child = spawn(&self.data, &self.environment)?;
         self.ready().await
     }

@@ -1,22 +1,25 @@
 //! What operators do to peers: messages, mutes, changes, revoked tokens.
 
 use actix_web::{HttpRequest, HttpResponse, web};
-use actors::{PeerChange, Revocation};
+use actors::{GrantChange, PeerChange, Revocation};
 use media_types::{Identity, TrackId};
-use serde::Deserialize;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use signaling::client_message::{JoinParams, SendParams};
 use signaling::{Address, AdminRole, ClientMessage, ErrorType};
 
+use super::audited::note;
 use super::{State, operator};
 use crate::http::auth::name;
 use crate::http::problem::ApiError;
 
 /// The body of `POST rooms/{r}/send`.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(in crate::http) struct SendBody {
     /// `room` or `peer:ID`; `room` where it is not said.
+    #[schemars(with = "Option<String>")]
     to: Option<Address>,
     topic: String,
     payload: Value,
@@ -45,7 +48,7 @@ pub(in crate::http) async fn send(
 }
 
 /// The body of `POST rooms/{r}/peers/{p}/mute`.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(in crate::http) struct MuteBody {
     /// All of the peer's tracks where it is not said.
@@ -62,6 +65,10 @@ pub(in crate::http) async fn mute(
     operator(&state, &request, AdminRole::Operator)?;
     let (room, peer) = path.into_inner();
     let track = body.track_id.as_deref().map(name::<TrackId>).transpose()?;
+    note(
+        &request,
+        json!({ "track": body.track_id, "muted": body.muted }),
+    );
     let muted = state
         .rooms
         .mute(name(&room)?, name(&peer)?, track, body.muted);
@@ -70,11 +77,22 @@ pub(in crate::http) async fn mute(
 }
 
 /// The body of `PATCH rooms/{r}/peers/{p}`: what is absent stays.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(in crate::http) struct PeerBody {
     name: Option<String>,
     metadata: Option<Value>,
+    #[serde(default)]
+    grants: GrantsBody,
+}
+
+/// What the peer may do from now on; what is absent stays.
+#[derive(Debug, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+struct GrantsBody {
+    publish: Option<bool>,
+    subscribe: Option<bool>,
+    data: Option<bool>,
 }
 
 pub(in crate::http) async fn change(
@@ -85,7 +103,11 @@ pub(in crate::http) async fn change(
 ) -> Result<HttpResponse, ApiError> {
     operator(&state, &request, AdminRole::Operator)?;
     let (room, peer) = path.into_inner();
-    let PeerBody { name: to, metadata } = body.into_inner();
+    let PeerBody {
+        name: to,
+        metadata,
+        grants,
+    } = body.into_inner();
     // The same texts as a join may give, within the same limits.
     let checked = ClientMessage::Join(JoinParams {
         name: to.clone(),
@@ -93,17 +115,31 @@ pub(in crate::http) async fn change(
         ..JoinParams::default()
     });
     checked.check_limits()?;
-    let change = PeerChange { name: to, metadata };
+    note(
+        &request,
+        json!({ "name": to, "metadata": metadata, "grants": grants }),
+    );
+    let grants = GrantChange {
+        publish: grants.publish,
+        subscribe: grants.subscribe,
+        data: grants.data,
+    };
+    let change = PeerChange {
+        name: to,
+        metadata,
+        grants,
+    };
     let changed = state.rooms.change_peer(name(&room)?, name(&peer)?, change);
     changed.await?;
     Ok(HttpResponse::NoContent().finish())
 }
 
 /// The body of `POST tokens/revoke`: one of the three.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(in crate::http) struct RevokeBody {
     jti: Option<String>,
+    #[schemars(with = "Option<String>")]
     sub: Option<Identity>,
     kid: Option<String>,
     /// Whether sessions that came by such a token end.
@@ -132,7 +168,11 @@ pub(in crate::http) async fn revoke(
     let end = body.end;
     let one = || ApiError::detailed(ErrorType::InvalidParams, "name one of jti, sub and kid");
     let revocation = body.revocation().ok_or_else(one)?;
-    state.auth.revoked.add(revocation.clone(), state.unix())?;
+    note(
+        &request,
+        json!({ "revoked": format!("{revocation:?}"), "end": end }),
+    );
+    state.ops.revoke(&revocation, end).await?;
     let ended = if end {
         state.rooms.revoke(revocation).await?
     } else {

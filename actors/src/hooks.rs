@@ -1,0 +1,102 @@
+//! What the world outside decides and hears while rooms run: operators' switches, limits, events.
+
+use std::fmt;
+use std::sync::Arc;
+
+use media_types::{Epoch, Identity, RoomName};
+use signaling::{RpcError, ServerMessage};
+
+/// Who wants to come in, with a token; sessions that are taken up again are not asked about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Entrance<'a> {
+    /// Where.
+    pub room: &'a RoomName,
+    /// Who.
+    pub identity: &'a Identity,
+    /// The key that signed the token.
+    pub key: &'a str,
+}
+
+/// How much video somebody may receive.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum VideoLimit {
+    /// As much as is wanted and fits.
+    #[default]
+    Free,
+    /// Pictures of at most so many lines, where there are layers to choose from.
+    Height(u16),
+    /// None.
+    Off,
+}
+
+/// Decides what operators may switch while rooms run. Must not block; asked at any time.
+pub trait Policy: Send + Sync {
+    /// Whether somebody may come in.
+    ///
+    /// # Errors
+    /// What the client is told.
+    fn admits(&self, entrance: &Entrance<'_>) -> Result<(), RpcError> {
+        let _ = entrance;
+        Ok(())
+    }
+
+    /// Whether somebody may chat and react.
+    fn may_chat(&self, room: &RoomName, identity: &Identity) -> bool {
+        let _ = (room, identity);
+        true
+    }
+
+    /// How much video somebody may receive. [`crate::System::policy_changed`] says that the answer
+    /// is another one.
+    fn video(&self, room: &RoomName, identity: &Identity) -> VideoLimit {
+        let _ = (room, identity);
+        VideoLimit::Free
+    }
+}
+
+/// Hears what happens to rooms. Must not block.
+pub trait Observer: Send + Sync {
+    /// A room opened here.
+    fn room_opened(&self, room: &RoomName, epoch: Epoch) {
+        let _ = (room, epoch);
+    }
+
+    /// A room that was open here is no longer.
+    fn room_closed(&self, room: &RoomName, epoch: Epoch) {
+        let _ = (room, epoch);
+    }
+
+    /// The members of a room were told something.
+    fn told(&self, room: &RoomName, epoch: Epoch, message: &ServerMessage) {
+        let _ = (room, epoch, message);
+    }
+}
+
+/// Both, shared by all actors.
+#[derive(Clone)]
+pub struct Hooks {
+    /// Who decides.
+    pub policy: Arc<dyn Policy>,
+    /// Who hears.
+    pub observer: Arc<dyn Observer>,
+}
+
+struct Nobody;
+
+impl Policy for Nobody {}
+impl Observer for Nobody {}
+
+impl Default for Hooks {
+    fn default() -> Self {
+        Self {
+            policy: Arc::new(Nobody),
+            observer: Arc::new(Nobody),
+        }
+    }
+}
+
+impl fmt::Debug for Hooks {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Hooks")
+    }
+}

@@ -1,0 +1,69 @@
+//! The admin API: rooms that move, and workers that are emptied.
+
+use actix_web::{HttpRequest, HttpResponse, web};
+use actors::MoveStatus;
+use media_types::{RoomName, WorkerId};
+use schemars::JsonSchema;
+use serde::Deserialize;
+use serde_json::{Value, json};
+use signaling::rest::{Page, PageQuery};
+use signaling::{AdminRole, ErrorType};
+
+use super::{State, operator};
+use crate::http::auth::name;
+use crate::http::problem::ApiError;
+
+/// The body of `POST rooms/{room}/migrate`.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub(in crate::http) struct MigrateBody {
+    /// The worker that it shall move to; the one that suits best where it is not said.
+    #[schemars(with = "Option<String>")]
+    to: Option<WorkerId>,
+}
+
+fn shown(status: &MoveStatus) -> Value {
+    let mut shown = json!(status.record);
+    shown["roomId"] = shown["room"].take();
+    shown["room"] = json!(status.room);
+    shown
+}
+
+pub(in crate::http) async fn migrate(
+    state: State,
+    request: HttpRequest,
+    room: web::Path<String>,
+    body: Option<web::Json<MigrateBody>>,
+) -> Result<HttpResponse, ApiError> {
+    operator(&state, &request, AdminRole::Operator)?;
+    let to = body.and_then(|body| body.into_inner().to);
+    let status = state.rooms.migrate(name::<RoomName>(&room)?, to).await?;
+    Ok(HttpResponse::Accepted().json(shown(&status)))
+}
+
+pub(in crate::http) async fn migrations(
+    state: State,
+    request: HttpRequest,
+    query: web::Query<PageQuery>,
+) -> Result<HttpResponse, ApiError> {
+    operator(&state, &request, AdminRole::Viewer)?;
+    let all = state.rooms.migrations().await?;
+    let page = Page::cut(all, &query, |it| it.room.to_string());
+    let items: Vec<Value> = page.items.iter().map(shown).collect();
+    Ok(HttpResponse::Ok().json(json!({ "items": items, "cursor": page.cursor })))
+}
+
+/// Empties this worker. The process stays; readiness does not.
+pub(in crate::http) async fn drain(
+    state: State,
+    request: HttpRequest,
+    worker: web::Path<String>,
+) -> Result<HttpResponse, ApiError> {
+    operator(&state, &request, AdminRole::Operator)?;
+    if name::<WorkerId>(&worker)?.to_string() != state.ops.worker {
+        return Err(ErrorType::NotFound.into());
+    }
+    state.health.set_draining();
+    state.rooms.drain().await?;
+    Ok(HttpResponse::Accepted().finish())
+}

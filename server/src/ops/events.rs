@@ -1,0 +1,314 @@
+//! What happens here, in order: kept for who was away, told to who listens.
+//!
+//! An event's `id` only rises on one worker, also over restarts; `epoch` and `seq` together only
+//! rise for one room, whichever worker has it.
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use control_plane::{Condition, ControlPlaneError, Revision, Store, Swap};
+use media_types::{Clock, Epoch, RoomName};
+use metrics::counter;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use tokio::sync::watch;
+
+use crate::telemetry::{EVENTS, EVENTS_UNSAVED};
+
+/// Events that are kept: hours of a busy worker, some ten megabytes.
+const KEPT_MAX: usize = 20_000;
+/// Events written to the disk at once.
+const BATCH_MAX: usize = 512;
+/// How long an event may wait for its batch: one sync to the disk then does for all of them.
+const BATCH_WAIT: Duration = Duration::from_millis(100);
+/// Rooms whose numbering is remembered; the numbers of closed ones are forgotten first.
+const ROOMS_MAX: usize = 50_000;
+const PREFIX: &str = "events/";
+
+/// Something that happened.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Event {
+    /// Its number on this worker: microseconds since the Unix epoch, but that it always rises.
+    pub id: u64,
+    /// When, in milliseconds since the Unix epoch.
+    pub at: u64,
+    /// What, as in `peer.joined`.
+    #[serde(rename = "type")]
+    pub kind: String,
+    /// Where.
+    pub worker: String,
+    /// In which room, where it is about one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub room: Option<String>,
+    /// The number of the room's ownership.
+    #[serde(default)]
+    pub epoch: u64,
+    /// Its number in the room, under that ownership.
+    #[serde(default)]
+    pub seq: u64,
+    /// What more there is to say.
+    #[serde(default)]
+    pub data: Value,
+}
+
+/// Events after some number.
+#[derive(Debug, Clone, Default)]
+pub struct Since {
+    /// In order.
+    pub events: Vec<Arc<Event>>,
+    /// Whether some after that number are kept no more.
+    pub lost: bool,
+}
+
+/// The worker's events.
+pub struct Journal {
+    worker: String,
+    clock: Arc<dyn Clock>,
+    inner: Mutex<Inner>,
+    last: watch::Sender<u64>,
+}
+
+#[derive(Default)]
+struct Inner {
+    events: VecDeque<Arc<Event>>,
+    last: u64,
+    /// The newest that is kept no more.
+    forgotten: u64,
+    saved: u64,
+    rooms: HashMap<RoomName, (u64, u64)>,
+}
+
+impl Journal {
+    pub(super) fn new(worker: String, clock: Arc<dyn Clock>) -> Self {
+        Self {
+            worker,
+            clock,
+            inner: Mutex::new(Inner::default()),
+            last: watch::Sender::new(0),
+        }
+    }
+
+    /// Notes that something happened.
+    pub fn emit(&self, kind: &str, room: Option<(&RoomName, Epoch)>, data: Value) {
+        let unix = self.clock.unix();
+        let now = u64::try_from(unix.as_micros()).unwrap_or(u64::MAX);
+        let mut inner = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
+        let id = now.max(inner.last.saturating_add(1));
+        let (epoch, seq) = room.map_or((0, 0), |(name, epoch)| inner.number(name, epoch));
+        inner.push(Arc::new(Event {
+            id,
+            at: u64::try_from(unix.as_millis()).unwrap_or(u64::MAX),
+            kind: kind.to_owned(),
+            worker: self.worker.clone(),
+            room: room.map(|(name, _)| name.to_string()),
+            epoch,
+            seq,
+            data,
+        }));
+        drop(inner);
+        counter!(EVENTS).increment(1);
+        self.last.send_replace(id);
+    }
+
+    /// Forgets the numbers of a room that is closed; a later life has a higher epoch.
+    pub(super) fn forget_room(&self, room: &RoomName) {
+        let mut inner = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
+        inner.rooms.remove(room);
+    }
+
+    /// What came after a number, at most so many.
+    #[must_use]
+    pub fn since(&self, after: u64, limit: usize) -> Since {
+        let inner = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
+        let first = inner.events.partition_point(|event| event.id <= after);
+        Since {
+            events: inner.events.range(first..).take(limit).cloned().collect(),
+            lost: after < inner.forgotten,
+        }
+    }
+
+    /// The number of the newest, and of each that comes.
+    #[must_use]
+    pub fn listen(&self) -> watch::Receiver<u64> {
+        self.last.subscribe()
+    }
+
+    fn unsaved(&self) -> Vec<Arc<Event>> {
+        let inner = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
+        let first = inner
+            .events
+            .partition_point(|event| event.id <= inner.saved);
+        inner
+            .events
+            .range(first..)
+            .take(BATCH_MAX)
+            .cloned()
+            .collect()
+    }
+
+    fn load(&self, events: Vec<Event>) {
+        let mut inner = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
+        // What happened since the start stands behind what was kept.
+        let fresh: Vec<_> = inner.events.drain(..).collect();
+        for event in events {
+            inner.push(Arc::new(event));
+        }
+        inner.saved = inner.last;
+        for event in fresh {
+            inner.push(event);
+        }
+        let last = inner.last;
+        drop(inner);
+        self.last.send_replace(last);
+    }
+
+    fn saved(&self, id: u64) {
+        let mut inner = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
+        inner.saved = inner.saved.max(id);
+    }
+}
+
+impl Inner {
+    fn number(&mut self, room: &RoomName, epoch: Epoch) -> (u64, u64) {
+        if self.rooms.len() >= ROOMS_MAX {
+            self.rooms.clear();
+        }
+        let entry = self.rooms.entry(room.clone()).or_default();
+        *entry = if entry.0 == epoch.0 {
+            (epoch.0, entry.1.saturating_add(1))
+        } else {
+            (epoch.0, 1)
+        };
+        *entry
+    }
+
+    fn push(&mut self, event: Arc<Event>) {
+        self.last = self.last.max(event.id);
+        self.events.push_back(event);
+        while self.events.len() > KEPT_MAX {
+            if let Some(old) = self.events.pop_front() {
+                self.forgotten = old.id;
+            }
+        }
+    }
+}
+
+/// Reads what was kept, then writes what happens, a batch at a time.
+pub(super) async fn keep(journal: Arc<Journal>, store: Arc<dyn Store>) {
+    let mut batches = load(&journal, &*store).await;
+    let mut news = journal.listen();
+    loop {
+        let batch = journal.unsaved();
+        let (Some(first), Some(last)) = (batch.first(), batch.last()) else {
+            if news.changed().await.is_err() {
+                return;
+            }
+            tokio::time::sleep(BATCH_WAIT).await;
+            continue;
+        };
+        let key = format!("{PREFIX}{:020}", first.id);
+        let events: Vec<&Event> = batch.iter().map(AsRef::as_ref).collect();
+        let value = serde_json::to_vec(&events).unwrap_or_default();
+        match store.swap(&key, Condition::Absent, value, None).await {
+            Ok(Swap::Done(revision)) => batches.push_back((key, revision, batch.len())),
+            Ok(Swap::Conflict(_)) => {}
+            Err(error) => {
+                counter!(EVENTS_UNSAVED).increment(1);
+                tracing::warn!(%error, "events cannot be kept");
+                tokio::time::sleep(BATCH_WAIT * 10).await;
+                continue;
+            }
+        }
+        journal.saved(last.id);
+        if let Err(error) = trim(&mut batches, &*store).await {
+            tracing::warn!(%error, "old events cannot be forgotten");
+        }
+    }
+}
+
+type Batches = VecDeque<(String, Revision, usize)>;
+
+async fn load(journal: &Journal, store: &dyn Store) -> Batches {
+    let listing = store.list(PREFIX).await.unwrap_or_default();
+    let mut all = Vec::new();
+    let mut batches = Batches::new();
+    for entry in listing.entries {
+        let events: Vec<Event> = serde_json::from_slice(&entry.value).unwrap_or_default();
+        batches.push_back((entry.key, entry.revision, events.len()));
+        all.extend(events);
+    }
+    journal.load(all);
+    batches
+}
+
+async fn trim(batches: &mut Batches, store: &dyn Store) -> Result<(), ControlPlaneError> {
+    let mut kept: usize = batches.iter().map(|(.., count)| count).sum();
+    while kept > KEPT_MAX
+        && let Some((key, revision, count)) = batches.pop_front()
+    {
+        store.delete(&key, revision).await?;
+        kept = kept.saturating_sub(count);
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use control_plane::MemoryStore;
+    use serde_json::json;
+
+    use super::*;
+    use crate::clock::SystemClock;
+
+    fn journal() -> Arc<Journal> {
+        Arc::new(Journal::new("wk".to_owned(), Arc::new(SystemClock)))
+    }
+
+    #[test]
+    fn numbers_rise_for_the_worker_and_for_each_room() {
+        let journal = journal();
+        let (lobby, attic): (RoomName, RoomName) =
+            ("lobby".parse().unwrap(), "attic".parse().unwrap());
+        for n in 0..3 {
+            journal.emit("a", Some((&lobby, Epoch(1))), json!(n));
+            journal.emit("b", Some((&attic, Epoch(4))), Value::Null);
+        }
+        journal.emit("c", Some((&lobby, Epoch(2))), Value::Null);
+        let all = journal.since(0, 100).events;
+        assert!(all.windows(2).all(|pair| pair[0].id < pair[1].id));
+        let numbers = |room: &str| -> Vec<(u64, u64)> {
+            let of = all.iter().filter(|e| e.room.as_deref() == Some(room));
+            of.map(|e| (e.epoch, e.seq)).collect()
+        };
+        assert_eq!(numbers("lobby"), [(1, 1), (1, 2), (1, 3), (2, 1)]);
+        assert_eq!(numbers("attic"), [(4, 1), (4, 2), (4, 3)]);
+        let rest = journal.since(all[4].id, 100).events;
+        assert_eq!(rest, all[5..].to_vec());
+    }
+
+    #[tokio::test]
+    async fn what_happened_outlives_the_process() {
+        let store: Arc<dyn Store> = Arc::new(MemoryStore::new(Arc::new(SystemClock)));
+        let first = journal();
+        let kept = tokio::spawn(keep(Arc::clone(&first), Arc::clone(&store)));
+        first.emit("a", None, json!({"n": 1}));
+        first.emit("b", None, Value::Null);
+        let limit = Duration::from_secs(5);
+        let saved = async {
+            while !first.unsaved().is_empty() {
+                tokio::task::yield_now().await;
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        };
+        tokio::time::timeout(limit, saved).await.unwrap();
+        kept.abort();
+        let second = journal();
+        load(&second, &*store).await;
+        assert_eq!(second.since(0, 10).events, first.since(0, 10).events);
+        second.emit("c", None, Value::Null);
+        let ids: Vec<u64> = second.since(0, 10).events.iter().map(|e| e.id).collect();
+        assert!(ids.windows(2).all(|pair| pair[0] < pair[1]), "{ids:?}");
+    }
+}

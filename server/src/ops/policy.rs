@@ -1,0 +1,117 @@
+//! What the actors ask: who may come in, chat, and receive how much video.
+
+use std::sync::Arc;
+
+use actors::{Entrance, VideoLimit};
+use arc_swap::ArcSwap;
+use media_types::{Clock, Epoch, Identity, RoomName};
+use serde_json::{Value, json};
+use signaling::{ErrorType, RpcError, ServerMessage};
+
+use super::events::Journal;
+use super::flags::{CHAT_OFF, Flags, JOINS_OFF, LAYERS_CAPPED, SWITCHES, VIDEO_OFF};
+use super::limits::Gates;
+use super::sections::Sections;
+
+/// When a client may try again that a switch keeps out.
+const JOINS_OFF_RETRY: std::time::Duration = std::time::Duration::from_secs(5);
+
+/// The switches and limits in force.
+pub struct Policy {
+    pub(super) flags: ArcSwap<Flags>,
+    /// How often clients may come in.
+    pub gates: Gates,
+    pub(super) sections: Arc<Sections>,
+    pub(super) clock: Arc<dyn Clock>,
+}
+
+impl Policy {
+    pub(super) fn new(sections: Arc<Sections>, clock: Arc<dyn Clock>) -> Self {
+        Self {
+            flags: ArcSwap::default(),
+            gates: Gates::default(),
+            sections,
+            clock,
+        }
+    }
+
+    /// All flags.
+    #[must_use]
+    pub fn flags(&self) -> Arc<Flags> {
+        self.flags.load_full()
+    }
+
+    fn is_on(&self, name: &str, room: &RoomName, peer: Option<&Identity>) -> bool {
+        let flags = self.flags.load();
+        flags
+            .get(name)
+            .is_some_and(|flag| flag.is_on(name, room, peer))
+    }
+
+    /// Puts other flags in force; whether one of the switches is another one.
+    pub(super) fn set(&self, flags: Flags) -> bool {
+        let before = self.flags.swap(Arc::new(flags));
+        let now = self.flags.load();
+        SWITCHES
+            .iter()
+            .any(|name| before.get(*name) != now.get(*name))
+    }
+}
+
+impl actors::Policy for Policy {
+    fn admits(&self, entrance: &Entrance<'_>) -> Result<(), RpcError> {
+        if self.is_on(JOINS_OFF, entrance.room, Some(entrance.identity)) {
+            let error = RpcError::with_message(ErrorType::Overloaded, "joins are switched off");
+            return Err(error.retry_after(JOINS_OFF_RETRY));
+        }
+        let live = self.sections.live();
+        let now = self.clock.now();
+        self.gates
+            .join(&live.limits, entrance.key, entrance.room, now)
+    }
+
+    fn may_chat(&self, room: &RoomName, identity: &Identity) -> bool {
+        !self.is_on(CHAT_OFF, room, Some(identity))
+    }
+
+    fn video(&self, room: &RoomName, identity: &Identity) -> VideoLimit {
+        if self.is_on(VIDEO_OFF, room, Some(identity)) {
+            return VideoLimit::Off;
+        }
+        let flags = self.flags.load();
+        let cap = flags.get(LAYERS_CAPPED);
+        let cap = cap.filter(|flag| flag.is_on(LAYERS_CAPPED, room, Some(identity)));
+        cap.map_or(VideoLimit::Free, |flag| VideoLimit::Height(flag.height()))
+    }
+}
+
+/// Turns what the actors tell into events.
+pub(super) struct Witness(pub(super) Arc<Journal>);
+
+impl actors::Observer for Witness {
+    fn room_opened(&self, room: &RoomName, epoch: Epoch) {
+        self.0.emit("room.opened", Some((room, epoch)), Value::Null);
+    }
+
+    fn room_closed(&self, room: &RoomName, epoch: Epoch) {
+        self.0.emit("room.closed", Some((room, epoch)), Value::Null);
+        self.0.forget_room(room);
+    }
+
+    #[allow(
+        clippy::wildcard_enum_match_arm,
+        reason = "what is said within a room is nobody's business outside"
+    )]
+    fn told(&self, room: &RoomName, epoch: Epoch, message: &ServerMessage) {
+        let (kind, data) = match message {
+            ServerMessage::PeerJoined(joined) => ("peer.joined", json!(joined)),
+            ServerMessage::PeerLeft(left) => ("peer.left", json!(left)),
+            ServerMessage::PeerUpdated(updated) => ("peer.updated", json!(updated)),
+            ServerMessage::TrackPublished(published) => ("track.published", json!(published)),
+            ServerMessage::TrackUnpublished(gone) => ("track.unpublished", json!(gone)),
+            ServerMessage::TrackMuted(muted) => ("track.muted", json!(muted)),
+            _ => return,
+        };
+        self.0.emit(kind, Some((room, epoch)), data);
+    }
+}

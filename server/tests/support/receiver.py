@@ -1,0 +1,38 @@
+"""A receiver of webhooks: fails the first attempts, then checks signatures by itself.
+
+Usage: receiver.py KEY FAILURES. Prints its port, then one JSON line for each attempt.
+"""
+
+import hashlib
+import hmac
+import json
+import sys
+import time
+from http.server import BaseHTTPRequestHandler, HTTPServer
+
+key, failures = sys.argv[1].encode(), int(sys.argv[2])
+
+
+class Receiver(BaseHTTPRequestHandler):
+    def do_POST(self):
+        global failures
+        body = self.rfile.read(int(self.headers["Content-Length"]))
+        parts = dict(part.split("=", 1) for part in self.headers["Troupe-Signature"].split(","))
+        signed = parts["t"].encode() + b"." + body
+        good = hmac.compare_digest(
+            hmac.new(key, signed, hashlib.sha256).hexdigest(), parts["v1"]
+        ) and abs(time.time() - int(parts["t"])) < 60
+        failing = failures > 0
+        failures -= failing
+        self.send_response(503 if failing else 204)
+        self.end_headers()
+        line = {"good": good, "taken": not failing, "event": json.loads(body)}
+        print(json.dumps(line), flush=True)
+
+    def log_message(self, *_):
+        pass
+
+
+server = HTTPServer(("127.0.0.1", 0), Receiver)
+print(server.server_port, flush=True)
+server.serve_forever()
