@@ -99,6 +99,8 @@ pub(crate) struct Aimd {
     resume: Option<Bitrate>,
     /// The most that was seen to arrive since the last fall; what is above it is a guess.
     seen: Bitrate,
+    /// The last fall took the queue for others'.
+    spared: bool,
 }
 
 impl Aimd {
@@ -111,6 +113,7 @@ impl Aimd {
             fell: None,
             resume: None,
             seen: Bitrate::ZERO,
+            spared: false,
         }
     }
 
@@ -206,12 +209,14 @@ impl Aimd {
         let settling = self
             .fell
             .is_some_and(|at| now.saturating_duration_since(at) < settle);
-        if settling {
+        let spared = input.limited && input.queue < QUEUE_FULL;
+        // A queue that becomes full after a mild fall needs no time to show that it was too mild.
+        if settling && (spared || !self.spared) {
             return false;
         }
+        self.spared = spared;
         let arrived = self.arrived(input);
         let drained = drain_share(input.queue);
-        let spared = input.limited && input.queue < QUEUE_FULL;
         let (carried, target) = if spared {
             // A rate that never arrived is no loss to give up.
             let unused = rate(bps(self.target) * LIMITED_STEP);
