@@ -11,8 +11,10 @@ mod fanout;
 mod hub;
 mod metrics;
 pub mod record;
-mod source;
+mod sound;
+pub(crate) mod source;
 mod streams;
+pub(crate) mod tags;
 
 pub use fanout::{Container, Joined};
 pub use hub::Window;

@@ -74,4 +74,4 @@ impl Live {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

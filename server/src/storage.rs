@@ -4,15 +4,19 @@ use std::fs::File;
 use std::io::{self, Read as _};
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use object_store::aws::AmazonS3Builder;
 use object_store::path::Path as Key;
-use object_store::{ObjectStore, ObjectStoreExt as _, PutPayload, WriteMultipart};
+use object_store::{ObjectStore, ObjectStoreExt as _, PutPayload, RetryConfig, WriteMultipart};
 
 use crate::config::S3Config;
 
 /// Bytes put at once; larger files go in parts of this size. S3 takes at most 10,000 parts.
 const PART_BYTES: usize = 8 * 1024 * 1024;
+/// What is tried again before the operator is told; files wait and are tried again after that too.
+const RETRIES: usize = 2;
+const RETRY_TIME: Duration = Duration::from_secs(10);
 /// Parts on their way at one time.
 const PARTS_AT_ONCE: usize = 2;
 
@@ -30,7 +34,13 @@ impl Storage {
     /// # Errors
     /// Settings that cannot be used.
     pub fn new(config: &S3Config) -> io::Result<Self> {
+        let retry = RetryConfig {
+            max_retries: RETRIES,
+            retry_timeout: RETRY_TIME,
+            ..RetryConfig::default()
+        };
         let mut builder = AmazonS3Builder::new()
+            .with_retry(retry)
             .with_region(&config.region)
             .with_bucket_name(&config.bucket)
             .with_access_key_id(&config.access_key_id)

@@ -6,7 +6,7 @@ use mp4_atom::{Atom, Av1c, Avcc, Hvcc, VpcC};
 
 use crate::EgressError;
 use crate::cmaf::init_segment;
-use crate::params::{av1, h264, h265};
+use crate::params::{av1, h264, h265, vp9};
 
 /// What a track is encoded with, as containers know it. Unlike [`Codec`] it names AAC, which
 /// never travels by RTP here.
@@ -191,6 +191,27 @@ impl TrackConfig {
         Self::video(format, size, record, codecs)
     }
 
+    /// From a keyframe of a codec whose keyframes say all that a decoder must know: VP8, VP9, and
+    /// AV1 with its sequence header. Nothing of other formats, and of other frames.
+    #[must_use]
+    pub fn of_keyframe(format: Format, frame: &[u8]) -> Option<Self> {
+        match format {
+            Format::Vp8 => {
+                let size = vp9::vp8_size(frame)?;
+                Self::from_vpcc(format, vp9::vp8_record(size), size).ok()
+            }
+            Format::Vp9 => {
+                let header = vp9::read(frame)?;
+                Self::from_vpcc(format, header.record(), header.size).ok()
+            }
+            Format::Av1 => {
+                let (sequence, obu) = av1::Sequence::find(frame)?;
+                Self::from_av1c(sequence.record(obu)).ok()
+            }
+            Format::H264 | Format::H265 | Format::Opus | Format::Aac => None,
+        }
+    }
+
     /// Opus of one or two channels (RFC 7845, section 5.1.1; the box is big-endian). No samples are
     /// skipped at the start: a live stream has none to spare.
     #[must_use]
@@ -264,6 +285,27 @@ mod tests {
         let record = TrackConfig::opus(2).record;
         assert_eq!(record[..], [0, 2, 0, 0, 0, 0, 0xbb, 0x80, 0, 0, 0]);
         assert!(mp4_atom::Dops::decode_body(&mut &record[..]).is_ok());
+    }
+
+    #[test]
+    fn keyframes_tell_their_size() {
+        let vp9 = [0x82, 0x49, 0x83, 0x42, 0x20, 0x27, 0xf0, 0x16, 0x70];
+        let vp8 = [0x10, 0, 0, 0x9d, 0x01, 0x2a, 0x80, 0x02, 0x68, 0x01];
+        // A temporal delimiter, then the sequence header of 640 × 360.
+        let av1 = [
+            0x12, 0x00, 0x0a, 0x0b, 0x00, 0x00, 0x00, 0x0c, 0xc4, 0xff, 0x67, 0x3e, 0xfe, 0x40,
+            0x10,
+        ];
+        let size = |format, frame: &[u8]| {
+            let config = TrackConfig::of_keyframe(format, frame)?;
+            assert_eq!(config.format, format);
+            Some((config.width, config.height))
+        };
+        assert_eq!(size(Format::Vp9, &vp9), Some((640, 360)));
+        assert_eq!(size(Format::Vp8, &vp8), Some((640, 360)));
+        assert_eq!(size(Format::Av1, &av1), Some((640, 360)));
+        assert_eq!(size(Format::Vp8, &[0x11; 10]), None, "no keyframe");
+        assert_eq!(size(Format::H264, &vp9), None, "its record says it");
     }
 
     #[test]

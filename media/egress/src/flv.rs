@@ -1,7 +1,7 @@
 //! FLV: tags as HTTP-FLV players and RTMP take them (Adobe FLV 10.1; enhanced RTMP v2).
 //!
 //! H.264 and AAC are written the classic way that every player knows; the others by their four
-//! letters, as enhanced RTMP has it. VP8 has no letters that players know.
+//! letters, as enhanced RTMP has it.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -43,7 +43,7 @@ pub fn config_body(config: &TrackConfig) -> Result<Bytes, EgressError> {
     let mut out = BytesMut::with_capacity(config.record.len() + 32);
     match config.format {
         Format::H264 => out.put_slice(&[0x10 | AVC, 0, 0, 0, 0]),
-        Format::H265 | Format::Av1 | Format::Vp9 => {
+        Format::H265 | Format::Av1 | Format::Vp9 | Format::Vp8 => {
             out.put_u8(ENHANCED_VIDEO | 0x10 | SEQUENCE_START);
             out.put_slice(letters(config.format)?);
         }
@@ -57,7 +57,6 @@ pub fn config_body(config: &TrackConfig) -> Result<Bytes, EgressError> {
             out.put_slice(&[0, 0, 0x80, 0xbb, 0, 0, 0, 0, 0]);
             return Ok(out.freeze());
         }
-        Format::Vp8 => return Err(EgressError::Unsupported(config.format)),
     }
     out.put_slice(&config.record);
     Ok(out.freeze())
@@ -81,7 +80,7 @@ pub fn frame_body(frame: &Frame) -> Result<Bytes, EgressError> {
             out.put_slice(letters(config.format)?);
             put_24(&mut out, offset_ms(frame));
         }
-        Format::Av1 | Format::Vp9 => {
+        Format::Av1 | Format::Vp9 | Format::Vp8 => {
             out.put_u8(ENHANCED_VIDEO | kind | CODED_FRAMES);
             out.put_slice(letters(config.format)?);
         }
@@ -90,7 +89,6 @@ pub fn frame_body(frame: &Frame) -> Result<Bytes, EgressError> {
             out.put_u8(ENHANCED_AUDIO | CODED_FRAMES);
             out.put_slice(letters(config.format)?);
         }
-        Format::Vp8 => return Err(EgressError::Unsupported(config.format)),
     }
     out.put_slice(&frame.data);
     Ok(out.freeze())
@@ -101,8 +99,9 @@ fn letters(format: Format) -> Result<&'static [u8; 4], EgressError> {
         Format::H265 => Ok(b"hvc1"),
         Format::Av1 => Ok(b"av01"),
         Format::Vp9 => Ok(b"vp09"),
+        Format::Vp8 => Ok(b"vp08"),
         Format::Opus => Ok(b"Opus"),
-        Format::H264 | Format::Vp8 | Format::Aac => Err(EgressError::Unsupported(format)),
+        Format::H264 | Format::Aac => Err(EgressError::Unsupported(format)),
     }
 }
 
@@ -180,17 +179,37 @@ impl FlvMuxer {
         })
     }
 
-    /// What a player that joins now gets before the first chunk that is a start.
+    /// The tags of configurations that a player which joins now gets before the first chunk that
+    /// is a start, and which begins at that time.
     ///
     /// # Errors
     /// [`EgressError::Unsupported`].
-    pub fn prelude(&self, kinds: Kinds) -> Result<Bytes, EgressError> {
-        let mut out = BytesMut::from(&header(kinds)[..]);
-        for config in self.configs.iter().flatten() {
-            put_tag(&mut out, config.kind(), 0, &config_body(config)?);
+    pub fn prelude(&self, at: Duration) -> Result<Bytes, EgressError> {
+        let mut out = BytesMut::new();
+        let [.., a, b, c, d] = at.as_millis().to_be_bytes();
+        let time_ms = u32::from_be_bytes([a, b, c, d]);
+        for config in self.configs() {
+            put_tag(&mut out, config.kind(), time_ms, &config_body(config)?);
         }
         Ok(out.freeze())
     }
+
+    /// What the tracks so far are encoded with, pictures first.
+    pub fn configs(&self) -> impl Iterator<Item = &Arc<TrackConfig>> {
+        self.configs.iter().flatten()
+    }
+}
+
+/// The tags in these bytes, which a muxer made: their kind by number, their time in ms, and body.
+pub fn tags(mut bytes: &[u8]) -> impl Iterator<Item = (u8, u32, &[u8])> {
+    std::iter::from_fn(move || {
+        let (head, rest) = bytes.split_first_chunk::<11>()?;
+        let [kind, s0, s1, s2, t0, t1, t2, high, ..] = *head;
+        let size = usize::try_from(u32::from_be_bytes([0, s0, s1, s2])).ok()?;
+        let (body, rest) = rest.split_at_checked(size)?;
+        bytes = rest.get(4..)?;
+        Some((kind, u32::from_be_bytes([high, t0, t1, t2]), body))
+    })
 }
 
 #[cfg(test)]

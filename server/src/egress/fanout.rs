@@ -1,12 +1,14 @@
 //! One stream's bytes to any number of continuous players, made once and shared.
 
-use bytes::Bytes;
-use media_egress::flv::FlvMuxer;
+use bytes::{Bytes, BytesMut};
+use media_egress::flv::{FlvMuxer, header};
 use media_egress::mux::{Chunk, Kinds, Muxer};
 use media_egress::{EgressError, Frame};
 use media_types::MediaKind;
 use std::time::Duration;
 use tokio::sync::{broadcast, oneshot};
+
+use super::tags;
 
 /// Chunks that a player may be behind: some ten seconds. Beyond, it goes on at a keyframe.
 const CHUNKS_MAX: usize = 512;
@@ -15,6 +17,9 @@ const CHUNKS_MAX: usize = 512;
 const GROUP_BYTES_MAX: usize = 16 * 1024 * 1024;
 /// The length of the fragments of progressive MP4.
 const FRAGMENT: Duration = Duration::from_millis(200);
+/// How much sound may wait for the picture that it goes out with: each chunk is one write to the
+/// socket of every player, and those are what players cost.
+const GATHER: Duration = Duration::from_millis(40);
 
 /// What continuous players read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -23,6 +28,8 @@ pub enum Container {
     Flv,
     /// Progressive fragmented MP4.
     Mp4,
+    /// RTMP messages on message stream [`tags::STREAM`].
+    Rtmp,
 }
 
 impl Container {
@@ -32,6 +39,7 @@ impl Container {
         match self {
             Self::Flv => "flv",
             Self::Mp4 => "mp4",
+            Self::Rtmp => "rtmp",
         }
     }
 
@@ -41,6 +49,15 @@ impl Container {
         match self {
             Self::Flv => "video/x-flv",
             Self::Mp4 => "video/mp4",
+            Self::Rtmp => "application/octet-stream",
+        }
+    }
+
+    /// Whether it is made of tags of FLV, whose players know AAC but mostly no Opus.
+    pub(super) const fn is_tagged(self) -> bool {
+        match self {
+            Self::Flv | Self::Rtmp => true,
+            Self::Mp4 => false,
         }
     }
 }
@@ -54,15 +71,17 @@ pub struct Joined {
 }
 
 enum Writer {
-    Flv(FlvMuxer),
+    Tags(FlvMuxer),
     Mp4(Box<Muxer>),
 }
 
 /// One container of one stream.
 pub(super) struct Fanout {
+    container: Container,
     writer: Writer,
     kinds: Kinds,
     chunks: broadcast::Sender<Chunk>,
+    gathered: Vec<Chunk>,
     group: Vec<Chunk>,
     group_bytes: usize,
     waiting: Vec<oneshot::Sender<Joined>>,
@@ -71,16 +90,22 @@ pub(super) struct Fanout {
 impl Fanout {
     pub(super) fn new(container: Container, kinds: Kinds) -> Self {
         Self {
+            container,
             writer: match container {
-                Container::Flv => Writer::Flv(FlvMuxer::default()),
+                Container::Flv | Container::Rtmp => Writer::Tags(FlvMuxer::default()),
                 Container::Mp4 => Writer::Mp4(Box::new(Muxer::new(kinds, FRAGMENT, false))),
             },
             kinds,
             chunks: broadcast::Sender::new(CHUNKS_MAX),
+            gathered: Vec::new(),
             group: Vec::new(),
             group_bytes: 0,
             waiting: Vec::new(),
         }
+    }
+
+    pub(super) const fn container(&self) -> Container {
+        self.container
     }
 
     /// Lets a player in: now, if a group of pictures is going on, else at the next keyframe.
@@ -99,10 +124,11 @@ impl Fanout {
     /// players have to come anew.
     pub(super) fn push(&mut self, frame: &Frame) -> Result<bool, EgressError> {
         match &mut self.writer {
-            Writer::Flv(muxer) => {
+            Writer::Tags(muxer) => {
                 let mut chunk = muxer.push(frame)?;
-                chunk.start &= frame.config.kind() == MediaKind::Video || !self.kinds.video;
-                self.send(chunk);
+                let video = frame.config.kind() == MediaKind::Video;
+                chunk.start &= video || !self.kinds.video;
+                self.gather(chunk, video);
             }
             Writer::Mp4(muxer) => {
                 for chunk in muxer.push(frame.clone())? {
@@ -112,9 +138,42 @@ impl Fanout {
         }
         self.admit();
         Ok(match &self.writer {
-            Writer::Flv(_) => true,
+            Writer::Tags(_) => true,
             Writer::Mp4(muxer) => !muxer.is_stale() && !muxer.is_short(),
         })
+    }
+
+    /// Puts sound before the picture that follows it.
+    fn gather(&mut self, chunk: Chunk, video: bool) {
+        if chunk.start && self.gathered.first().is_some_and(|first| !first.start) {
+            self.flush();
+        }
+        let at = chunk.at;
+        self.gathered.push(chunk);
+        let first = self.gathered.first().map_or(at, |first| first.at);
+        if video || at.saturating_sub(first) >= GATHER {
+            self.flush();
+        }
+    }
+
+    fn flush(&mut self) {
+        let Some(first) = self.gathered.first() else {
+            return;
+        };
+        let (start, at) = (first.start, first.at);
+        let parts = self.gathered.iter().map(|chunk| &chunk.bytes);
+        let bytes = match (self.container, &self.gathered[..]) {
+            (Container::Rtmp, _) => tags::messages(parts, tags::STREAM),
+            (_, [only]) => only.bytes.clone(),
+            _ => parts.fold(BytesMut::new(), joined).freeze(),
+        };
+        self.gathered.clear();
+        self.send(Chunk {
+            bytes,
+            start,
+            at,
+            length: Duration::ZERO,
+        });
     }
 
     fn send(&mut self, chunk: Chunk) {
@@ -138,11 +197,7 @@ impl Fanout {
         if self.group.is_empty() || self.waiting.is_empty() {
             return;
         }
-        let head = match &self.writer {
-            Writer::Flv(muxer) => muxer.prelude(self.kinds).ok(),
-            Writer::Mp4(muxer) => muxer.init().cloned(),
-        };
-        let Some(head) = head else {
+        let Some(head) = self.head() else {
             return;
         };
         for reply in self.waiting.drain(..) {
@@ -154,4 +209,29 @@ impl Fanout {
             let _gone = reply.send(joined);
         }
     }
+
+    /// What comes before the group of pictures.
+    fn head(&self) -> Option<Bytes> {
+        let muxer = match &self.writer {
+            Writer::Mp4(muxer) => return muxer.init().cloned(),
+            Writer::Tags(muxer) => muxer,
+        };
+        let at = self.group.first().map_or(Duration::ZERO, |first| first.at);
+        let configs = muxer.prelude(at).ok()?;
+        let metadata = tags::metadata(muxer.configs());
+        if self.container == Container::Rtmp {
+            return Some(tags::messages([&metadata, &configs], tags::STREAM));
+        }
+        let head = header(self.kinds);
+        let parts = [&head, &metadata, &configs];
+        Some(parts.into_iter().fold(BytesMut::new(), joined).freeze())
+    }
 }
+
+fn joined(mut all: BytesMut, part: &Bytes) -> BytesMut {
+    all.extend_from_slice(part);
+    all
+}
+
+#[cfg(test)]
+mod tests;

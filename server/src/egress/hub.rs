@@ -10,6 +10,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 
 use super::fanout::{Container, Fanout, Joined};
 use super::metrics;
+use super::sound::Sound;
 use super::source::{Source, SourceEvent};
 use super::streams::Shared;
 
@@ -46,14 +47,16 @@ pub(super) struct Hub {
     pub(super) idle: Duration,
     pub(super) window: watch::Sender<Arc<Window>>,
     pub(super) commands: mpsc::Receiver<Command>,
+    /// Makes AAC of Opus for players that know no other.
+    pub(super) sound: Sound,
 }
 
 /// What is being made of the stream.
 #[derive(Default)]
 struct Outputs {
     packager: Option<Packager>,
-    flv: Option<Fanout>,
-    mp4: Option<Fanout>,
+    /// At most one of each container.
+    fanouts: Vec<Fanout>,
     kinds: Kinds,
     refused: Option<Format>,
 }
@@ -74,6 +77,9 @@ impl Hub {
                     }
                     SourceEvent::Ended => break,
                 },
+                frame = self.sound.next() => {
+                    outputs.fan_out(&frame, Container::is_tagged);
+                }
                 // Who joins is let in when the tracks are known.
                 command = self.commands.recv(), if self.source.is_settled() => match command {
                     Some(command) => self.obey(&mut outputs, command),
@@ -92,11 +98,10 @@ impl Hub {
         self.publish(&outputs, true);
     }
 
-    fn is_idle(&self, outputs: &mut Outputs) -> bool {
-        for fanout in [&mut outputs.flv, &mut outputs.mp4] {
-            if fanout.as_mut().is_some_and(|fanout| !fanout.is_used()) {
-                *fanout = None;
-            }
+    fn is_idle(&mut self, outputs: &mut Outputs) -> bool {
+        outputs.fanouts.retain_mut(Fanout::is_used);
+        if !outputs.has_tagged() {
+            self.sound.stop();
         }
         let quiet = self
             .shared
@@ -106,19 +111,20 @@ impl Hub {
         if quiet >= self.idle {
             outputs.packager = None;
         }
-        quiet >= self.idle && outputs.flv.is_none() && outputs.mp4.is_none()
+        quiet >= self.idle && outputs.fanouts.is_empty()
     }
 
     fn obey(&mut self, outputs: &mut Outputs, command: Command) {
         match command {
             Command::Join(container, reply) => {
-                let kinds = outputs.kinds;
-                let slot = match container {
-                    Container::Flv => &mut outputs.flv,
-                    Container::Mp4 => &mut outputs.mp4,
-                };
-                slot.get_or_insert_with(|| Fanout::new(container, kinds))
-                    .join(reply);
+                let known = |it: &Fanout| it.container() == container;
+                if !outputs.fanouts.iter().any(known) {
+                    let fanout = Fanout::new(container, outputs.kinds);
+                    outputs.fanouts.push(fanout);
+                }
+                if let Some(fanout) = outputs.fanouts.iter_mut().find(|it| known(it)) {
+                    fanout.join(reply);
+                }
             }
             Command::Package => {
                 if outputs.packager.is_none() {
@@ -144,21 +150,8 @@ impl Hub {
                 }
             }
         }
-        for slot in [&mut outputs.flv, &mut outputs.mp4] {
-            let Some(fanout) = slot else {
-                continue;
-            };
-            match fanout.push(&frame) {
-                Ok(true) => {}
-                // Players come anew and get another head.
-                Ok(false) => *slot = None,
-                Err(error) => {
-                    tracing::debug!(%error, "a frame cannot be played");
-                    metrics::dropped("unwritable", 1);
-                    *slot = None;
-                }
-            }
-        }
+        let taken = outputs.has_tagged() && self.sound.take(&frame);
+        outputs.fan_out(&frame, |container| !taken || !container.is_tagged());
         if changed {
             self.publish(outputs, false);
         }
@@ -174,6 +167,30 @@ impl Hub {
             ended,
         };
         self.window.send_replace(Arc::new(window));
+    }
+}
+
+impl Outputs {
+    fn has_tagged(&self) -> bool {
+        self.fanouts.iter().any(|it| it.container().is_tagged())
+    }
+
+    /// Gives a frame to the containers that want it.
+    fn fan_out(&mut self, frame: &Frame, wants: impl Fn(Container) -> bool) {
+        self.fanouts.retain_mut(|fanout| {
+            if !wants(fanout.container()) {
+                return true;
+            }
+            match fanout.push(frame) {
+                // Where it cannot go on players come anew and get another head.
+                Ok(goes_on) => goes_on,
+                Err(error) => {
+                    tracing::debug!(%error, "a frame cannot be played");
+                    metrics::dropped("unwritable", 1);
+                    false
+                }
+            }
+        });
     }
 }
 

@@ -14,6 +14,7 @@ mod writer;
 
 use std::collections::BTreeMap;
 use std::io;
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
@@ -51,6 +52,8 @@ pub struct RecordingRequest {
 pub(super) struct Record {
     view: Mutex<RecordingView>,
     stop: watch::Sender<bool>,
+    /// The last that storage gets of it.
+    manifest_stored: AtomicBool,
 }
 
 impl Record {
@@ -58,6 +61,7 @@ impl Record {
         Arc::new(Self {
             view: Mutex::new(view),
             stop: watch::Sender::new(false),
+            manifest_stored: AtomicBool::new(false),
         })
     }
 

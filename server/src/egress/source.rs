@@ -36,7 +36,7 @@ const SETTLE: Duration = Duration::from_millis(400);
 const SETTLE_RECORDER: Duration = Duration::from_secs(2);
 
 /// What a source tells.
-pub(super) enum SourceEvent {
+pub(crate) enum SourceEvent {
     /// The next frame, of any track.
     Frame(Frame),
     /// Which tracks there are has changed.
@@ -46,7 +46,7 @@ pub(super) enum SourceEvent {
 }
 
 /// One publisher's frames on one clock.
-pub(super) struct Source {
+pub(crate) struct Source {
     feed: Feed,
     timeline: Timeline,
     clock: SteadyClock,
@@ -70,6 +70,25 @@ struct IngestFeed {
 struct IngestLane {
     config: Option<Arc<TrackConfig>>,
     line: Line,
+}
+
+impl IngestLane {
+    /// Codecs that say all in their keyframes are believed there: records of theirs mostly do not
+    /// know the size, and a size that changes comes without another record.
+    fn look(&mut self, frame: &EncodedFrame) {
+        let FrameCodec::Rtp(codec) = frame.codec else {
+            return;
+        };
+        if !frame.keyframe || codec.kind() != MediaKind::Video {
+            return;
+        }
+        let Some(found) = TrackConfig::of_keyframe(Format::from(codec), &frame.data) else {
+            return;
+        };
+        if self.config.as_deref() != Some(&found) {
+            self.config = Some(Arc::new(found));
+        }
+    }
 }
 
 struct TapFeed {
@@ -98,7 +117,7 @@ const fn index(kind: MediaKind) -> usize {
 
 impl Source {
     /// Opens the frames of a publisher.
-    pub(super) async fn open(
+    pub(crate) async fn open(
         live: &Live,
         room: &RoomName,
         stream: &Identity,
@@ -166,13 +185,18 @@ impl Source {
         self.timeline.epoch()
     }
 
+    /// Whether its frames are put together from packets.
+    pub(super) const fn is_tapped(&self) -> bool {
+        matches!(self.feed, Feed::Taps(_))
+    }
+
     /// Whether the tracks that there are have shown themselves.
     pub(super) const fn is_settled(&self) -> bool {
         self.settling.is_none()
     }
 
     /// What comes next. Nothing is lost when it is dropped before it is ready.
-    pub(super) async fn next(&mut self) -> SourceEvent {
+    pub(crate) async fn next(&mut self) -> SourceEvent {
         loop {
             let kinds = self.kinds();
             let left = self.unsettled(kinds);
@@ -254,6 +278,7 @@ impl IngestFeed {
             },
             FrameEvent::Frame(frame) => {
                 let lane = &mut self.lanes[index(frame.codec.kind())];
+                lane.look(&frame);
                 if let Some(config) = &lane.config {
                     let (source, clock) = source_of(&frame, config, now());
                     lane.line.set_clock(Some(clock));
@@ -426,6 +451,8 @@ impl TapLane {
                 timestamp: RtpTimestamp(clock.timestamp),
             }));
         }
+        // A tap begins with packets that came before it was opened: they lie where they came.
+        let now = unix(packet.arrived).map_or(now, |arrived| arrived.min(now));
         let packet = Packet {
             sequence: packet.sequence,
             timestamp: packet.timestamp,
@@ -446,6 +473,13 @@ impl TapLane {
     }
 }
 
+/// A time by our wall clock as time since the Unix epoch.
+fn unix(ntp: NtpTime) -> Option<Duration> {
+    let since = ntp.0.checked_sub(NtpTime::from_unix(Duration::ZERO).0)?;
+    let nanos = ((since & 0xffff_ffff) * 1_000_000_000) >> 32;
+    Some(Duration::new(since >> 32, u32::try_from(nanos).ok()?))
+}
+
 async fn receive(lane: Option<&mut TapLane>) -> Option<TapPacket> {
     match lane {
         Some(lane) => lane.port.recv().await,
@@ -459,3 +493,6 @@ async fn sleep(wait: Option<Duration>) {
         None => std::future::pending().await,
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -17,14 +17,20 @@ use super::SteadyClock;
 use super::fanout::{Container, Joined};
 use super::hub::{Command, Hub, Window};
 use super::metrics::STREAMS;
+use super::sound::Sound;
 use super::source::Source;
 use crate::config::EgressConfig;
-use crate::live::{EgressPurpose, Live};
+use crate::live::{EgressPurpose, EgressRequest, Live};
+use crate::transcode::Transcoding;
 
 /// Requests that may wait for a stream's task.
 const COMMANDS_MAX: usize = 1_024;
 /// How long a player waits for the first keyframe.
 const JOIN_WAIT: Duration = Duration::from_secs(10);
+
+/// When a WebRTC publisher is asked for its second keyframe, and for how long it is asked.
+const HURRY_AFTER: Duration = Duration::from_millis(600);
+const HURRY_LASTS: Duration = Duration::from_millis(800);
 
 /// How long what was packaged stays after its task has ended, for players to finish.
 const LINGER: Duration = Duration::from_secs(15);
@@ -79,6 +85,12 @@ impl Stream {
         Arc::clone(&self.window.borrow())
     }
 
+    /// Whether it is still made.
+    #[must_use]
+    pub fn is_open(&self) -> bool {
+        !is_closed(self)
+    }
+
     /// Waits until the window is as wanted, or the publisher is gone; `None` when that takes too
     /// long.
     pub async fn wait(
@@ -118,6 +130,7 @@ impl Stream {
 pub struct Egress {
     config: EgressConfig,
     live: Live,
+    transcoding: Transcoding,
     clock: SteadyClock,
     runtime: Handle,
     streams: Mutex<HashMap<Key, Stream>>,
@@ -127,10 +140,16 @@ pub struct Egress {
 impl Egress {
     /// Packages on this runtime.
     #[must_use]
-    pub fn new(config: EgressConfig, live: Live, clock: SteadyClock, runtime: Handle) -> Self {
+    pub fn new(
+        config: EgressConfig,
+        (live, transcoding): (Live, Transcoding),
+        clock: SteadyClock,
+        runtime: Handle,
+    ) -> Self {
         Self {
             config,
             live,
+            transcoding,
             clock,
             runtime,
             streams: Mutex::default(),
@@ -206,13 +225,39 @@ impl Egress {
         if streams.len() >= usize::try_from(self.config.streams_max).unwrap_or(usize::MAX) {
             return Err(ErrorType::Overloaded.into());
         }
-        let opened = self.spawn(source);
+        let sound = Sound::new(
+            self.transcoding.clone(),
+            room.clone(),
+            stream.as_str().to_owned(),
+        );
+        if source.is_tapped() {
+            self.hurry(room, stream);
+        }
+        let opened = self.spawn(source, sound);
         streams.insert(key, opened.clone());
         metrics::gauge!(STREAMS).set(f64::from(u32::try_from(streams.len()).unwrap_or(0)));
         Ok(opened)
     }
 
-    fn spawn(&self, source: Source) -> Stream {
+    /// Has a WebRTC publisher send a second keyframe soon after its first: it ends the first
+    /// segment, and players of segments begin when one is whole. A tap that is new asks for one.
+    fn hurry(&self, room: &RoomName, stream: &Identity) {
+        let request = EgressRequest {
+            room: room.clone(),
+            stream: Some(stream.clone()),
+            wish: TapWish::default(),
+            purpose: EgressPurpose::Packager,
+        };
+        let live = self.live.clone();
+        self.runtime.spawn(async move {
+            tokio::time::sleep(HURRY_AFTER).await;
+            let opened = live.open_egress(request).await;
+            tokio::time::sleep(HURRY_LASTS).await;
+            drop(opened);
+        });
+    }
+
+    fn spawn(&self, source: Source, sound: Sound) -> Stream {
         let shared = Arc::new(Shared {
             clock: self.clock.clone(),
             touched: AtomicU64::new(0),
@@ -232,6 +277,7 @@ impl Egress {
             idle: self.config.idle_timeout,
             window: window_in,
             commands: commands_out,
+            sound,
         };
         self.runtime.spawn(hub.run());
         Stream {

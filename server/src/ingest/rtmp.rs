@@ -1,10 +1,10 @@
 //! RTMP and RTMPS: listeners, limits, and one task a connection.
 
 mod connection;
-mod gate;
-mod key;
+pub(crate) mod gate;
+pub(crate) mod key;
 mod play;
-mod publish;
+pub(crate) mod publish;
 
 use std::io;
 use std::net::SocketAddr;
@@ -19,6 +19,7 @@ use tokio_rustls::TlsAcceptor;
 
 use crate::auth::Auth;
 use crate::config::RtmpConfig;
+use crate::egress::Egress;
 use crate::http::Health;
 use crate::live::Live;
 use crate::transcode::Transcoding;
@@ -37,6 +38,8 @@ pub struct RtmpServer {
     pub live: Live,
     /// Makes of streams what browsers play.
     pub transcoding: Transcoding,
+    /// Where players get streams from.
+    pub egress: Arc<Egress>,
     /// Whether this worker is being emptied.
     pub health: Arc<Health>,
     /// The time.
@@ -78,9 +81,12 @@ impl RtmpListeners {
     }
 
     /// Accepts on that runtime until the process ends.
-    pub fn serve(self, server: RtmpServer, runtime: &Handle) {
-        let gate = Gate::new(&server.config);
-        let server = Arc::new(server);
+    pub fn serve(self, server: Arc<RtmpServer>, runtime: &Handle) {
+        let (all, of_address) = (
+            server.config.connections_max,
+            server.config.connections_per_address,
+        );
+        let gate = Gate::new(all, of_address);
         if let Some((listener, tls)) = self.secure {
             let acceptor = TlsAcceptor::from(tls);
             let (server, gate) = (Arc::clone(&server), gate.clone());
@@ -88,6 +94,17 @@ impl RtmpListeners {
         }
         runtime.spawn(accept(self.plain, server, gate, None));
     }
+}
+
+/// Serves one connection that somebody else let in, over whatever carries its bytes in order.
+pub(crate) async fn serve_stream<S>(server: &RtmpServer, stream: S)
+where
+    S: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin + Send,
+{
+    let _open = super::metrics::Open::new();
+    let ended = connection::run(server, stream).await;
+    tracing::debug!(?ended, "RTMP connection ended");
+    super::metrics::ended(ended.word());
 }
 
 async fn accept(

@@ -50,7 +50,7 @@ impl EventSink for Sink {
 }
 
 /// Actors on this thread, one shard on its own.
-fn worker() -> (Live, Rings) {
+pub(crate) fn worker() -> (Live, Rings) {
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let settings = ReachSettings {
         public: Vec::new(),
@@ -84,7 +84,7 @@ fn worker() -> (Live, Rings) {
     (Live::new(system, &rings), rings)
 }
 
-fn request(grant: bool) -> IngestRequest {
+pub(crate) fn request(grant: bool) -> IngestRequest {
     IngestRequest {
         room: "r".parse().unwrap(),
         claims: Claims {

@@ -9,18 +9,20 @@ use crate::config::Config;
 use crate::egress::record::Recordings;
 use crate::egress::{Egress, SteadyClock, describe, start_thread};
 use crate::live::Live;
+use crate::transcode::Transcoding;
 
 /// Starts the thread of both.
 pub(super) fn start(
     config: &Config,
-    live: &Live,
+    (live, transcoding): (&Live, &Transcoding),
     clock: &Arc<dyn Clock>,
 ) -> Result<(Arc<Egress>, Arc<Recordings>), RunError> {
     describe();
     let runtime = start_thread().map_err(opening("the thread of egress"))?;
     let clock = SteadyClock::new(Arc::clone(clock));
     let settings = config.egress.clone();
-    let egress = Egress::new(settings, live.clone(), clock.clone(), runtime.clone());
+    let parts = (live.clone(), transcoding.clone());
+    let egress = Egress::new(settings, parts, clock.clone(), runtime.clone());
     let settings = config.recording.clone();
     let recordings = Recordings::new(settings, live.clone(), clock, runtime)
         .map_err(opening("the storage of recordings"))?;

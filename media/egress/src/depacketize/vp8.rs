@@ -21,17 +21,13 @@ pub fn assemble(payloads: &[&[u8]]) -> Option<Assembled> {
     for payload in payloads {
         data.extend_from_slice(payload.get(descriptor_length(payload)?..)?);
     }
-    // The frame tag (RFC 6386, section 9.1): an inverse keyframe bit; then sync code and size.
     let keyframe = data.first()? & 1 == 0;
-    let config = match (keyframe, data.get(3..10)) {
-        (true, Some(&[0x9d, 0x01, 0x2a, w0, w1, h0, h1])) => {
-            let size = |low, high| u16::from_le_bytes([low, high]) & 0x3fff;
-            let size = (size(w0, w1), size(h0, h1));
-            let record = vp9::vp8_record(size);
-            TrackConfig::from_vpcc(Format::Vp8, record, size).ok()
-        }
-        (true, _) => return None,
-        (false, _) => None,
+    let config = if keyframe {
+        // A keyframe that does not tell its size is broken.
+        vp9::vp8_size(&data)?;
+        TrackConfig::of_keyframe(Format::Vp8, &data)
+    } else {
+        None
     };
     Some(Assembled {
         data: Bytes::from(data),

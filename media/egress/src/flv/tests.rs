@@ -12,18 +12,16 @@ fn frame(config: TrackConfig, dts: u64, composition: i32) -> Frame {
     }
 }
 
-/// The tags in these bytes: type, time, body.
-fn tags(mut bytes: &[u8]) -> Vec<(u8, u32, Vec<u8>)> {
-    let mut tags = Vec::new();
-    while !bytes.is_empty() {
-        let size = u32::from_be_bytes([0, bytes[1], bytes[2], bytes[3]]);
-        let time = u32::from_be_bytes([bytes[7], bytes[4], bytes[5], bytes[6]]);
-        let end = 11 + usize::try_from(size).unwrap();
-        tags.push((bytes[0], time, bytes[11..end].to_vec()));
-        let before = u32::from_be_bytes(bytes[end..end + 4].try_into().unwrap());
-        assert_eq!(before, size + 11);
-        bytes = &bytes[end + 4..];
-    }
+/// The tags in these bytes: type, time, body. Nothing else is in them.
+fn tags(bytes: &[u8]) -> Vec<(u8, u32, Vec<u8>)> {
+    let all = super::tags(bytes);
+    let tags: Vec<_> = all
+        .map(|(kind, at, body)| (kind, at, body.to_vec()))
+        .collect();
+    let length: usize = tags.iter().map(|(_, _, body)| body.len() + 15).sum();
+    assert_eq!(length, bytes.len());
+    let last = tags.last().map_or(0, |(_, _, body)| body.len() + 11);
+    assert!(bytes.ends_with(&u32::try_from(last).unwrap().to_be_bytes()));
     tags
 }
 
@@ -68,8 +66,8 @@ fn the_others_are_enhanced() {
     assert_eq!(config.2[..14], *b"\x90OpusOpusHead\x01");
     assert_eq!(data.2, b"\x91Opusdata");
     let vp8 = TrackConfig::from_vpcc(Format::Vp8, record, (64, 64)).unwrap();
-    let refused = muxer.push(&frame(vp8, 0, 0));
-    assert_eq!(refused, Err(EgressError::Unsupported(Format::Vp8)));
+    let chunk = muxer.push(&frame(vp8, 0, 0)).unwrap();
+    assert_eq!(tags(&chunk.bytes)[1].2, b"\x91vp08data");
 }
 
 #[test]
@@ -80,7 +78,14 @@ fn who_joins_late_gets_the_configurations_first() {
         video: false,
         audio: true,
     };
-    let prelude = muxer.prelude(kinds).unwrap();
-    assert_eq!(prelude[..13], *b"FLV\x01\x04\0\0\0\x09\0\0\0\0");
-    assert_eq!(tags(&prelude[13..]).len(), 1);
+    assert_eq!(header(kinds)[..], *b"FLV\x01\x04\0\0\0\x09\0\0\0\0");
+    let prelude = muxer.prelude(Duration::from_millis(70_000)).unwrap();
+    let [config] = &tags(&prelude)[..] else {
+        panic!("one configuration");
+    };
+    assert_eq!(
+        (config.0, config.1),
+        (8, 70_000),
+        "no time passes before the first frame"
+    );
 }

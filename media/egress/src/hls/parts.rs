@@ -152,6 +152,15 @@ pub const fn name(kind: MediaKind) -> &'static str {
     }
 }
 
+/// Where the pictures are, for the sound beside them.
+#[derive(Debug, Clone, Copy)]
+struct Lead {
+    /// When their newest segment starts.
+    start: Duration,
+    /// Their newest frame.
+    newest: Duration,
+}
+
 /// Cuts one track into parts and segments.
 #[derive(Debug)]
 struct Cutter {
@@ -183,7 +192,7 @@ impl Cutter {
     }
 
     /// Takes a frame; whether something new can be fetched.
-    fn push(&mut self, frame: Frame) -> Result<bool, EgressError> {
+    fn push(&mut self, frame: Frame, lead: Option<Lead>) -> Result<bool, EgressError> {
         let mut changed = false;
         let rate = frame.config.timescale;
         if let Some(held) = self.durations.held() {
@@ -197,7 +206,7 @@ impl Cutter {
         if let Some((sample, _)) = self.durations.push(frame) {
             changed |= self.add(sample)?;
         }
-        if self.starts_segment(&start) {
+        if self.starts_segment(&start, lead) {
             changed |= self.cut_part()?;
             changed |= self.open(&start)?;
         }
@@ -213,21 +222,46 @@ impl Cutter {
         Ok(self.complete())
     }
 
+    /// Where this track is, for another that is cut beside it.
+    fn lead(&self) -> Option<Lead> {
+        let rendition = self.rendition.as_ref()?;
+        let open = rendition.segments.back()?;
+        let rate = rendition.config.timescale;
+        let newest = self.durations.held()?.dts;
+        Some(Lead {
+            start: duration(open.start, rate),
+            newest: duration(newest, rate),
+        })
+    }
+
     /// Whether the frame (whose predecessors have been added) starts a segment.
-    fn starts_segment(&self, frame: &Frame) -> bool {
+    fn starts_segment(&self, frame: &Frame, lead: Option<Lead>) -> bool {
         let open = self.rendition.as_ref().and_then(|it| it.segments.back());
         let Some(open) = open.filter(|segment| !segment.complete) else {
             return frame.keyframe;
         };
         let rate = frame.config.timescale;
         let length = frame.dts.saturating_sub(open.start);
+        if length >= ticks(SEGMENT_MAX, rate) {
+            return true;
+        }
+        let at = duration(frame.dts, rate);
+        let beside = |lead: &Lead| at < lead.newest.saturating_add(LEAD_MAX);
+        if let Some(lead) = lead.filter(beside) {
+            let begun = duration(open.start, rate).saturating_add(APART_MAX);
+            return lead.start >= begun && at >= lead.start;
+        }
         // A keyframe a hair before its time is better than one twice as late.
         let early = match frame.config.kind() {
             MediaKind::Video => TOLERANCE,
             MediaKind::Audio => Duration::ZERO,
         };
-        let least = ticks(self.settings.segment, rate).saturating_sub(ticks(early, rate));
-        length >= ticks(SEGMENT_MAX, rate) || frame.keyframe && length >= least
+        let least = if open.number == self.first {
+            self.settings.segment.min(FIRST_SEGMENT)
+        } else {
+            self.settings.segment.saturating_sub(early)
+        };
+        frame.keyframe && length >= ticks(least, rate)
     }
 
     fn open(&mut self, frame: &Frame) -> Result<bool, EgressError> {
@@ -352,6 +386,12 @@ impl Cutter {
 
 /// How much shorter than wanted a segment may be for a keyframe's sake.
 const TOLERANCE: Duration = Duration::from_millis(100);
+/// The least length of the first segment: players begin once one is complete.
+const FIRST_SEGMENT: Duration = Duration::from_millis(400);
+/// Segments of sound and pictures that start within this start together.
+const APART_MAX: Duration = Duration::from_millis(250);
+/// Sound that is further ahead of the newest picture is cut by itself: the camera is off.
+const LEAD_MAX: Duration = Duration::from_secs(1);
 
 fn run_length(samples: &[Sample]) -> u64 {
     samples
@@ -401,8 +441,10 @@ impl Packager {
             return Err(EgressError::Unsupported(format));
         }
         match frame.config.kind() {
-            MediaKind::Video => self.video.push(frame),
-            MediaKind::Audio => self.audio.push(frame),
+            MediaKind::Video => self.video.push(frame, None),
+            // Sound is cut where the pictures are: players that count segments from the end find
+            // both at the same time.
+            MediaKind::Audio => self.audio.push(frame, self.video.lead()),
         }
     }
 

@@ -27,13 +27,17 @@ fn frame(config: &Arc<TrackConfig>, dts: u64, keyframe: bool) -> Frame {
 fn run(seconds: u64) -> Packager {
     let mut packager = Packager::new(PackagerSettings::default(), 0);
     let (video, audio) = (vp9((320, 180)), Arc::new(TrackConfig::opus(2)));
-    for index in 0..seconds * 30 {
-        packager
-            .push(frame(&video, index * 3_000, index % 60 == 0))
-            .unwrap();
-    }
-    for index in 0..seconds * 50 {
-        packager.push(frame(&audio, index * 960, true)).unwrap();
+    for index in 0..seconds * 150 {
+        // In the order of their times: 30 pictures and 50 frames of sound a second.
+        if index % 5 == 0 {
+            let at = index / 5;
+            let picture = frame(&video, at * 3_000, at % 60 == 0);
+            packager.push(picture).unwrap();
+        }
+        if index % 3 == 0 {
+            let sound = frame(&audio, index / 3 * 960, true);
+            packager.push(sound).unwrap();
+        }
     }
     packager
 }
@@ -186,7 +190,12 @@ fn sound_alone_and_slow_pictures_play() {
     let renditions = packager.renditions();
     assert_eq!(renditions.len(), 1);
     assert_eq!(renditions[0].kind, MediaKind::Audio);
-    assert_eq!(renditions[0].segments[0].length(), 96_000);
+    let lengths: Vec<_> = renditions[0]
+        .segments
+        .iter()
+        .map(|it| it.length())
+        .collect();
+    assert_eq!(lengths[..2], [19_200, 96_000], "the first is soon whole");
     let master = multivariant(&renditions, &Context::default());
     assert!(master.contains("CODECS=\"opus\"\naudio.m3u8\n"), "{master}");
     // A frame a second: a part is a frame, and says so.
@@ -226,4 +235,58 @@ fn dates_are_gregorian() {
     assert_eq!(at(0), "1970-01-01T00:00:00.000Z");
     assert_eq!(at(951_782_400), "2000-02-29T00:00:00.000Z");
     assert_eq!(at(1_798_761_599), "2026-12-31T23:59:59.000Z");
+}
+
+#[test]
+fn sound_is_cut_where_pictures_are() {
+    let mut packager = Packager::new(PackagerSettings::default(), 0);
+    let (video, audio) = (vp9((320, 180)), Arc::new(TrackConfig::opus(2)));
+    // A keyframe every 2.3 s, sound that begins 0.1 s before the pictures, and a camera that is
+    // off from 9.3 s to 16.3 s.
+    for index in 0..20 * 150_u64 {
+        let on = !(1_400..2_450).contains(&index);
+        if index >= 15 && (index - 15) % 5 == 0 && on {
+            let at = (index - 15) / 5;
+            let picture = frame(&video, 9_000 + at * 3_000, at % 69 == 0);
+            packager.push(picture).unwrap();
+        }
+        if index % 3 == 0 {
+            let sound = frame(&audio, index / 3 * 960, true);
+            packager.push(sound).unwrap();
+        }
+    }
+    let starts = |kind: MediaKind| {
+        let renditions = packager.renditions();
+        let found = renditions.into_iter().find(|it| it.kind == kind).unwrap();
+        let rate = u64::from(found.config.timescale);
+        let starts = found.segments.iter().map(|it| it.start * 1_000 / rate);
+        starts.collect::<Vec<_>>()
+    };
+    let (pictures, sounds) = (starts(MediaKind::Video), starts(MediaKind::Audio));
+    // While there are pictures each segment of them begins with one of sound, within a frame.
+    for at in pictures.iter().filter(|at| (3_000..9_000).contains(*at)) {
+        assert!(
+            sounds.iter().any(|it| (*at..at + 20).contains(it)),
+            "{at} of {pictures:?} in {sounds:?}"
+        );
+    }
+    // Without them sound goes on by itself.
+    let alone = sounds.iter().filter(|at| (10_000..16_300).contains(*at));
+    assert!(alone.count() >= 2, "{sounds:?}");
+}
+
+#[test]
+fn the_first_segment_is_short_where_a_keyframe_allows() {
+    let mut packager = Packager::new(PackagerSettings::default(), 0);
+    let video = vp9((320, 180));
+    // Keyframes at 0, 0.5 s and then every two seconds.
+    for index in 0..30 * 7_u64 {
+        let keyframe = index == 0 || index % 60 == 15;
+        let picture = frame(&video, index * 3_000, keyframe);
+        packager.push(picture).unwrap();
+    }
+    let rendition = packager.renditions().remove(0);
+    let lengths: Vec<_> = rendition.segments.iter().map(|it| it.length()).collect();
+    assert_eq!(lengths[..3], [45_000, 180_000, 180_000]);
+    assert_eq!(rendition.target_s, 2);
 }

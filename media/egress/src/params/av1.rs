@@ -27,17 +27,23 @@ const SEQUENCE_HEADER: u8 = 1;
 
 impl Sequence {
     /// The first sequence header among OBUs that carry their sizes.
-    pub(crate) fn of_obus(mut obus: &[u8]) -> Option<Self> {
+    pub(crate) fn of_obus(obus: &[u8]) -> Option<Self> {
+        Self::find(obus).map(|(sequence, _)| sequence)
+    }
+
+    /// The same, with the OBU that it stands in.
+    pub(crate) fn find(mut obus: &[u8]) -> Option<(Self, &[u8])> {
         loop {
             let header = *obus.first()?;
             let extension = usize::from(header >> 2 & 1);
             let (length, took) = leb128(obus.get(1 + extension..)?)?;
             let start = 1 + extension + took;
-            let body = obus.get(start..start.checked_add(length)?)?;
+            let end = start.checked_add(length)?;
+            let body = obus.get(start..end)?;
             if (header >> 3) & 0x0f == SEQUENCE_HEADER {
-                return Self::read(body);
+                return Some((Self::read(body)?, obus.get(..end)?));
             }
-            obus = obus.get(start + length..)?;
+            obus = obus.get(end..)?;
         }
     }
 

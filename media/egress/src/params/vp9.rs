@@ -89,6 +89,18 @@ pub(crate) fn vp8_record(size: (u16, u16)) -> Bytes {
     Bytes::copy_from_slice(&[0, level(size), (8 << 4) | (1 << 1), 2, 2, 2, 0, 0])
 }
 
+/// The size that a keyframe of VP8 tells (RFC 6386, section 9.1): a frame tag, of which the lowest
+/// bit says that it is no keyframe, a sync code, and both lengths with 2 bits of scaling.
+pub(crate) fn vp8_size(frame: &[u8]) -> Option<(u16, u16)> {
+    match frame.get(..10)? {
+        &[tag, _, _, 0x9d, 0x01, 0x2a, w0, w1, h0, h1] if tag & 1 == 0 => {
+            let size = |low, high| u16::from_le_bytes([low, high]) & 0x3fff;
+            Some((size(w0, w1), size(h0, h1)))
+        }
+        _ => None,
+    }
+}
+
 fn level((width, height): (u16, u16)) -> u8 {
     let samples = u32::from(width) * u32::from(height);
     let fits = LEVELS.iter().find(|(most, _)| samples <= *most);

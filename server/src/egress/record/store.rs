@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
@@ -45,18 +46,19 @@ async fn run(storage: Storage, dir: PathBuf, mut inbox: mpsc::UnboundedReceiver<
                 break;
             };
             let id = record.view().id.clone();
-            let stored = storage
-                .put(&dir.join(&id).join(&name), &format!("{id}/{name}"))
-                .await;
-            match stored {
+            let file = dir.join(&id).join(&name);
+            match storage.put(&file, &format!("{id}/{name}")).await {
                 Ok(()) => {
                     wait = RETRY.0;
                     record.mended(Fault::StorageUnreachable);
+                    if name == MANIFEST {
+                        record.manifest_stored.store(true, Ordering::Relaxed);
+                        break;
+                    }
                     mark(&record, &dir, &name);
                     if storage.deletes_local() {
-                        let _gone = fs::remove_file(dir.join(&id).join(&name));
+                        let _gone = fs::remove_file(file);
                     }
-                    finish(&storage, &record, &dir, &id).await;
                 }
                 Err(error) => {
                     record.fault(Fault::StorageUnreachable, &error.to_string());
@@ -69,7 +71,8 @@ async fn run(storage: Storage, dir: PathBuf, mut inbox: mpsc::UnboundedReceiver<
     }
 }
 
-/// The first finished file that is not stored yet.
+/// The first finished file that is not stored yet; the manifest of a recording that has ended, when
+/// all its files are.
 fn pending(record: &Record) -> Option<String> {
     let view = record.view();
     let waiting: Vec<&str> = view
@@ -80,7 +83,12 @@ fn pending(record: &Record) -> Option<String> {
         .collect();
     let count = f64::from(u32::try_from(waiting.len()).unwrap_or(u32::MAX));
     metrics::gauge!(super::super::metrics::SPOOLED).set(count);
-    waiting.first().map(|name| (*name).to_owned())
+    if let Some(name) = waiting.first() {
+        return Some((*name).to_owned());
+    }
+    let whole = !view.state.is_running() && view.files.iter().all(|it| it.stored);
+    let due = whole && !record.manifest_stored.load(Ordering::Relaxed);
+    due.then(|| MANIFEST.to_owned())
 }
 
 fn mark(record: &Record, dir: &Path, name: &str) {
@@ -91,23 +99,6 @@ fn mark(record: &Record, dir: &Path, name: &str) {
     let view = view.clone();
     if let Err(error) = write_manifest(&dir.join(&view.id), &view) {
         tracing::warn!(recording = view.id, %error, "a manifest is not written");
-    }
-}
-
-/// Stores the manifest of a recording that has ended, when its files are.
-async fn finish(storage: &Storage, record: &Record, dir: &Path, id: &str) {
-    let whole = {
-        let view = record.view();
-        !view.state.is_running() && view.files.iter().all(|it| it.stored)
-    };
-    if !whole {
-        return;
-    }
-    let stored = storage
-        .put(&dir.join(id).join(MANIFEST), &format!("{id}/{MANIFEST}"))
-        .await;
-    if let Err(error) = stored {
-        record.fault(Fault::StorageUnreachable, &error.to_string());
     }
 }
 

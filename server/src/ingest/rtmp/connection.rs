@@ -6,12 +6,14 @@ use bytes::Bytes;
 use media_ingest::IngestError;
 use media_ingest::rtmp::{Connect, Refusal, Session, SessionConfig, SessionEvent};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadHalf, WriteHalf};
+use tokio::time::{Interval, MissedTickBehavior};
 
 use super::RtmpServer;
 use super::key::StreamKey;
 use super::play::{Played, Player};
 use super::publish::Publisher;
 use crate::ingest::metrics;
+use crate::live::IngestProtocol;
 
 /// What one read takes: a keyframe in a few reads.
 const READ_BYTES: usize = 64 * 1024;
@@ -90,6 +92,8 @@ struct Connection<'a, S> {
     /// Until when nothing is read, because the source runs ahead.
     held: Option<Instant>,
     told_to_go: bool,
+    /// Goes on while players are fed: a timer for each of their writes would cost more than those.
+    ticks: Interval,
 }
 
 /// Serves a client until it or we have enough.
@@ -113,7 +117,11 @@ where
         role: Role::Undecided,
         held: None,
         told_to_go: false,
+        ticks: tokio::time::interval(TICK),
     };
+    connection
+        .ticks
+        .set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut buffer = vec![0; READ_BYTES];
     let ended = loop {
         if let Err(ended) = connection.turn(&mut buffer).await {
@@ -158,14 +166,18 @@ where
         let now = self.server.clock.now();
         let held = self.held.filter(|until| *until > now);
         self.held = held;
-        let deadlines = [self.session.poll_timeout(), held, now.checked_add(TICK)];
-        let next = deadlines.into_iter().flatten().min().unwrap_or(now);
-        let wait = next.saturating_duration_since(now);
+        let next = [self.session.poll_timeout(), held]
+            .into_iter()
+            .flatten()
+            .min();
+        let tick = now.checked_add(TICK);
+        let soon = next.filter(|next| tick.is_none_or(|tick| *next < tick));
         tokio::select! {
             biased;
             step = next_of(&mut self.role) => step,
             read = self.reader.read(buffer), if held.is_none() => Step::Read(read),
-            () = tokio::time::sleep(wait) => Step::Tick,
+            _ = self.ticks.tick() => Step::Tick,
+            () = until(soon) => Step::Tick,
         }
     }
 
@@ -192,7 +204,7 @@ where
             match event {
                 SessionEvent::Connected(connect) => self.connect = Some(connect),
                 SessionEvent::Publish { stream, key } => self.publish(stream, &key).await?,
-                SessionEvent::Play { stream, key } => self.play(stream, &key)?,
+                SessionEvent::Play { stream, key } => self.play(stream, &key).await?,
                 SessionEvent::Media { tag, .. } => {
                     if let Role::Publisher(publisher) = &mut self.role {
                         publisher.tag(&*self.server.clock, &tag).await;
@@ -222,7 +234,7 @@ where
 
     async fn publish(&mut self, stream: u32, key: &str) -> Result<(), Ended> {
         let asked = match self.key(key) {
-            Some(key) => Publisher::open(self.server, stream, key).await,
+            Some(key) => Publisher::open(self.server, stream, key, IngestProtocol::Rtmp).await,
             None => Err(Refusal::BadName),
         };
         let publisher = asked.map_err(|refusal| self.refuse(stream, refusal))?;
@@ -231,9 +243,9 @@ where
         Ok(())
     }
 
-    fn play(&mut self, stream: u32, key: &str) -> Result<(), Ended> {
+    async fn play(&mut self, stream: u32, key: &str) -> Result<(), Ended> {
         let asked = match self.key(key) {
-            Some(key) => Player::open(self.server, stream, &key),
+            Some(key) => Player::open(self.server, stream, &key).await,
             None => Err(Refusal::BadName),
         };
         let player = asked.map_err(|refusal| self.refuse(stream, refusal))?;
@@ -300,6 +312,13 @@ where
             Ok(Err(_)) => Err(Ended::Client),
             Err(_) => Err(Ended::Stalled),
         }
+    }
+}
+
+async fn until(time: Option<Instant>) {
+    match time {
+        Some(time) => tokio::time::sleep_until(time.into()).await,
+        None => std::future::pending().await,
     }
 }
 

@@ -4,8 +4,6 @@ use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use crate::config::RtmpConfig;
-
 #[derive(Debug, Default)]
 struct Counts {
     all: usize,
@@ -14,7 +12,7 @@ struct Counts {
 
 /// Lets connections in. Clones share their counts.
 #[derive(Debug, Clone)]
-pub(super) struct Gate {
+pub(crate) struct Gate {
     counts: Arc<Mutex<Counts>>,
     all_max: usize,
     address_max: usize,
@@ -22,23 +20,23 @@ pub(super) struct Gate {
 
 /// One connection's place; given back when dropped.
 #[derive(Debug)]
-pub(super) struct Pass {
+pub(crate) struct Pass {
     gate: Gate,
     ip: IpAddr,
 }
 
 impl Gate {
-    pub(super) fn new(config: &RtmpConfig) -> Self {
+    pub(crate) fn new(all_max: u32, address_max: u32) -> Self {
         let most = |count: u32| usize::try_from(count).unwrap_or(usize::MAX);
         Self {
             counts: Arc::default(),
-            all_max: most(config.connections_max),
-            address_max: most(config.connections_per_address),
+            all_max: most(all_max),
+            address_max: most(address_max),
         }
     }
 
     /// A place for a connection of this address, if there is one.
-    pub(super) fn enter(&self, ip: IpAddr) -> Option<Pass> {
+    pub(crate) fn enter(&self, ip: IpAddr) -> Option<Pass> {
         let mut counts = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
         let of_address = counts.by_address.get(&ip).copied().unwrap_or_default();
         if counts.all >= self.all_max || of_address >= self.address_max {
@@ -73,12 +71,7 @@ mod tests {
 
     #[test]
     fn both_bounds_hold_and_places_come_back() {
-        let config = RtmpConfig {
-            connections_max: 3,
-            connections_per_address: 2,
-            ..RtmpConfig::default()
-        };
-        let gate = Gate::new(&config);
+        let gate = Gate::new(3, 2);
         let [a, b] = ["192.0.2.1", "192.0.2.2"].map(|ip| ip.parse().unwrap());
         let first = gate.enter(a).unwrap();
         let _second = gate.enter(a).unwrap();

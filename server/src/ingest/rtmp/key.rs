@@ -4,11 +4,11 @@ use media_types::{Identity, RoomName};
 
 /// What a publisher or player asks for, not judged yet.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct StreamKey {
-    pub(super) room: RoomName,
-    pub(super) identity: Identity,
+pub(crate) struct StreamKey {
+    pub(crate) room: RoomName,
+    pub(crate) identity: Identity,
     /// Secret: never logged.
-    pub(super) token: String,
+    pub(crate) token: String,
 }
 
 impl StreamKey {
@@ -30,7 +30,8 @@ impl StreamKey {
     }
 }
 
-fn token_of(query: &str) -> Option<&str> {
+/// The token that a query carries.
+pub(crate) fn token_of(query: &str) -> Option<&str> {
     let mut pairs = query.split('&').filter_map(|pair| pair.split_once('='));
     let token = pairs.find(|(name, _)| matches!(*name, "token" | "access_token"));
     token.map(|(_, token)| token)

@@ -1,24 +1,47 @@
-//! A player: the frames of a live source, as they came, as RTMP messages.
+//! A player: a live stream as RTMP messages, which all players of it share.
+//!
+//! Any publisher can be played. What an encoder sends is played as it came; what a browser sends is
+//! put together from its packets, and its Opus goes through a codec process.
+
+use std::future::Future;
+use std::pin::Pin;
 
 use bytes::Bytes;
-use media_ingest::flv::{Tag, config_tag, frame_tag, metadata_tag};
-use media_ingest::rtmp::{Refusal, write_tag};
-use media_types::FrameFormat;
+use media_egress::mux::Chunk;
+use media_ingest::rtmp::Refusal;
+use signaling::RpcError;
+use tokio::sync::broadcast::Receiver;
+use tokio::sync::broadcast::error::RecvError;
 
 use super::RtmpServer;
 use super::key::StreamKey;
+use super::publish::refusal;
 use crate::auth::{Access, authorize};
-use crate::live::{FrameEvent, FrameReader};
+use crate::egress::{Container, Joined, Player as Count, Seat, Stream, tags};
+
+/// Length of the header that an FLV file has before its first tag.
+const FLV_HEADER: usize = 13;
 
 /// One player on one connection.
 pub(super) struct Player {
     stream: u32,
-    frames: FrameReader,
-    /// What decoders were told, and will be told again after a pause.
-    formats: Vec<FrameFormat>,
-    /// Whether the stream has begun for this player: metadata comes before its first frame.
-    begun: bool,
+    container: Container,
+    state: State,
     paused: bool,
+    count: Count,
+    /// While it lives the stream is packaged, and its place is taken.
+    source: Stream,
+    _seat: Seat,
+}
+
+enum State {
+    /// Waiting for a keyframe.
+    Joining(Pin<Box<dyn Future<Output = Result<Joined, RpcError>> + Send>>),
+    /// `behind`: what comes is no use before the next keyframe.
+    Playing {
+        chunks: Receiver<Chunk>,
+        behind: bool,
+    },
 }
 
 /// What a player gets next.
@@ -31,20 +54,34 @@ pub(super) enum Played {
 
 impl Player {
     /// Judges the token and joins the stream, at the group of pictures that is going on.
-    pub(super) fn open(server: &RtmpServer, stream: u32, key: &StreamKey) -> Result<Self, Refusal> {
+    pub(super) async fn open(
+        server: &RtmpServer,
+        stream: u32,
+        key: &StreamKey,
+    ) -> Result<Self, Refusal> {
         let unauthorized = |_| Refusal::Unauthorized;
         let claims = server
             .auth
             .judge(&key.token, Access::Play, server.clock.unix());
         let claims = claims.map_err(unauthorized)?;
         authorize(&claims, Access::Play, &key.room).map_err(unauthorized)?;
-        let frames = server.live.frames().subscribe(&key.room, &key.identity);
+        let seat = server.egress.admit().map_err(|error| refusal(&error))?;
+        let source = server.egress.open(&key.room, &key.identity).await;
+        let source = source.map_err(|error| refusal(&error))?;
+        // What is made for the first message stream is shared; a client with several asks for more.
+        let container = if stream == tags::STREAM {
+            Container::Rtmp
+        } else {
+            Container::Flv
+        };
         Ok(Self {
             stream,
-            frames: frames.ok_or(Refusal::NotFound)?,
-            formats: Vec::new(),
-            begun: false,
+            container,
+            state: joining(&source, container),
             paused: false,
+            count: Count::new(Container::Rtmp.word()),
+            source,
+            _seat: seat,
         })
     }
 
@@ -52,68 +89,63 @@ impl Player {
         self.stream
     }
 
-    pub(super) const fn pause(&mut self, paused: bool) {
+    pub(super) fn pause(&mut self, paused: bool) {
         self.paused = paused;
         // What was missed is not made up: it begins again at a keyframe.
-        self.begun &= !paused;
+        if let State::Playing { behind, .. } = &mut self.state {
+            *behind = true;
+        }
     }
 
-    /// The next messages.
+    /// The next messages. Nothing is lost when it is dropped before it is ready.
     pub(super) async fn next(&mut self) -> Played {
-        let mut out = Vec::new();
         loop {
-            match self.frames.next().await {
-                FrameEvent::Format(format) => self.format(&mut out, format),
-                FrameEvent::Frame(_) if self.paused => {}
-                FrameEvent::Frame(frame) => {
-                    let starts = frame.keyframe && !self.waits_for_video(&frame.codec);
-                    if self.begun || starts {
-                        let tag = frame_tag(0, &frame);
-                        self.begin(&mut out, tag.timestamp);
-                        write_tag(&mut out, &tag, self.stream);
-                        return Played::Bytes(out.into());
+            match &mut self.state {
+                State::Joining(joined) => match joined.await {
+                    Ok(Joined { prelude, chunks }) => {
+                        let behind = self.paused;
+                        self.state = State::Playing { chunks, behind };
+                        return Played::Bytes(self.wrapped(prelude));
                     }
-                }
-                // The hub goes on at a keyframe by itself.
-                FrameEvent::Skipped(_) => {}
-                FrameEvent::Ended => return Played::Ended,
+                    Err(_) => return Played::Ended,
+                },
+                State::Playing { chunks, behind } => match chunks.recv().await {
+                    Ok(chunk) if self.paused || *behind && !chunk.start => {}
+                    Ok(chunk) => {
+                        *behind = false;
+                        self.count.sent(chunk.bytes.len());
+                        return Played::Bytes(self.wrapped(vec![chunk.bytes]));
+                    }
+                    Err(RecvError::Lagged(_)) => {
+                        *behind = true;
+                        self.count.lagged();
+                    }
+                    // The stream goes on in another way, or it has ended.
+                    Err(RecvError::Closed) if self.source.is_open() => {
+                        self.state = joining(&self.source, self.container);
+                    }
+                    Err(RecvError::Closed) => return Played::Ended,
+                },
             }
         }
     }
 
-    /// Sound alone does not begin a stream that has pictures.
-    fn waits_for_video(&self, codec: &media_types::FrameCodec) -> bool {
-        let video = media_types::MediaKind::Video;
-        let has_video = self
-            .formats
-            .iter()
-            .any(|format| format.codec.kind() == video);
-        has_video && codec.kind() != video
+    /// What is not made of messages of this player's stream yet becomes such.
+    fn wrapped(&self, mut parts: Vec<Bytes>) -> Bytes {
+        if self.container == Container::Flv {
+            if let Some(first) = parts.first_mut().filter(|first| first.starts_with(b"FLV")) {
+                *first = first.slice(FLV_HEADER.min(first.len())..);
+            }
+            return tags::messages(&parts, self.stream);
+        }
+        match &parts[..] {
+            [only] => only.clone(),
+            _ => parts.concat().into(),
+        }
     }
+}
 
-    fn format(&mut self, out: &mut Vec<u8>, format: FrameFormat) {
-        if self.begun {
-            self.append(out, config_tag(0, &format, 0));
-        }
-        self.formats
-            .retain(|known| known.codec.kind() != format.codec.kind());
-        self.formats.push(format);
-    }
-
-    /// What comes before the first frame.
-    fn begin(&mut self, out: &mut Vec<u8>, timestamp: u32) {
-        if std::mem::replace(&mut self.begun, true) {
-            return;
-        }
-        self.append(out, Some(metadata_tag(&self.formats)));
-        for format in &self.formats {
-            self.append(out, config_tag(0, format, timestamp));
-        }
-    }
-
-    fn append(&self, out: &mut Vec<u8>, tag: Option<Tag>) {
-        if let Some(tag) = tag {
-            write_tag(out, &tag, self.stream);
-        }
-    }
+fn joining(source: &Stream, container: Container) -> State {
+    let source = source.clone();
+    State::Joining(Box::pin(async move { source.join(container).await }))
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use media_ingest::flv::{Tag, TrackKey};
+use media_ingest::flv::{Parcel, Tag, TrackKey};
 use media_ingest::rtmp::Refusal;
 use media_ingest::source::{Source, SourceEvent};
 use media_types::{Clock, Codec, EncodedFrame, FrameFormat, MediaKind, TrackId};
@@ -20,7 +20,7 @@ use crate::live::{FrameSource, IngestHandle, IngestProtocol, IngestRequest, Inge
 use crate::transcode::Transcoding;
 
 /// One publisher on one connection.
-pub(super) struct Publisher {
+pub(crate) struct Publisher {
     stream: u32,
     source: Source,
     handle: IngestHandle,
@@ -54,10 +54,11 @@ impl Lane {
 
 impl Publisher {
     /// Judges the token and takes the place of an earlier publisher of that name.
-    pub(super) async fn open(
+    pub(crate) async fn open(
         server: &RtmpServer,
         stream: u32,
         key: StreamKey,
+        protocol: IngestProtocol,
     ) -> Result<Self, Refusal> {
         let unix = server.clock.unix();
         let unauthorized = |_| Refusal::Unauthorized;
@@ -73,13 +74,13 @@ impl Publisher {
         let request = IngestRequest {
             room: key.room.clone(),
             claims,
-            protocol: IngestProtocol::Rtmp,
+            protocol,
             name: None,
             metadata: Value::Null,
         };
         let handle = server.live.open_ingest(request).await;
         let handle = handle.map_err(|error| refusal(&error))?;
-        tracing::info!(room = %key.room, peer = %key.identity, "RTMP publisher");
+        tracing::info!(room = %key.room, peer = %key.identity, %protocol, "publisher");
         Ok(Self {
             stream,
             source: Source::default(),
@@ -97,7 +98,7 @@ impl Publisher {
     }
 
     /// How long to read nothing.
-    pub(super) fn hold(&self) -> Option<Duration> {
+    pub(crate) fn hold(&self) -> Option<Duration> {
         self.source.hold()
     }
 
@@ -109,6 +110,21 @@ impl Publisher {
             tracing::debug!(%error, "bad tag");
             metrics::dropped();
         }
+        self.events(now).await;
+    }
+
+    /// Takes one thing that a protocol without tags says, at `micros` of the source's clock.
+    pub(crate) async fn parcel(&mut self, clock: &dyn Clock, micros: u64, parcel: Parcel) {
+        let now = clock.now();
+        let taken = self.source.handle_parcel(now, clock.unix(), micros, parcel);
+        if let Err(error) = taken {
+            tracing::debug!(%error, "bad frame");
+            metrics::dropped();
+        }
+        self.events(now).await;
+    }
+
+    async fn events(&mut self, now: Instant) {
         while let Some(event) = self.source.poll_event() {
             match event {
                 SourceEvent::Format {
@@ -249,20 +265,20 @@ impl Publisher {
     }
 
     /// Comes back when the room ends the stream: taken over, kicked, closed.
-    pub(super) async fn closed(&mut self) {
+    pub(crate) async fn closed(&mut self) {
         let reason = self.handle.closed().await;
-        tracing::info!(?reason, "RTMP publisher closed");
+        tracing::info!(?reason, "publisher closed");
     }
 
     /// The client said that it is done.
-    pub(super) fn finish(self) {
+    pub(crate) fn finish(self) {
         self.frames.finish();
         self.handle.finish();
     }
 }
 
 /// What a client is told of an error of the room.
-fn refusal(error: &RpcError) -> Refusal {
+pub(super) fn refusal(error: &RpcError) -> Refusal {
     #[allow(clippy::wildcard_enum_match_arm, reason = "the rest is for later")]
     match error.data.kind {
         ErrorType::Unauthorized | ErrorType::Forbidden => Refusal::Unauthorized,

@@ -1,0 +1,122 @@
+use std::time::Duration;
+
+use media_types::{BufferPool, PacketFrame};
+use signaling::Claims;
+
+use super::*;
+use crate::clock::SystemClock;
+use crate::live::tests::{request, worker};
+use crate::live::{IngestPort, IngestSpec};
+
+/// Waits that are never reached where all is well.
+const LONG: Duration = Duration::from_secs(10);
+
+fn spec(codec: Codec) -> IngestSpec {
+    IngestSpec {
+        kind: codec.kind(),
+        codec,
+        name: None,
+    }
+}
+
+/// A frame of one packet. Pictures are VP8, 640 × 360 where they begin a group.
+fn push(port: &mut IngestPort, pool: &mut BufferPool, codec: Codec, at_ms: u32, keyframe: bool) {
+    let picture: &[u8] = if keyframe {
+        &[0x10, 0, 0, 0, 0x9d, 0x01, 0x2a, 0x80, 0x02, 0x68, 0x01]
+    } else {
+        &[0x10, 1, 0, 0, 0]
+    };
+    let bytes: &[u8] = match codec {
+        Codec::Opus => &[0xfc, 1, 2],
+        _ => picture,
+    };
+    let filled = pool.fill(|buffer| -> Result<_, ()> {
+        buffer[..bytes.len()].copy_from_slice(bytes);
+        Ok(0..bytes.len())
+    });
+    let since = Duration::from_millis(at_ms.into());
+    let frame = PacketFrame {
+        payloads: vec![filled.unwrap()],
+        timestamp: at_ms * (codec.clock_rate() / 1_000),
+        keyframe,
+        captured: Some(NtpTime::from_unix(Duration::from_secs(1_000) + since)),
+    };
+    port.push(frame).unwrap();
+}
+
+async fn next(source: &mut Source) -> SourceEvent {
+    tokio::time::timeout(LONG, source.next()).await.unwrap()
+}
+
+#[actix_rt::test]
+async fn a_group_of_pictures_that_comes_first_waits_for_its_sound() {
+    let (live, rings) = worker();
+    let asked = request(true);
+    let Claims { sub, .. } = asked.claims.clone();
+    let room = asked.room.clone();
+    let ingest = live.open_ingest(asked).await.unwrap();
+    let mut video = ingest.add_track(spec(Codec::Vp8)).await.unwrap();
+    let mut audio = ingest.add_track(spec(Codec::Opus)).await.unwrap();
+    let mut pool = BufferPool::new(256);
+    // Half a second of pictures is there before anybody looks; sound has no history.
+    for index in 0..15 {
+        push(&mut video, &mut pool, Codec::Vp8, index * 33, index == 0);
+    }
+    let clock = SteadyClock::new(Arc::new(SystemClock));
+    let (wish, purpose) = (TapWish::default(), EgressPurpose::Recorder);
+    let opened = Source::open(&live, &room, &sub, wish, purpose, clock).await;
+    let mut source = opened.unwrap();
+    assert!(source.is_tapped() && !source.is_settled());
+    // The pictures come at once; nothing of them is told while the sound may still come.
+    let early = tokio::time::timeout(Duration::from_millis(200), source.next());
+    assert!(early.await.is_err(), "told before its sound");
+    for index in 0..10 {
+        push(&mut audio, &mut pool, Codec::Opus, 500 + index * 20, true);
+    }
+    let SourceEvent::Kinds(kinds) = next(&mut source).await else {
+        panic!("the kinds come first");
+    };
+    assert_eq!((kinds.video, kinds.audio), (true, true));
+    let (mut pictures, mut sounds) = (Vec::new(), Vec::new());
+    while pictures.len() < 15 || sounds.len() < 10 {
+        let SourceEvent::Frame(frame) = next(&mut source).await else {
+            panic!("frames follow");
+        };
+        let ms = frame.dts * 1_000 / u64::from(frame.config.timescale);
+        match frame.config.kind() {
+            MediaKind::Video => pictures.push(ms),
+            MediaKind::Audio => sounds.push(ms),
+        }
+    }
+    // All of the group, and the sound within 5 ms of where its capture lies beside it.
+    assert_eq!(pictures[14] - pictures[0], 14 * 33);
+    assert!(
+        sounds[0].abs_diff(pictures[0] + 500) <= 5,
+        "{pictures:?} {sounds:?}"
+    );
+    ingest.finish();
+    rings.stop();
+}
+
+#[test]
+fn keyframes_tell_what_records_do_not() {
+    let keyframe = [0x82, 0x49, 0x83, 0x42, 0x20, 0x27, 0xf0, 0x16, 0x70];
+    let time = media_types::MediaTime { ticks: 0, rate: 1 };
+    let mut frame = EncodedFrame {
+        codec: Codec::Vp9.into(),
+        presented: time,
+        decoded: time,
+        keyframe: true,
+        captured: None,
+        data: Bytes::copy_from_slice(&keyframe),
+    };
+    let mut lane = IngestLane::default();
+    lane.look(&frame);
+    let size = |lane: &IngestLane| lane.config.as_ref().map(|it| (it.width, it.height));
+    assert_eq!(size(&lane), Some((640, 360)));
+    // What is no keyframe says nothing, whatever its bytes are.
+    let mut other = IngestLane::default();
+    frame.keyframe = false;
+    other.look(&frame);
+    assert_eq!(size(&other), None);
+}
