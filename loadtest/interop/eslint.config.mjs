@@ -2,6 +2,8 @@ import js from '@eslint/js';
 import globals from 'globals';
 
 export default [
+  // What Python packages bring is not ours.
+  { ignores: ['.venv/'] },
   js.configs.recommended,
   {
     // Functions given to `page.evaluate` run in the browser, the rest in Node.
@@ -12,6 +14,9 @@ export default [
         call: 'readonly',
         direct: 'readonly',
         layers: 'readonly',
+        lips: 'readonly',
+        moq: 'readonly',
+        moves: 'readonly',
         probe: 'readonly',
       },
     },

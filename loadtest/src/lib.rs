@@ -25,6 +25,7 @@ pub mod light;
 mod media;
 pub mod network;
 pub mod pattern;
+pub mod players;
 pub mod report;
 pub mod run;
 pub mod scenario;

@@ -1,11 +1,13 @@
 // ffmpeg publishes by RTMP; Chromium watches by WHEP, and ffmpeg plays the same bytes by RTMP.
 
 import assert from 'node:assert/strict';
+import { execFile } from 'node:child_process';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { setTimeout as pause } from 'node:timers/promises';
+import { promisify } from 'node:util';
 
 import { startChromium } from '../support/chromium.mjs';
 import { figure, median } from '../support/figures.mjs';
@@ -115,6 +117,41 @@ test('what is played by RTMP is what was published', async () => {
   assert.deepEqual(played.filter((frame) => !original.has(frame)), []);
 });
 
+test('a browser is played by RTMP, with its sound as AAC', async (t) => {
+  const page = await browser.page();
+  await page.evaluate(
+    async ({ url, token }) => {
+      window.live.only('h264');
+      window.session = await probe.whip(url, token, window.live.timecode(25));
+      await probe.connected(window.session.connection);
+    },
+    { url: `${server.url}/whip/stage`, token: server.token('stage', 'cam') },
+  );
+  await pause(1_000);
+  const file = join(folder, 'stage.mkv');
+  const url = rtmpUrl(port, 'stage', 'cam', { play: true });
+  const plays = run(FFMPEG, ['-i', url, '-t', '6', '-c', 'copy', file]);
+  assert.equal(await plays.done, 0, plays.errors);
+  const sound = ['-ss', '2', '-i', file, '-map', '0:a', '-ac', '1', '-ar', '48000', '-t', '2'];
+  const shows = ['-show_entries', 'stream=codec_name,width,nb_read_frames', '-of', 'json'];
+  const { stdout } = await promisify(execFile)('ffprobe', ['-v', 'error', '-count_frames', ...shows, file]);
+  const [video, audio] = JSON.parse(stdout).streams;
+  t.diagnostic(JSON.stringify({ video, audio }));
+  assert.deepEqual([video.codec_name, video.width, audio.codec_name], ['h264', 640, 'aac']);
+  assert.ok(Number(video.nb_read_frames) >= 100, video.nb_read_frames);
+  const options = { encoding: 'buffer', maxBuffer: 1 << 24 };
+  const decode = ['-v', 'error', ...sound, '-f', 's16le', '-'];
+  const samples = (await promisify(execFile)(FFMPEG, decode, options)).stdout;
+  let rises = 0;
+  for (let at = 2; at < samples.length; at += 2) {
+    rises += samples.readInt16LE(at - 2) < 0 && samples.readInt16LE(at) >= 0 ? 1 : 0;
+  }
+  const frequency = (rises * 48_000) / (samples.length / 2);
+  await figure(t, 'tone of a browser, played by RTMP', frequency, 'Hz');
+  assert.ok(Math.abs(frequency - 440) < 10, `${frequency} Hz`);
+  await page.context().close();
+});
+
 test('AV1 by enhanced RTMP reaches a browser', async (t) => {
   const av1 = ['-c:v', 'libsvtav1', '-preset', '12', '-svtav1-params', 'pred-struct=1:lp=1'];
   const args = [...LIVE, ...av1, '-g', '60', '-pix_fmt', 'yuv420p', '-c:a', 'libopus'];
@@ -157,6 +194,52 @@ test('an encoder that comes back takes its own place', async (t) => {
   await figure(t, 'killed → pictures again, encoder started anew', Date.now() - started, 'ms');
   await page.context().close();
   await second.stop();
+});
+
+test('another clock, times that wrap, no sound, another size: viewers go on', async (t) => {
+  // The 32 bits of milliseconds end five seconds after the second one has begun.
+  const wraps = ['-output_ts_offset', '4294962.3'];
+  const larger = LIVE.map((arg) => arg.replace('640x360', '960x540'));
+  const page = await browser.page();
+  for (const [what, args, width] of [
+    ['plain', [...LIVE, ...H264], 640],
+    ['wrapping', [...LIVE, ...H264, ...wraps], 640],
+    ['larger, no sound', [...larger, ...H264, '-an'], 960],
+  ]) {
+    // Each takes the place of the one before, under the eyes of the same viewer.
+    const pushes = await publish(FFMPEG, 'odd', args, 2);
+    if (what === 'plain') await play(page, 'odd');
+    await page.waitForTimeout(what === 'wrapping' ? 4_000 : 1_000);
+    const { video: seen } = await watch(page, 2_000);
+    await figure(t, `${what}: decodes`, seen.fps, 'fps');
+    assert.ok(seen.fps >= 20, `${what}: ${JSON.stringify(seen)}`);
+    assert.equal(seen.width, width);
+    await pushes.stop('SIGKILL');
+  }
+  await page.context().close();
+});
+
+test('RTMPS takes and plays the same', async () => {
+  const [plain, secure] = [await freePort(), await freePort()];
+  const env = { TROUPE_RTMP__LISTEN: `127.0.0.1:${plain}`, TROUPE_RTMP__TLS_LISTEN: `127.0.0.1:${secure}` };
+  // With a certificate of its own, made at the start.
+  const own = await startServer({ env, args: ['--lan'] });
+  const clip = join(folder, 'secure.flv');
+  const makes = run(FFMPEG, [...LIVE.filter((arg) => arg !== '-re'), '-t', '8', ...H264, clip]);
+  assert.equal(await makes.done, 0, makes.errors);
+  const original = new Set(await hashes(FFMPEG, clip));
+  const to = (options) => rtmpUrl(secure, 'safe', 'cam', options).replace('rtmp:', 'rtmps:');
+  const pushes = run(FFMPEG, ['-re', '-i', clip, '-c', 'copy', '-f', 'flv', to()]);
+  const end = Date.now() + 10_000;
+  while ((await own.metric('troupe_ingest_frames_total')) < 60) {
+    assert.ok(Date.now() < end, pushes.errors);
+    await pause(100);
+  }
+  const played = await hashes(FFMPEG, to({ play: true }), 2);
+  await pushes.stop();
+  await own.stop();
+  assert.ok(played.length >= 100, String(played.length));
+  assert.deepEqual(played.filter((frame) => !original.has(frame)), []);
 });
 
 test('a bad token is refused with a reason', async () => {

@@ -60,13 +60,22 @@ const SHAPED = {
 /**
  * Starts `troupe serve --dev`.
  * @param {object} options `address`: where media is bound; `shaped`: a shaper must stand before its
- * media; `env` overrides configuration.
+ * media; `env` overrides configuration; `wrap` are words before the server's own, which become it,
+ * `args` come behind them.
  */
-export async function startServer({ shards = 2, address = '127.0.0.1', shaped, env = {} } = {}) {
+export async function startServer({
+  shards = 2,
+  address = '127.0.0.1',
+  shaped,
+  env = {},
+  wrap = [],
+  args = [],
+} = {}) {
   const [http, admin] = [await freePort(), await freePort()];
   const media = await freeUdpPorts(shards, address);
   const data = await mkdtemp(join(tmpdir(), 'troupe-'));
-  const child = spawn(BINARY, ['serve', '--dev'], {
+  const [program, ...words] = [...wrap, BINARY, 'serve', '--dev', ...args];
+  const child = spawn(program, words, {
     cwd: data,
     env: {
       ...process.env,

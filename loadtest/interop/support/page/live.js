@@ -64,10 +64,11 @@ export function only(codec) {
 
 function read(video, context) {
   context.drawImage(video, 0, 0, WIDTH, HEIGHT);
+  const { data } = context.getImageData(0, 0, WIDTH, 2 * CELL);
   let number = 0n;
   for (let index = 0; index < BITS + CHECK; index += 1) {
     const [x, y] = place(index);
-    const [red] = context.getImageData(x + CELL / 2, y + CELL / 2, 1, 1).data;
+    const red = data[4 * ((y + CELL / 2) * WIDTH + x + CELL / 2)];
     number = number * 2n + (red > 128 ? 1n : 0n);
   }
   const value = Number(number >> BigInt(CHECK));
