@@ -27,6 +27,8 @@ const IMMUTABLE: &str = "public, max-age=31536000, immutable";
 const REVALIDATE: &str = "no-cache";
 /// How long a token of the page lives: a page that is reloaded fetches another.
 const DEV_TOKEN_TTL: Duration = Duration::from_secs(15 * 60);
+/// The same of an encoder's, which reconnects with what it was given.
+const DEV_INGEST_TTL: Duration = Duration::from_secs(12 * 3_600);
 
 const NOT_BUILT: &str = "<!doctype html><meta charset=utf-8><title>Troupe</title>\
     <h1>Troupe is running, but its web app is not built in.</h1>\
@@ -119,14 +121,51 @@ pub(super) struct DevTokenQuery {
     room: String,
     identity: String,
     name: Option<String>,
+    #[serde(rename = "for", default)]
+    purpose: Purpose,
+}
+
+/// What a page is for.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "camelCase")]
+enum Purpose {
+    /// A call.
+    #[default]
+    Call,
+    /// Watching a stream.
+    Watch,
+    /// Publishing one by an encoder.
+    Ingest,
+}
+
+impl Purpose {
+    const fn grants(self) -> &'static [Grant] {
+        match self {
+            Self::Call => &[Grant::Publish, Grant::Subscribe, Grant::Data],
+            Self::Watch => &[Grant::Subscribe, Grant::Play],
+            Self::Ingest => &[Grant::Ingest],
+        }
+    }
+
+    /// Encoders and players reconnect with what they were given, and encoders for long.
+    const fn lives(self) -> (Duration, bool) {
+        match self {
+            Self::Call => (DEV_TOKEN_TTL, true),
+            Self::Watch => (DEV_TOKEN_TTL, false),
+            Self::Ingest => (DEV_INGEST_TTL, false),
+        }
+    }
 }
 
 #[derive(Debug, Serialize)]
 struct DevToken {
     token: String,
+    /// The port of RTMP, for who publishes.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    rtmp: Option<u16>,
 }
 
-/// A join token for whoever asks: in `--dev` alone, so that a reload just works.
+/// A token for whoever asks: in `--dev` alone, so that a reload just works.
 pub(super) async fn dev_token(
     state: web::Data<AppState>,
     query: web::Query<DevTokenQuery>,
@@ -138,18 +177,21 @@ pub(super) async fn dev_token(
         .ok_or(ErrorType::NotFound)?;
     let room: RoomName = name(&query.room)?;
     let identity: Identity = name(&query.identity)?;
-    let all = [Grant::Publish, Grant::Subscribe, Grant::Data];
     let grants = Grants::for_room(RoomPattern::Exact(room));
-    let mut grants = all.into_iter().fold(grants, Grants::with);
+    let all = query.purpose.grants().iter().copied();
+    let mut grants = all.fold(grants, Grants::with);
     grants.name.clone_from(&query.name);
+    let (ttl, once) = query.purpose.lives();
     let request = TokenRequest {
         identity,
         grants,
-        ttl: DEV_TOKEN_TTL,
-        once: true,
+        ttl,
+        once,
     };
     let token = issue(key, request, state.unix()).map_err(|_| ErrorType::Internal)?;
+    let listens = state.config.rtmp.enabled && query.purpose == Purpose::Ingest;
+    let rtmp = listens.then(|| state.config.rtmp.listen.port());
     Ok(HttpResponse::Ok()
         .insert_header((CACHE_CONTROL, "no-store"))
-        .json(DevToken { token }))
+        .json(DevToken { token, rtmp }))
 }
