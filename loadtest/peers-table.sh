@@ -28,10 +28,10 @@ echo "$2 subscribers, medians of $3 rounds, at commit \`$(git rev-parse --short 
 janus=$(janus --version 2>&1 | sed -n 's/.*(\([0-9.]*\)).*/\1/p' | head -1)
 echo "${cpu:-an unknown processor}, $(nproc) cores, Janus $janus:"
 echo
-echo '| | Troupe | Janus |'
-echo '| --- | --- | --- |'
+echo '| | Troupe | Janus | stock str0m |'
+echo '| --- | --- | --- | --- |'
 row() { # label expression
-  printf '| %s | %s | %s |\n' "$1" "$(of Troupe "$2")" "$(of Janus "$2")"
+  printf '| %s | %s | %s | %s |\n' "$1" "$(of Troupe "$2")" "$(of Janus "$2")" "$(of stock "$2")"
 }
 row 'members that came, of them failed' '"\(.counts.joined), \(.counts.failed)"'
 row 'packets received a second' "$rate"

@@ -1,6 +1,6 @@
 #!/bin/sh
-# Puts Troupe and Janus under the same load, by the same clients, one after the other and several
-# times in turn, and prints a table. Needs Debian's packages `janus` and `jq`.
+# Puts Troupe, Janus and a server of stock str0m under the same load, by the same clients, one after
+# the other and several times in turn, and prints a table. Needs Debian's packages `janus` and `jq`.
 #
 #   loadtest/peers.sh            60 subscribers of one publisher, three rounds
 #   loadtest/peers.sh --write    and puts the table into docs/performance.md
@@ -13,6 +13,7 @@ SECONDS_EACH=${SECONDS_EACH:-15}
 BIN=${BIN:-target/release}
 TROUPE=${TROUPE:-$BIN/troupe}
 LOADTEST=${LOADTEST:-$BIN/troupe-loadtest}
+STOCK=${STOCK:-$BIN/troupe-stock}
 JANUS=${JANUS:-janus}
 # Where Debian keeps what Janus loads.
 JANUS_LIBS=${JANUS_LIBS:-/usr/lib/$(uname -m)-linux-gnu/janus}
@@ -80,6 +81,10 @@ while [ "$round" -le "$ROUNDS" ]; do
   server=$!
   sleep 2
   measure Janus "$round" janus-60 --janus "ws://$ADDRESS:18188"
+  "$STOCK" --listen "$ADDRESS:18081" > "$work/stock.log" 2>&1 &
+  server=$!
+  sleep 1
+  measure stock "$round" fanout-60 --url "http://$ADDRESS:18081" --no-token
   round=$((round + 1))
 done
 

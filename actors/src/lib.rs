@@ -46,9 +46,11 @@ mod context;
 mod directory;
 mod egress;
 mod error;
+mod hooks;
 mod ingest;
 pub mod limits;
 pub mod metrics;
+mod migration;
 mod peer;
 mod plane;
 mod room;
@@ -61,13 +63,15 @@ mod worker;
 pub use config::{ActorsConfig, Admission, Consumed, Environment, ResumeClaims, TokenMinter};
 pub use egress::{EgressPurpose, EgressRequest, EgressSession, EgressTap, EgressView};
 pub use error::ActorsError;
+pub use hooks::{Entrance, Hooks, Observer, Policy, VideoLimit};
 pub use ingest::{
     IngestPlace, IngestProtocol, IngestRequest, IngestSession, IngestSink, IngestSpec,
     IngestStatus, IngestTrackStatus,
 };
-pub use room::message::{PeerChange, Revocation};
+pub use migration::MoveStatus;
+pub use room::message::{GrantChange, PeerChange, Revocation};
 pub use session::{
-    Credentials, JoinRequest, Joined, Outbox, OutboxFull, Session, SessionKind, TellRefused,
+    Credentials, JoinRequest, Joined, Notice, Outbox, OutboxFull, Session, SessionKind, TellRefused,
 };
 pub use system::{Fault, System};
 pub use transcoder::{

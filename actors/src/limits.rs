@@ -30,6 +30,20 @@ pub const RECONCILE_AFTER: Duration = Duration::from_millis(250);
 /// How long a WHIP or WHEP session may take until its media path stands.
 pub const CONNECT_DEADLINE: Duration = Duration::from_secs(30);
 
+/// Tokens for one use that a room remembers, to hand them over when it moves: what joins within the
+/// life of a token (15 min), at four a second.
+pub const USED_TOKENS_MAX: usize = 4_096;
+/// Rooms of one worker that move at one time: each doubles what its clients send for a second.
+pub const MOVES_AT_ONCE: usize = 16;
+/// Steps of one move before others get their turn.
+pub const MOVE_STEPS: usize = 8;
+/// Between two looks at what moves.
+pub const MOVE_TICK: Duration = Duration::from_millis(200);
+/// Between two looks at who else is there.
+pub const WORKERS_TICK: Duration = Duration::from_secs(2);
+/// Endpoints that clients are told: this worker's and three others'.
+pub const ENDPOINTS_MAX: usize = 4;
+
 /// Kinds of reactions in one second; further kinds wait for nobody and are dropped.
 pub const REACTION_KINDS_MAX: usize = 64;
 
@@ -39,6 +53,11 @@ pub const AUDIENCE_PERIOD: Duration = Duration::from_secs(1);
 pub const REACTIONS_PERIOD: Duration = Duration::from_secs(1);
 /// Between two notices of one peer's quality.
 pub const QUALITY_PERIOD: Duration = Duration::from_secs(2);
+/// Between two times that what is new of all publishers' quality is handed to a room's peers.
+pub const QUALITIES_PERIOD: Duration = Duration::from_secs(1);
+/// Publishers of whose quality everybody hears; of more, only who has them in a slot, so that a room
+/// costs no more notices than it has slots.
+pub const QUALITY_EVERYBODY: usize = 12;
 /// A change of quality that is worth telling.
 pub const QUALITY_STEP: f64 = 0.1;
 /// How long nothing may have been amiss until a better quality is told.

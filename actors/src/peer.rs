@@ -11,6 +11,7 @@ mod requests;
 mod slots;
 mod state;
 mod subscriptions;
+mod uplink;
 
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -27,6 +28,7 @@ pub(crate) use actor::Peer;
 
 use crate::ingest::IngestAsk;
 use crate::room::actor::RoomSeed;
+use crate::room::quality::Board;
 use crate::room::message::PeerChange;
 use crate::room::{PeerRecord, RoomMessage, RoomView};
 use crate::session::{Outbox, SessionKind};
@@ -59,8 +61,8 @@ pub(crate) enum PeerMessage {
     Event(Box<Event>),
     /// What there is to see and hear has changed.
     View(Arc<RoomView>),
-    /// For the client.
-    Notify(Arc<ServerMessage>),
+    /// How well the publishers' media arrives.
+    Qualities(Arc<Board>),
     /// The room's answer to a request that was passed on.
     Answer(Option<RequestId>, Result<RpcReply, RpcError>),
     /// Whether the client may publish.
@@ -77,6 +79,8 @@ pub(crate) enum PeerMessage {
     Mute(Option<TrackId>, bool),
     /// An operator changes what others know of the peer.
     Change(PeerChange),
+    /// What operators allow has changed.
+    Policy,
     /// The room sends the peer away.
     Close(CloseReason),
     /// The peer's timer.

@@ -1,12 +1,16 @@
 //! One signalling session, as the gateway holds it.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
+use std::time::Instant;
 
+use bytes::Bytes;
 use media_types::{Identity, PeerId, RoomName, TrackId};
 use signaling::client_message::{JoinParams, OfferParams};
 use signaling::server_message::{JoinResult, OfferResult};
 use signaling::view::CloseReason;
-use signaling::{Claims, ClientMessage, ErrorType, Grants, Outgoing, RequestId, RpcError};
+use signaling::{
+    Claims, ClientMessage, ErrorType, Grants, Outgoing, RequestId, RpcError, ServerMessage,
+};
 use supervision::{AskError, Mailbox, TellError};
 
 use crate::config::ResumeClaims;
@@ -20,6 +24,43 @@ use crate::peer::PeerMessage;
 #[error("the queue towards the client is full")]
 pub struct OutboxFull;
 
+/// A notification for many clients. Its text is made for the first of them and shared by the rest.
+#[derive(Debug)]
+pub struct Notice {
+    message: ServerMessage,
+    text: OnceLock<Bytes>,
+}
+
+impl Notice {
+    /// A notification whose text nobody has needed yet.
+    #[must_use]
+    pub const fn new(message: ServerMessage) -> Self {
+        Self {
+            message,
+            text: OnceLock::new(),
+        }
+    }
+
+    /// What it says.
+    #[must_use]
+    pub const fn message(&self) -> &ServerMessage {
+        &self.message
+    }
+
+    /// The frame, for who does not want its text.
+    #[must_use]
+    pub fn frame(&self) -> Outgoing {
+        Outgoing::Notify(self.message.clone())
+    }
+
+    /// The frame's text; all who ask get the same bytes.
+    #[must_use]
+    pub fn text(&self) -> Bytes {
+        let text = || Bytes::from(self.frame().to_text());
+        self.text.get_or_init(text).clone()
+    }
+}
+
 /// The queue towards one client. Bounded; never blocks; may be called from any thread.
 pub trait Outbox: Send + Sync {
     /// Queues one frame.
@@ -27,6 +68,19 @@ pub trait Outbox: Send + Sync {
     /// # Errors
     /// [`OutboxFull`]: the session is then closed as too slow, and the client resumes.
     fn send(&self, frame: Outgoing) -> Result<(), OutboxFull>;
+
+    /// Queues one frame that many get. Whoever writes text takes [`Notice::text`].
+    ///
+    /// # Errors
+    /// As [`Self::send`].
+    fn send_shared(&self, notice: &Notice) -> Result<(), OutboxFull> {
+        self.send(notice.frame())
+    }
+
+    /// When the client was last heard, where the connection answers pings by itself.
+    fn heard(&self) -> Option<Instant> {
+        None
+    }
 
     /// Closes the connection once what is queued is out. The `closing` notification, where there is
     /// one, has been sent already.

@@ -2,13 +2,14 @@
 //! tokens and the replay guard.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use actors::{
-    Admission, Consumed, Credentials, Fault, OutboxFull, PeerChange, Revocation, SessionKind,
+    Admission, Consumed, Credentials, Fault, IngestStatus, MoveStatus, Notice, OutboxFull, PeerChange, Revocation, SessionKind,
     System, TellRefused, TokenMinter,
 };
-use media_types::{Clock, Identity, RoomName, TrackId};
+use control_plane::MoveReason;
+use media_types::{Clock, Identity, PeerId, RoomName, TrackId, WorkerId};
 use signaling::client_message::{OfferParams, SendParams};
 use signaling::rest::{PeerStatus, RoomPatch, RoomSettings, RoomStatus};
 use signaling::server_message::OfferResult;
@@ -105,6 +106,34 @@ impl Rooms for ActorRooms {
         self.ask(|system| async move { Ok(system.revoke(&revocation).await) })
     }
 
+    fn ingests(&self) -> Answer<Vec<IngestStatus>> {
+        self.ask(|system| async move { Ok(system.ingests().await) })
+    }
+
+    fn close_ingest(&self, id: PeerId) -> Answer<()> {
+        self.ask(|system| async move { system.close_ingest(id).await })
+    }
+
+    fn migrate(&self, room: RoomName, to: Option<WorkerId>) -> Answer<MoveStatus> {
+        let reason = MoveReason::Operator;
+        self.ask(|system| async move { system.move_room(&room, to, reason).await })
+    }
+
+    fn migrations(&self) -> Answer<Vec<MoveStatus>> {
+        self.ask(|system| async move { Ok(system.moving().await) })
+    }
+
+    fn drain(&self) -> Answer<()> {
+        self.ask(|system| async move {
+            actix_rt::spawn(async move {
+                let moved = system.drain_by_moving().await;
+                tracing::info!(moved, "the rooms of this worker were moved");
+                system.drain().await;
+            });
+            Ok(())
+        })
+    }
+
     fn inject(&self, room: RoomName, fault: Fault) -> Answer<()> {
         self.ask(|system| async move { system.inject(&room, fault).await })
     }
@@ -150,15 +179,27 @@ struct ListenerOutbox(Arc<dyn Outbox>);
 
 impl actors::Outbox for ListenerOutbox {
     fn send(&self, frame: Outgoing) -> Result<(), OutboxFull> {
-        match self.0.send(frame) {
-            // That the socket is gone comes by the session's handle, and the session may resume.
-            Ok(()) | Err(OutboxError::Closed) => Ok(()),
-            Err(OutboxError::Full) => Err(OutboxFull),
-        }
+        taken(self.0.send(frame))
+    }
+
+    fn send_shared(&self, notice: &Notice) -> Result<(), OutboxFull> {
+        taken(self.0.send_text(notice.text()))
+    }
+
+    fn heard(&self) -> Option<Instant> {
+        self.0.heard()
     }
 
     fn close(&self, reason: CloseReason) {
         self.0.close(reason);
+    }
+}
+
+fn taken(result: Result<(), OutboxError>) -> Result<(), OutboxFull> {
+    match result {
+        // That the socket is gone comes by the session's handle, and the session may resume.
+        Ok(()) | Err(OutboxError::Closed) => Ok(()),
+        Err(OutboxError::Full) => Err(OutboxFull),
     }
 }
 
@@ -176,6 +217,10 @@ impl Session for ActorSession {
     fn offer(&self, params: OfferParams) -> Answer<OfferResult> {
         let session = Arc::clone(&self.0);
         Box::pin(async move { session.offer(params).await })
+    }
+
+    fn is_over(&self) -> bool {
+        self.0.is_over()
     }
 
     fn socket_lost(&self) {

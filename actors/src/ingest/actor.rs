@@ -255,9 +255,10 @@ fn apply(state: &mut IngestState, now: Instant, message: PeerMessage) {
         }
         PeerMessage::Offer { reply, .. } => reply.send(Err(ErrorType::Unsupported.into())),
         PeerMessage::Load(..)
+        | PeerMessage::Policy
         | PeerMessage::Request { .. }
         | PeerMessage::View(_)
-        | PeerMessage::Notify(_)
+        | PeerMessage::Qualities(_)
         | PeerMessage::Answer(..)
         | PeerMessage::Overrun(_)
         | PeerMessage::Timer

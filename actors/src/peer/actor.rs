@@ -9,6 +9,7 @@ use std::sync::atomic::Ordering;
 use std::time::Instant;
 
 use media_contract::{Action, CommandId, Event, Fact};
+use media_types::Identity;
 use signaling::client_message::SendParams;
 use signaling::server_message::SendResult;
 use signaling::view::{CloseReason, LeaveReason};
@@ -20,9 +21,11 @@ use super::state::{Effect, PeerState, Phase, Purpose, Terms};
 use super::{PeerMessage, PeerSeed, say_goodbye};
 use crate::context::Commander;
 use crate::error::from_ask;
+use crate::hooks::VideoLimit;
 use crate::limits::{ASK_DEADLINE, PEER_REQUESTS, RECONCILE_AFTER};
 use crate::room::message::Letter;
 use crate::room::{PeerRecord, RoomMessage, RoomView};
+use crate::session::{Outbox, OutboxFull};
 
 /// Commands whose answers are waited for; the oldest is forgotten beyond.
 const COMMANDS_MAX: usize = 512;
@@ -91,9 +94,25 @@ impl Peer {
         };
         let shared = Arc::clone(&context);
         let new_track = Box::new(move || shared.ids.track());
-        let state = PeerState::new(now, record, view, terms, new_track);
+        let mut state = PeerState::new(now, record, view, terms, new_track);
+        state.limit_video(self.video_limit(&state.record.identity));
         self.retry_at = None;
         self.life = Life::Running(Box::new(state));
+    }
+
+    /// Operators allow more or less video than before.
+    fn limit_video(&mut self) {
+        if let Life::Running(state) = &self.life {
+            let limit = self.video_limit(&state.record.identity);
+            if let Life::Running(state) = &mut self.life {
+                state.limit_video(limit);
+            }
+        }
+    }
+
+    fn video_limit(&self, identity: &Identity) -> VideoLimit {
+        let room = &self.seed.room;
+        room.context.config.hooks.policy.video(&room.name, identity)
     }
 
     /// Whether a message must wait.
@@ -124,6 +143,7 @@ impl Peer {
         }
         match message {
             PeerMessage::Load(record, view) => self.load(now, *record, view),
+            PeerMessage::Policy => self.limit_video(),
             PeerMessage::RollCall if matches!(self.life, Life::Loading) => self.present_kept(),
             PeerMessage::Timer => self.ring(now),
             PeerMessage::Panic => self.panic_if_allowed(),
@@ -252,7 +272,10 @@ impl Peer {
     fn do_one(&mut self, now: Instant, effect: Effect, scope: &mut Scope<Self>) {
         let peer = self.seed.peer;
         match effect {
-            Effect::Send(frame) => self.send(now, *frame),
+            Effect::Send(frame) => self.send(now, |outbox| outbox.send(*frame)),
+            Effect::SendQuality(told) => {
+                self.send(now, |outbox| outbox.send_shared(&told.notice));
+            }
             Effect::Goodbye(outbox, reason) => {
                 if let Life::Running(state) = &self.life {
                     say_goodbye(&outbox, &state.record.kind, reason);
@@ -283,6 +306,9 @@ impl Peer {
                 }
             }
             Effect::AnswerOffer(reply, result) => reply.send(result),
+            Effect::Settled => {
+                self.tell_room(RoomMessage::Settled(peer));
+            }
             Effect::End(reason) => {
                 // Should the room's box be full, the supervisor's notice says the same.
                 if let Some(reason) = reason {
@@ -293,11 +319,15 @@ impl Peer {
         }
     }
 
-    fn send(&mut self, now: Instant, frame: signaling::Outgoing) {
+    fn send(
+        &mut self,
+        now: Instant,
+        give: impl FnOnce(&dyn Outbox) -> Result<(), OutboxFull>,
+    ) {
         let Life::Running(state) = &mut self.life else {
             return;
         };
-        if state.record.outbox.send(frame).is_err() {
+        if give(state.record.outbox.as_ref()).is_err() {
             state.record.outbox.close(CloseReason::SlowClient);
             state.lose_client(now);
         }
@@ -380,7 +410,7 @@ fn apply(state: &mut PeerState, now: Instant, unix: std::time::Duration, message
         PeerMessage::SocketLost { attachment } => state.socket_lost(now, attachment),
         PeerMessage::Leave => state.leave(LeaveReason::Left),
         PeerMessage::View(view) => state.set_view(view),
-        PeerMessage::Notify(message) => state.pass_on(&message),
+        PeerMessage::Qualities(board) => state.set_qualities(board),
         PeerMessage::Answer(id, result) => state.respond(id, result),
         PeerMessage::MayPublish(granted) => state.may_publish_now(granted),
         PeerMessage::RollCall => state.present_again(),
@@ -390,6 +420,7 @@ fn apply(state: &mut PeerState, now: Instant, unix: std::time::Duration, message
         PeerMessage::Change(change) => state.change(change),
         PeerMessage::Close(reason) => state.dismissed(reason),
         PeerMessage::Load(..)
+        | PeerMessage::Policy
         | PeerMessage::Event(_)
         | PeerMessage::Ingest(_)
         | PeerMessage::Timer

@@ -45,7 +45,7 @@ impl PeerState {
                     self.slot_changed(mid, track, state);
                 }
             }
-            Fact::Figures(figures) => self.take_figures(figures),
+            Fact::Figures(figures) => self.take_figures(now, figures),
             Fact::SlowClient => self.slow_client(now),
             Fact::Data {
                 from,

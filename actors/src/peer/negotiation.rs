@@ -2,6 +2,7 @@
 
 use std::time::Instant;
 
+use control_plane::migration::HandedTrack;
 use media_contract::TransportUse;
 use media_contract::{Action, MediaLine, MediaLineUse, RefusedReason, TransportSettings};
 use media_types::{Codec, MediaKind, Mid, TrackId, TrackSource};
@@ -221,7 +222,10 @@ impl PeerState {
             }
             let said = offered.iter().find(|track| track.mid == line.mid);
             let source = said.map_or(TrackSource::default_for(line.kind), |said| said.source);
-            let track = (self.new_track)();
+            let name = said.and_then(|said| said.name.clone());
+            let handed = self.take_handed(line.kind, source, name.as_deref());
+            let muted = handed.as_ref().is_some_and(|handed| handed.muted);
+            let track = handed.map_or_else(|| (self.new_track)(), |handed| handed.track);
             self.record.tracks.push(TrackRecord {
                 track,
                 mid: line.mid,
@@ -231,8 +235,8 @@ impl PeerState {
                     MediaKind::Video => Codec::Vp8,
                 }),
                 source,
-                name: said.and_then(|said| said.name.clone()),
-                muted: false,
+                name,
+                muted,
             });
             let publish = Action::Publish {
                 transport: self.record.transport,
@@ -241,7 +245,25 @@ impl PeerState {
                 source,
             };
             self.command(Purpose::Other, publish);
+            if muted {
+                self.command(Purpose::Other, Action::Mute { track, muted });
+            }
         }
+    }
+
+    /// The track that this was at the room's last worker.
+    fn take_handed(
+        &mut self,
+        kind: MediaKind,
+        source: TrackSource,
+        name: Option<&str>,
+    ) -> Option<HandedTrack> {
+        let handed = &mut self.record.handed;
+        let same = |track: &HandedTrack| {
+            track.kind == kind && track.source == source && track.name.as_deref() == name
+        };
+        let place = handed.iter().position(same)?;
+        Some(handed.remove(place))
     }
 
     /// The shard did not carry a command out.

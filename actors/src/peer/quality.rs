@@ -1,14 +1,19 @@
 //! How well a peer's media arrives, and what `stats` says of it.
 
-use std::time::Duration;
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use media_contract::{LayerFigures, SlotFigures, TransportFigures};
-use media_types::{Bitrate, Rid, TrackId};
+use media_types::{Bitrate, Identity, Rid, TrackId, TrackSource};
 use signaling::server_message::StatsResult;
 use signaling::view::{LayerStats, PublishedStats, QualityReason, SlotPhase, SubscribedStats};
 
-use super::state::{Effect, PeerState};
-use crate::room::quality::{Report, Score};
+use super::state::{Effect, PeerState, Phase};
+use crate::limits::QUALITY_EVERYBODY;
+use crate::room::quality::{Board, Report, Score};
+use crate::room::TrackRecord;
+use crate::session::SessionKind;
 
 /// One part in five lost makes a call unusable.
 const LOSS_UNUSABLE: f64 = 0.2;
@@ -27,11 +32,6 @@ const WORTH_NAMING: f64 = 0.05;
 
 /// How well media arrives both ways, by figures and by whether a slot gets nothing at all.
 pub(crate) fn score(figures: &TransportFigures, starved: bool) -> Score {
-    let lost = f64::from(figures.loss_in.max(figures.loss_out));
-    let loss = (lost / LOSS_UNUSABLE).clamp(0.0, 1.0);
-    let rtt = figures.rtt.unwrap_or_default().saturating_sub(RTT_GOOD);
-    let span = RTT_BAD.saturating_sub(RTT_GOOD).as_secs_f64();
-    let latency = (rtt.as_secs_f64() / span).clamp(0.0, 1.0) * RTT_COST;
     let bandwidth = if starved {
         STARVED_COST
     } else if figures.slots.iter().any(|slot| slot.limited) {
@@ -39,6 +39,19 @@ pub(crate) fn score(figures: &TransportFigures, starved: bool) -> Score {
     } else {
         0.0
     };
+    score_of(figures, figures.loss_in.max(figures.loss_out), bandwidth)
+}
+
+/// How well what a peer sends arrives: that it receives badly is nobody else's trouble.
+pub(crate) fn uplink_score(figures: &TransportFigures) -> Score {
+    score_of(figures, figures.loss_in, 0.0)
+}
+
+fn score_of(figures: &TransportFigures, lost: f32, bandwidth: f64) -> Score {
+    let loss = (f64::from(lost) / LOSS_UNUSABLE).clamp(0.0, 1.0);
+    let rtt = figures.rtt.unwrap_or_default().saturating_sub(RTT_GOOD);
+    let span = RTT_BAD.saturating_sub(RTT_GOOD).as_secs_f64();
+    let latency = (rtt.as_secs_f64() / span).clamp(0.0, 1.0) * RTT_COST;
     let costs = [
         (loss, QualityReason::Loss),
         (latency, QualityReason::Latency),
@@ -58,12 +71,57 @@ pub(crate) fn score(figures: &TransportFigures, starved: bool) -> Score {
 
 impl PeerState {
     /// The shard's figures of the last second.
-    pub(super) fn take_figures(&mut self, figures: TransportFigures) {
+    pub(super) fn take_figures(&mut self, now: Instant, figures: TransportFigures) {
         let score = score(&figures, self.is_starved());
+        let uplink = uplink_score(&figures);
         let silent = self.silent_layers(&figures);
+        let tracks = &self.record.tracks;
+        let narrowed = self.uplink.take(now, &figures, |track| {
+            let is_shown = |own: &TrackRecord| own.source == TrackSource::Camera && !own.muted;
+            tracks.iter().any(|own| own.track == track && is_shown(own))
+        });
         self.figures = Some(figures);
-        let report = Report { score, silent };
+        let report = Report {
+            score,
+            uplink,
+            silent,
+            narrowed,
+        };
         self.effects.push(Effect::Quality(report));
+    }
+
+    /// The room says how well its publishers' media arrives.
+    pub(super) fn set_qualities(&mut self, board: Arc<Board>) {
+        self.board_told.retain(|peer, _| board.contains_key(peer));
+        self.board = board;
+        self.tell_qualities();
+    }
+
+    /// Tells the client what it does not know yet of those whom it sees and hears; in a room with
+    /// few publishers, of all.
+    pub(super) fn tell_qualities(&mut self) {
+        let active = matches!(self.phase, Phase::Active { .. });
+        if self.board.is_empty() || !active || self.record.kind != SessionKind::WebSocket {
+            return;
+        }
+        let shown = (self.board.len() > QUALITY_EVERYBODY).then(|| self.shown_publishers());
+        let board = Arc::clone(&self.board);
+        for (peer, told) in board.iter() {
+            let concerns = shown.as_ref().is_none_or(|shown| shown.contains(peer));
+            let own = *peer == self.record.identity;
+            if !concerns || own || self.board_told.get(peer) == Some(&told.score) {
+                continue;
+            }
+            self.board_told.insert(peer.clone(), told.score);
+            self.effects.push(Effect::SendQuality(Arc::clone(told)));
+        }
+    }
+
+    fn shown_publishers(&self) -> BTreeSet<Identity> {
+        let shown: BTreeSet<TrackId> = self.slots.iter().filter_map(|(_, _, t)| t).collect();
+        let entries = self.view.tracks.iter().map(|entry| &entry.view);
+        let entries = entries.filter(|view| shown.contains(&view.track_id));
+        entries.map(|view| view.peer_id.clone()).collect()
     }
 
     /// Layers that have flowed and do not now, while others of their track do: an encoder that has

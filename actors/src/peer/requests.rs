@@ -16,7 +16,7 @@ use super::negotiation::Responder;
 use super::state::{Effect, PeerState, Phase, Purpose};
 use crate::metrics::RATELIMIT_REJECTED;
 use crate::room::Speech;
-use crate::room::message::PeerChange;
+use crate::room::message::{GrantChange, PeerChange};
 
 /// Bytes of a data channel as the JSON value that `message` carries.
 pub(super) fn payload_of(bytes: &[u8]) -> Value {
@@ -58,6 +58,10 @@ impl PeerState {
             ClientMessage::Send(params) => self.send(now, id, params),
             ClientMessage::Chat(params) => self.say(now, id, Speech::Chat(params.text)),
             ClientMessage::React(params) => self.say(now, id, Speech::React(params.kind)),
+            ClientMessage::Settled(_) => {
+                self.respond(id, Ok(Reply::EMPTY));
+                self.effects.push(Effect::Settled);
+            }
             ClientMessage::Leave(_) => {
                 self.respond(id, Ok(Reply::EMPTY));
                 self.leave(LeaveReason::Left);
@@ -96,6 +100,7 @@ impl PeerState {
             | ClientMessage::Send(_)
             | ClientMessage::Chat(_)
             | ClientMessage::React(_)
+            | ClientMessage::Settled(_)
             | ClientMessage::Leave(_) => Err(ErrorType::Conflict.into()),
         }
     }
@@ -156,10 +161,36 @@ impl PeerState {
 
     /// An operator changes what others know of the peer; the room tells them.
     pub(crate) fn change(&mut self, change: PeerChange) {
-        let PeerChange { name, metadata } = change;
+        let PeerChange {
+            name,
+            metadata,
+            grants,
+        } = change;
         self.record.name = name.or(self.record.name.take());
         self.record.metadata = metadata.unwrap_or(self.record.metadata.take());
+        self.regrant(grants);
         self.present();
+    }
+
+    /// What is taken away ends at once.
+    fn regrant(&mut self, change: GrantChange) {
+        let grants = &mut self.record.grants;
+        grants.publish = change.publish.unwrap_or(grants.publish);
+        grants.subscribe = change.subscribe.unwrap_or(grants.subscribe);
+        grants.data = change.data.unwrap_or(grants.data);
+        if change.publish == Some(false) {
+            let own: Vec<TrackId> = self.record.tracks.iter().map(|own| own.track).collect();
+            for track in own {
+                if let Err(error) = self.unpublish(track) {
+                    tracing::debug!(%error, "a track was gone before its grant");
+                }
+            }
+        }
+        match change.subscribe {
+            Some(true) => self.arrange(),
+            Some(false) => self.empty_slots(),
+            None => {}
+        }
     }
 
     fn may_talk(&mut self, now: Instant) -> Result<(), RpcError> {

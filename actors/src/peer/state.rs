@@ -5,15 +5,17 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use media_contract::{Action, LostReason, MediaLine, TransportFigures, Wish};
-use media_types::{Codec, Mid, Rid, TrackId};
+use media_types::{Codec, Identity, Mid, Rid, TrackId};
 use signaling::view::{CloseReason, LeaveReason, PeerState as Presence, SlotState};
 use signaling::{Outgoing, RpcError, ServerMessage};
 
 use super::bucket::Bucket;
 use super::negotiation::{Held, PendingOffer};
 use super::slots::SlotBook;
+use super::uplink::Uplink;
+use crate::hooks::VideoLimit;
 use crate::limits::RECONCILE_AFTER;
-use crate::room::quality::Report;
+use crate::room::quality::{Board, Report, Score, Told};
 use crate::room::{MediaPhase, PeerRecord, RoomView, Speech};
 use crate::session::{Outbox, SessionKind};
 
@@ -34,6 +36,8 @@ pub(crate) enum Purpose {
 pub(crate) enum Effect {
     /// To the client.
     Send(Box<Outgoing>),
+    /// To the client, how a publisher's media arrives.
+    SendQuality(Arc<Told>),
     /// To a connection, which is then closed.
     Goodbye(Arc<dyn Outbox>, CloseReason),
     /// To the shard.
@@ -58,6 +62,8 @@ pub(crate) enum Effect {
         supervision::Reply<Result<signaling::server_message::OfferResult, RpcError>>,
         Result<signaling::server_message::OfferResult, RpcError>,
     ),
+    /// The room hears that its next worker serves the client.
+    Settled,
     /// The room hears that the peer leaves; `None`: it knows.
     End(Option<LeaveReason>),
 }
@@ -101,7 +107,13 @@ pub(crate) struct PeerState {
     pub(super) slots: SlotBook,
     pub(super) wishes: BTreeMap<Mid, Wish>,
     pub(super) shown: BTreeMap<Mid, SlotState>,
+    /// How much video operators allow.
+    pub(super) video: VideoLimit,
     pub(super) figures: Option<TransportFigures>,
+    /// How well the publishers' media arrives, and what the client knows of it.
+    pub(super) board: Arc<Board>,
+    pub(super) board_told: BTreeMap<Identity, Score>,
+    pub(super) uplink: Uplink,
     /// Layers of its tracks that have flowed.
     pub(super) flowed: BTreeSet<(TrackId, Rid)>,
     pub(super) talk: Bucket,
@@ -142,7 +154,11 @@ impl PeerState {
             slots: SlotBook::default(),
             wishes: BTreeMap::new(),
             shown: BTreeMap::new(),
+            video: VideoLimit::Free,
             figures: None,
+            board: Arc::default(),
+            board_told: BTreeMap::new(),
+            uplink: Uplink::default(),
             flowed: BTreeSet::new(),
             talk: Bucket::new(now, terms.talk_burst, terms.talk_per_second),
             terms,
@@ -198,6 +214,7 @@ impl PeerState {
     }
 
     pub(crate) fn handle_timeout(&mut self, now: Instant) {
+        self.hear_connection();
         match self.phase {
             Phase::Active { heard } if self.has_heartbeat() && now >= heard + self.patience() => {
                 self.goodbye(CloseReason::Timeout);
@@ -231,6 +248,13 @@ impl PeerState {
     pub(crate) fn heard(&mut self, now: Instant) {
         if let Phase::Active { heard } = &mut self.phase {
             *heard = now;
+        }
+    }
+
+    /// The connection answers pings by itself and remembers the last.
+    fn hear_connection(&mut self) {
+        if let (Phase::Active { heard }, Some(at)) = (&mut self.phase, self.record.outbox.heard()) {
+            *heard = at.max(*heard);
         }
     }
 
@@ -271,16 +295,12 @@ impl PeerState {
         self.phase = Phase::Active { heard: now };
         self.present();
         self.tell_all_slots();
+        self.tell_qualities();
     }
 
     pub(super) fn goodbye(&mut self, reason: CloseReason) {
         let outbox = Arc::clone(&self.record.outbox);
         self.effects.push(Effect::Goodbye(outbox, reason));
-    }
-
-    /// Something of the room for the client.
-    pub(crate) fn pass_on(&mut self, message: &ServerMessage) {
-        self.notify(message.clone());
     }
 
     /// The room asks how the peer is.

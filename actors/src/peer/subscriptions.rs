@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use media_contract::{Action, MediaLineUse, RefusedReason, SlotState as Flow, Wish};
-use media_types::{Mid, TrackId, TrackSource};
+use media_types::{MediaKind, Mid, TrackId, TrackSource};
 use signaling::client_message::{SlotWish, SubscribeParams};
 use signaling::server_message::{SlotsParams, SubscribeResult};
 use signaling::view::{SlotPhase, SlotReason, SlotState};
@@ -13,6 +13,7 @@ use signaling::{ErrorType, RpcError, ServerMessage};
 
 use super::slots::{Candidate, Refill};
 use super::state::{PeerState, Purpose};
+use crate::hooks::VideoLimit;
 use crate::room::{Pin, RoomView, TrackEntry};
 use crate::session::SessionKind;
 
@@ -119,6 +120,10 @@ impl PeerState {
     }
 
     fn wish_for(&self, mid: Mid, track: TrackId) -> Wish {
+        self.bounded(track, self.wanted_of(mid, track))
+    }
+
+    fn wanted_of(&self, mid: Mid, track: TrackId) -> Wish {
         if let Some(wish) = self.wishes.get(&mid) {
             return *wish;
         }
@@ -225,7 +230,62 @@ impl PeerState {
         }
     }
 
+    /// A wish within what operators allow.
+    fn bounded(&self, track: TrackId, wish: Wish) -> Wish {
+        let entry = self.view.tracks.iter().find(|e| e.view.track_id == track);
+        if entry.is_none_or(|entry| entry.view.kind != MediaKind::Video) {
+            return wish;
+        }
+        match self.video {
+            VideoLimit::Free => wish,
+            VideoLimit::Height(lines) => Wish {
+                height_max: wish.height_max.min(lines),
+                ..wish
+            },
+            VideoLimit::Off => Wish {
+                paused: true,
+                ..wish
+            },
+        }
+    }
+
+    /// Operators allow more or less video than before: every slot that shows some hears of it.
+    pub(crate) fn limit_video(&mut self, limit: VideoLimit) {
+        if self.video == limit {
+            return;
+        }
+        self.video = limit;
+        let video = self.slots.iter().filter(|(_, kind, _)| *kind == MediaKind::Video);
+        let shown: Vec<(Mid, TrackId)> = video
+            .filter_map(|(mid, _, track)| Some((mid, track?)))
+            .collect();
+        for (mid, track) in shown {
+            self.set_wish(mid, self.wanted_of(mid, track));
+        }
+    }
+
+    /// Nothing is shown any more.
+    pub(super) fn empty_slots(&mut self) {
+        let transport = self.record.transport;
+        let filled: Vec<Mid> = self
+            .slots
+            .iter()
+            .filter_map(|(mid, _, track)| track.map(|_| mid))
+            .collect();
+        let mut told = Vec::new();
+        for slot in filled {
+            self.slots.adopt(slot, None);
+            self.command(Purpose::Fill(slot), Action::Empty { transport, slot });
+            told.extend(self.note_shown(slot, None, Flow::Waiting));
+        }
+        self.tell_slots(told);
+    }
+
     fn set_wish(&mut self, slot: Mid, wish: Wish) {
+        let wish = match self.slots.shows(slot).flatten() {
+            Some(track) => self.bounded(track, wish),
+            None => wish,
+        };
         let transport = self.record.transport;
         let set = Action::SetWish {
             transport,
@@ -287,6 +347,7 @@ impl PeerState {
     pub(super) fn tell_slots(&mut self, slots: Vec<SlotState>) {
         if !slots.is_empty() {
             self.notify(ServerMessage::Slots(SlotsParams { slots }));
+            self.tell_qualities();
         }
     }
 

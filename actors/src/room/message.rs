@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use control_plane::migration::{Handover, Local};
 use media_contract::{Event, LostReason};
 use media_types::{Identity, PeerId, ShardId, TrackId};
 use serde_json::Value;
@@ -12,6 +13,7 @@ use signaling::{Address, RequestId, RpcError};
 use supervision::{Exit, Mailbox, Reply};
 
 use super::PeerRecord;
+use super::actor::Activation;
 use super::quality::Report;
 use crate::egress::{EgressMessage, EgressRequest, EgressSeed, EgressSession};
 use crate::ingest::IngestStatus;
@@ -63,6 +65,20 @@ pub struct PeerChange {
     pub name: Option<String>,
     /// What the application keeps with it.
     pub metadata: Option<Value>,
+    /// What it may do.
+    pub grants: GrantChange,
+}
+
+/// What a peer may do from now on; what is absent stays. What is taken away ends at once; what is
+/// added holds from the client's next transport on.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct GrantChange {
+    /// Publish tracks.
+    pub publish: Option<bool>,
+    /// Receive tracks.
+    pub subscribe: Option<bool>,
+    /// Send messages.
+    pub data: Option<bool>,
 }
 
 /// Which tokens are believed no more.
@@ -154,8 +170,18 @@ pub(crate) enum RoomMessage {
     ChangePeer(Identity, PeerChange, Reply<bool>),
     /// Sessions of tokens that are believed no more end; how many.
     Revoke(Revocation, Reply<u32>),
-    /// The room moves: everybody is told where to.
+    /// The room is another worker's: everybody is told where to.
     Migrate(Box<Move>),
+    /// The room is this worker's, after a move.
+    Activate(Box<Activation>),
+    /// The room's next worker serves this peer.
+    Settled(PeerId),
+    /// How far a move is, as seen from here.
+    Standing(Reply<Local>),
+    /// What the next owner has to know.
+    Roster(Reply<Box<Handover>>),
+    /// What operators allow has changed.
+    Policy,
     /// The room ends; everybody is told why.
     Close(CloseReason),
     /// An injected fault.
@@ -175,6 +201,3 @@ pub(crate) enum Audience {
     Except(PeerId),
     One(PeerId),
 }
-
-/// A notification, shared by all who get it.
-pub(crate) type Notice = Arc<signaling::ServerMessage>;

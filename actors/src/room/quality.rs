@@ -2,18 +2,24 @@
 //!
 //! A score falls as soon as something is wrong and rises once nothing was for [`QUALITY_CALM`], so
 //! that a path that wavers makes no flood of notices.
+//!
+//! A member hears of both its ways. Others hear of what a publisher sends, since that is what they
+//! miss: what is new of all publishers of a room is gathered on a [`Board`] and handed to the peers
+//! at most once a second, each of which tells its client what that has to do with.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
 use std::time::Instant;
 
-use media_types::{PeerId, Rid, TrackId};
+use media_types::{Identity, PeerId, Rid, TrackId};
 use signaling::ServerMessage;
 use signaling::server_message::QualityParams;
 use signaling::view::QualityReason;
 
 use super::message::Audience;
-use super::state::RoomState;
-use crate::limits::{QUALITY_CALM, QUALITY_PERIOD, QUALITY_STEP, THIN_AFTER};
+use super::state::{Effect, RoomState};
+use crate::limits::{QUALITIES_PERIOD, QUALITY_CALM, QUALITY_PERIOD, QUALITY_STEP, THIN_AFTER};
+use crate::session::Notice;
 
 /// What it costs that a layer which somebody watches has gone silent.
 const THIN_COST: f64 = 0.3;
@@ -42,21 +48,90 @@ impl Score {
 /// What a peer says of its last second.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Report {
+    /// Of both ways, for itself.
     pub(crate) score: Score,
+    /// Of what it sends, for others.
+    pub(crate) uplink: Score,
     /// Layers that have flowed and do not now, of tracks of which another layer does.
     pub(crate) silent: Vec<(TrackId, Rid)>,
+    /// Single encodings that the path has cut down.
+    pub(crate) narrowed: Vec<TrackId>,
+}
+
+/// A publisher's quality, ready to be sent.
+#[derive(Debug)]
+pub(crate) struct Told {
+    pub(crate) score: Score,
+    pub(crate) notice: Notice,
+}
+
+/// How well the publishers' media arrives, as it was told last.
+pub(crate) type Board = BTreeMap<Identity, Arc<Told>>;
+
+/// The board, and when what is new on it goes out.
+#[derive(Debug, Default)]
+pub(crate) struct Qualities {
+    board: Board,
+    due: Option<Instant>,
+    flushed: Option<Instant>,
+}
+
+impl Qualities {
+    /// When [`RoomState::flush_qualities`] is to be called.
+    pub(crate) fn due(&self) -> Option<Instant> {
+        self.due
+    }
+
+    /// What a peer that begins a life is to know.
+    pub(crate) fn board(&self) -> Option<Arc<Board>> {
+        (!self.board.is_empty()).then(|| Arc::new(self.board.clone()))
+    }
+
+    /// Somebody publishes no more.
+    pub(crate) fn forget(&mut self, identity: &Identity) {
+        self.board.remove(identity);
+    }
+
+    fn note(&mut self, now: Instant, identity: Identity, score: Score) {
+        let told = Told {
+            score,
+            notice: Notice::new(message(&identity, score)),
+        };
+        self.board.insert(identity, Arc::new(told));
+        let earliest = self
+            .flushed
+            .map_or(now, |at| now.max(at + QUALITIES_PERIOD));
+        self.due.get_or_insert(earliest);
+    }
+}
+
+fn message(identity: &Identity, score: Score) -> ServerMessage {
+    ServerMessage::Quality(QualityParams {
+        peer_id: identity.clone(),
+        score: score.value,
+        reason: score.reason,
+    })
 }
 
 /// What the room remembers of one member's quality.
 #[derive(Debug, Default)]
 pub(crate) struct Quality {
-    recent: VecDeque<(Instant, Score)>,
-    told: Option<(Score, Instant)>,
+    /// Both ways, as the member itself hears of it.
+    own: Pace,
+    /// What it sends, as others hear of it.
+    uplink: Pace,
     /// Since when a watched layer is silent.
     thin_since: Option<Instant>,
 }
 
-impl Quality {
+/// When a score is worth telling.
+#[derive(Debug, Default)]
+struct Pace {
+    recent: VecDeque<(Instant, Score)>,
+    told: Option<(Score, Instant)>,
+}
+
+impl Pace {
     /// Takes a score; gives back what is to be told.
     fn take(&mut self, now: Instant, score: Score) -> Option<Score> {
         self.recent.push_back((now, score));
@@ -78,7 +153,7 @@ impl Quality {
 }
 
 impl RoomState {
-    /// A peer says how its media arrived in the last second; told to all when it is worth it.
+    /// A peer says how its media arrived in the last second.
     pub(crate) fn quality(&mut self, now: Instant, peer: PeerId, report: &Report) {
         let thin = self.is_thin(report);
         let stalled = self.stalled_share(peer);
@@ -88,37 +163,42 @@ impl RoomState {
         let quality = &mut member.quality;
         let since = quality.thin_since.take().unwrap_or(now);
         quality.thin_since = thin.then_some(since);
-        let mut score = report.score;
-        if thin && now.duration_since(since) >= THIN_AFTER {
-            score = score.less(THIN_COST, QualityReason::Bandwidth);
+        let is_thin = thin && now.duration_since(since) >= THIN_AFTER;
+        let with_sent = |score: Score| sent_less(score, is_thin, stalled);
+        let own = quality.own.take(now, with_sent(report.score));
+        let uplink = quality.uplink.take(now, with_sent(report.uplink));
+        let identity = member.record.identity.clone();
+        let publishes = !member.record.tracks.is_empty();
+        if let Some(score) = own {
+            self.notify(Audience::One(peer), message(&identity, score));
         }
-        if let Some(share) = stalled {
-            let cost = STALLED_COST + (1.0 - STALLED_COST) * share;
-            score = score.less(cost, QualityReason::NoMedia);
+        if !publishes {
+            self.qualities.forget(&identity);
+        } else if let Some(score) = uplink {
+            self.qualities.note(now, identity, score);
+            self.flush_qualities(now);
         }
-        let Some(Score { value, reason }) = quality.take(now, score) else {
-            return;
-        };
-        let audience = if member.named {
-            Audience::All
-        } else {
-            Audience::One(peer)
-        };
-        let message = ServerMessage::Quality(QualityParams {
-            peer_id: member.record.identity.clone(),
-            score: value,
-            reason,
-        });
-        self.notify(audience, message);
     }
 
-    /// Whether the publisher's path has dropped a layer that somebody watches.
+    /// Hands the board to all peers, if something is new and the last time is a while ago.
+    pub(crate) fn flush_qualities(&mut self, now: Instant) {
+        if self.qualities.due.is_none_or(|due| now < due) {
+            return;
+        }
+        self.qualities.due = None;
+        self.qualities.flushed = Some(now);
+        let board = Arc::new(self.qualities.board.clone());
+        self.effects.push(Effect::Qualities(board));
+    }
+
+    /// Whether the publisher's path has dropped a layer that somebody watches, or cut down a lone
+    /// encoding.
     fn is_thin(&self, report: &Report) -> bool {
         let watched = |(track, rid): &(TrackId, Rid)| {
             let wanted = self.tracks.wanted(*track);
             wanted.is_some_and(|wanted| wanted.active.contains(rid))
         };
-        report.silent.iter().any(watched)
+        report.silent.iter().any(watched) || !report.narrowed.is_empty()
     }
 
     /// How many of a peer's tracks that should flow do not; `None` if all do.
@@ -132,6 +212,18 @@ impl RoomState {
         }
         (stalled > 0).then(|| f64::from(stalled) / f64::from(all))
     }
+}
+
+/// A score with what is amiss with the member's tracks.
+fn sent_less(mut score: Score, is_thin: bool, stalled: Option<f64>) -> Score {
+    if is_thin {
+        score = score.less(THIN_COST, QualityReason::Bandwidth);
+    }
+    if let Some(share) = stalled {
+        let cost = STALLED_COST + (1.0 - STALLED_COST) * share;
+        score = score.less(cost, QualityReason::NoMedia);
+    }
+    score
 }
 
 #[cfg(test)]
@@ -148,7 +240,7 @@ mod tests {
     #[allow(clippy::disallowed_methods, reason = "a base to count from")]
     fn it_falls_at_once_and_rises_when_it_has_been_calm() {
         let start = Instant::now();
-        let mut quality = Quality::default();
+        let mut quality = Pace::default();
         let mut told = |seconds, value| {
             let reason = if value < 1.0 {
                 QualityReason::Loss
@@ -173,7 +265,7 @@ mod tests {
     #[allow(clippy::disallowed_methods, reason = "a base to count from")]
     fn another_reason_is_news_and_not_more_often_than_every_two_seconds() {
         let start = Instant::now();
-        let mut quality = Quality::default();
+        let mut quality = Pace::default();
         let mut told = |ms, reason| {
             let at = start + Duration::from_millis(ms);
             quality.take(at, score(0.5, reason)).is_some()

@@ -45,7 +45,9 @@ impl RoomState {
         }
         let replaces = self.replaced_by(identity, kind).is_some();
         let max = usize::try_from(self.settings.max_peers).unwrap_or(usize::MAX);
-        if !replaces && self.members.len() >= max {
+        let expected = &self.stage.expected;
+        let comes = replaces || expected.contains_key(identity);
+        if !comes && self.members.len() + expected.len() >= max {
             return Err(ErrorType::RoomFull.into());
         }
         Ok(Entry::New)
@@ -100,7 +102,13 @@ impl RoomState {
         let peer = record.peer;
         self.open_shard(record.shard);
         let replaced = self.replaced_by(&record.identity, &record.kind);
-        let was_named = replaced.and_then(|earlier| self.replace(earlier));
+        let awaited = record
+            .is_member()
+            .then(|| self.forgo(&record.identity))
+            .flatten();
+        let was_named = replaced
+            .and_then(|earlier| self.replace(earlier))
+            .or(awaited);
         let many = self.members.len() >= self.limits.roster;
         let named = record.is_member() && (was_named == Some(true) || !many);
         if record.is_member() {
@@ -120,13 +128,7 @@ impl RoomState {
             };
             self.notify(Audience::Except(peer), message);
         }
-        let member = Member {
-            record,
-            named,
-            reserved: false,
-            quality: Quality::default(),
-        };
-        self.members.insert(peer, member);
+        self.members.insert(peer, Member::new(record, named));
         self.effects.push(Effect::Spawn(peer));
         self.note_empty(now);
         self.note_audience(now);
@@ -137,6 +139,7 @@ impl RoomState {
     fn replace(&mut self, earlier: PeerId) -> Option<bool> {
         let member = self.members.remove(&earlier)?;
         self.identities.remove(&member.record.identity);
+        self.qualities.forget(&member.record.identity);
         self.drop_tracks_of(&member.record);
         let reason = Some(CloseReason::Replaced);
         self.effects.push(Effect::Dismiss(earlier, reason));
@@ -228,6 +231,7 @@ impl RoomState {
         }
         if !self.identities.contains_key(&record.identity) {
             self.heard.remove(&record.identity);
+            self.qualities.forget(&record.identity);
         }
         self.drop_tracks_of(&record);
         if member.named {
@@ -317,18 +321,22 @@ impl RoomState {
     /// The room as this member sees it.
     pub(crate) fn view_for(&self, peer: PeerId) -> Room {
         let others = || self.members.values().filter(|m| m.record.peer != peer);
-        let peers: Vec<Peer> = others()
+        let mut peers: Vec<Peer> = others()
             .filter(|member| member.named)
             .map(|member| member.record.view())
             .collect();
         let own = self.members.get(&peer);
         let own_identity = own.map(|member| &member.record.identity);
-        let tracks: Vec<Track> = self
+        let mut tracks: Vec<Track> = self
             .tracks
             .iter()
             .map(|entry| entry.view.clone())
             .filter(|track| Some(&track.peer_id) != own_identity)
             .collect();
+        let (expected, handed) = self.expected_views();
+        peers.extend(expected);
+        let foreign = |track: &Track| Some(&track.peer_id) != own_identity;
+        tracks.extend(handed.into_iter().filter(foreign));
         let unnamed = others().filter(|member| !member.named).count();
         Room {
             name: self.name.clone(),

@@ -12,11 +12,13 @@ use signaling::server_message::{AudienceParams, Reply};
 use signaling::view::{CloseReason, LeaveReason};
 use signaling::{RequestId, RpcError, ServerMessage};
 
-use super::message::{Audience, Notice};
-use super::quality::Quality;
+use super::message::Audience;
+use super::moving::Stage;
+use super::quality::{Board, Qualities, Quality};
 use super::record::{PeerRecord, RoomView};
 use super::tracks::TrackTable;
 use crate::limits::AUDIENCE_PERIOD;
+use crate::session::Notice;
 
 /// Something for the shell to do.
 #[derive(Debug)]
@@ -28,7 +30,9 @@ pub(crate) enum Effect {
     /// The peer shall go, telling its client why; `None`: it is going by itself.
     Dismiss(PeerId, Option<CloseReason>),
     /// Tell clients.
-    Notify(Audience, Notice),
+    Notify(Audience, Arc<Notice>),
+    /// How well the publishers' media arrives.
+    Qualities(Arc<Board>),
     /// The answer to a request that a peer passed on.
     Answer(PeerId, Option<RequestId>, Result<Reply, RpcError>),
     /// The answer to a wish to publish.
@@ -56,6 +60,15 @@ pub(crate) struct Member {
 }
 
 impl Member {
+    pub(crate) fn new(record: PeerRecord, named: bool) -> Self {
+        Self {
+            record,
+            named,
+            reserved: false,
+            quality: Quality::default(),
+        }
+    }
+
     pub(crate) fn publishes(&self) -> bool {
         self.reserved || !self.record.tracks.is_empty()
     }
@@ -68,10 +81,15 @@ pub(crate) struct RoomLimits {
     pub(crate) peers_per_shard: usize,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) enum RoomPhase {
+    /// Open for a move to here, which has not been decided: takes nobody.
+    Standby,
     /// People come and go.
+    #[default]
     Active,
+    /// Another worker owns the room: media goes on for those who are in, and nothing is decided.
+    Handover,
     /// Everybody was told to go.
     Closed,
 }
@@ -81,6 +99,7 @@ pub(crate) struct RoomState {
     pub(crate) settings: RoomSettings,
     pub(crate) limits: RoomLimits,
     pub(crate) phase: RoomPhase,
+    pub(crate) stage: Stage,
     pub(crate) members: BTreeMap<PeerId, Member>,
     pub(crate) identities: BTreeMap<Identity, PeerId>,
     pub(crate) tracks: TrackTable,
@@ -93,6 +112,7 @@ pub(crate) struct RoomState {
     pub(crate) reactions: BTreeMap<String, u32>,
     pub(crate) reactions_due: Option<Instant>,
     pub(crate) crashes: BTreeMap<Identity, VecDeque<Instant>>,
+    pub(crate) qualities: Qualities,
     audience_told: u32,
     audience_due: Option<Instant>,
     /// Since when nobody is in, and how long that may last.
@@ -114,6 +134,7 @@ impl RoomState {
             settings,
             limits,
             phase: RoomPhase::Active,
+            stage: Stage::default(),
             members: BTreeMap::new(),
             identities: BTreeMap::new(),
             tracks: TrackTable::default(),
@@ -124,6 +145,7 @@ impl RoomState {
             reactions: BTreeMap::new(),
             reactions_due: None,
             crashes: BTreeMap::new(),
+            qualities: Qualities::default(),
             audience_told: 0,
             audience_due: None,
             empty: Some((now, empty_timeout)),
@@ -139,7 +161,9 @@ impl RoomState {
     /// When [`Self::handle_timeout`] wants to be called.
     pub(crate) fn poll_timeout(&self) -> Option<Instant> {
         let empty = self.empty.map(|(since, time)| since + time);
-        [empty, self.audience_due, self.reactions_due]
+        let qualities = self.qualities.due();
+        let moving = self.move_due();
+        [empty, self.audience_due, self.reactions_due, qualities, moving]
             .into_iter()
             .flatten()
             .min()
@@ -159,6 +183,8 @@ impl RoomState {
         if self.reactions_due.is_some_and(|due| now >= due) {
             self.flush_reactions();
         }
+        self.flush_qualities(now);
+        self.move_timeout(now);
     }
 
     /// Everybody goes, and the room with them.
@@ -180,7 +206,11 @@ impl RoomState {
     /// Notes whether anybody is in.
     pub(crate) fn note_empty(&mut self, now: Instant) {
         let departure = Duration::from_secs(self.settings.departure_timeout_s.into());
-        self.empty = match (self.members.is_empty(), self.empty) {
+        // A room that moves is not empty, whoever is in: whoever moves it closes it.
+        let kept = !self.members.is_empty()
+            || !self.stage.expected.is_empty()
+            || self.phase != RoomPhase::Active;
+        self.empty = match (!kept, self.empty) {
             (false, _) => None,
             (true, None) => Some((now, departure)),
             (true, since) => since,
@@ -189,7 +219,7 @@ impl RoomState {
 
     pub(crate) fn notify(&mut self, audience: Audience, message: ServerMessage) {
         self.effects
-            .push(Effect::Notify(audience, Arc::new(message)));
+            .push(Effect::Notify(audience, Arc::new(Notice::new(message))));
     }
 
     /// Members that `roster` does not name.

@@ -4,9 +4,11 @@
     reason = "the table shards do what they know, and tests take what they look for"
 )]
 
+mod crowd;
 mod faults;
 mod layers;
 mod live;
+mod moves;
 mod operators;
 mod quality;
 mod rooms;

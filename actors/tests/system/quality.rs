@@ -111,3 +111,40 @@ fn a_layer_that_is_watched_and_does_not_come_is_a_narrow_path() {
         assert_eq!(told(bob), [notice("none", 1.0)]);
     });
 }
+
+/// A second of a camera with one encoding, with so much lost on its way here.
+fn single(camera: TrackId, kbps: u64, loss: f32) -> TransportFigures {
+    let mut figures = second(camera, 0, 0);
+    figures.loss_in = loss;
+    for track in &mut figures.tracks {
+        track.rate = Bitrate::from_kbps(kbps);
+        track.layers = vec![LayerFigures {
+            rid: None,
+            rate: track.rate,
+        }];
+    }
+    figures
+}
+
+#[test]
+fn a_lone_encoding_that_its_path_cuts_down_is_a_narrow_path() {
+    run(async {
+        let world = World::new(1, config());
+        let all = publishers(&world, 2).await;
+        let (ana, bob) = (&all[0], &all[1]);
+        let camera = track(&world, ana, "video").await;
+        pass(&world, &all, 6, &single(camera, 1_500, 0.0)).await;
+        assert_eq!(told(bob), [notice("none", 1.0)]);
+        // Nothing moves: less is sent, and nothing is wrong.
+        pass(&world, &all, 10, &single(camera, 200, 0.0)).await;
+        assert_eq!(told(bob), []);
+        pass(&world, &all, 2, &single(camera, 1_500, 0.0)).await;
+        // The path narrows: some is lost, then the encoder has followed.
+        pass(&world, &all, 1, &single(camera, 900, 0.03)).await;
+        pass(&world, &all, 9, &single(camera, 200, 0.0)).await;
+        let heard = told(bob);
+        assert_eq!(heard.last(), Some(&notice("bandwidth", 0.7)), "{heard:?}");
+        pass(&world, &all, 6, &single(camera, 1_400, 0.0)).await;
+        assert_eq!(told(bob).last(), Some(&notice("none", 1.0)));
+    });
+}

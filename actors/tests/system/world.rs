@@ -26,6 +26,8 @@ pub(crate) struct Inbox {
     closed: Mutex<Option<CloseReason>>,
     /// Frames that fit; the client reads none of them.
     pub(crate) room_for: Mutex<Option<usize>>,
+    /// When the connection answered a ping.
+    pub(crate) pinged: Mutex<Option<Instant>>,
 }
 
 impl Outbox for Inbox {
@@ -41,6 +43,10 @@ impl Outbox for Inbox {
         }
         frames.push(frame);
         Ok(())
+    }
+
+    fn heard(&self) -> Option<Instant> {
+        *self.pinged.lock().unwrap()
     }
 
     fn close(&self, reason: CloseReason) {
@@ -163,8 +169,18 @@ impl World {
 
     /// On threads of their own.
     pub(crate) fn on(shards: u16, config: ActorsConfig, arbiters: &[ArbiterHandle]) -> Self {
-        let plane = FakePlane::new(shards);
         let store = Arc::new(MemoryStore::new(Arc::new(ManualClock::new())));
+        Self::over(shards, config, arbiters, store)
+    }
+
+    /// On a store that others have, too.
+    pub(crate) fn over(
+        shards: u16,
+        config: ActorsConfig,
+        arbiters: &[ArbiterHandle],
+        store: Arc<MemoryStore>,
+    ) -> Self {
+        let plane = FakePlane::new(shards);
         let fatal: Arc<Mutex<Vec<String>>> = Arc::default();
         let failed = Arc::clone(&fatal);
         let environment = Environment {

@@ -3,7 +3,9 @@
 use std::collections::VecDeque;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Waker};
+use std::time::Instant;
 
+use bytes::Bytes;
 use signaling::server_message::ClosingParams;
 use signaling::view::CloseReason;
 use signaling::{Outgoing, ServerMessage};
@@ -18,8 +20,10 @@ pub struct OutQueue {
 }
 
 struct State {
-    frames: VecDeque<String>,
+    frames: VecDeque<Bytes>,
     bytes: usize,
+    /// When a ping was answered last.
+    heard: Option<Instant>,
     /// Held until the answer to `join` stands first.
     held: bool,
     phase: Phase,
@@ -38,7 +42,7 @@ enum Phase {
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Taken {
     /// To be written, in order.
-    pub(super) frames: VecDeque<String>,
+    pub(super) frames: VecDeque<Bytes>,
     /// Then the socket is closed, for this reason where the client was told one.
     pub(super) close: Option<Option<CloseReason>>,
 }
@@ -53,6 +57,7 @@ impl OutQueue {
             state: Mutex::new(State {
                 frames: VecDeque::new(),
                 bytes: 0,
+                heard: None,
                 held: true,
                 phase: Phase::Open,
                 closing_said: false,
@@ -66,11 +71,16 @@ impl OutQueue {
         let mut state = self.lock();
         state.held = false;
         if let Some(first) = first {
-            let text = first.to_text();
+            let text = Bytes::from(first.to_text());
             state.bytes += text.len();
             state.frames.push_front(text);
         }
         state.wake();
+    }
+
+    /// The client was heard: its session looks here before it gives it up.
+    pub(super) fn heard_at(&self, now: Instant) {
+        self.lock().heard = Some(now);
     }
 
     /// Says `closing` and closes the socket after what is queued.
@@ -93,7 +103,10 @@ impl OutQueue {
     /// Takes all that may be written now, and remembers whom to wake for more.
     pub(super) fn take(&self, context: &Context<'_>) -> Taken {
         let mut state = self.lock();
-        state.waker = Some(context.waker().clone());
+        match &mut state.waker {
+            Some(waker) => waker.clone_from(context.waker()),
+            waker => *waker = Some(context.waker().clone()),
+        }
         let ending = match state.phase {
             Phase::Ending(reason) => Some(reason),
             Phase::Open | Phase::Gone => None,
@@ -127,10 +140,13 @@ impl State {
     }
 
     fn push(&mut self, message: &Outgoing) {
-        let text = message.to_text();
+        self.push_text(message.to_text().into());
+        self.closing_said |= matches!(message, Outgoing::Notify(ServerMessage::Closing(_)));
+    }
+
+    fn push_text(&mut self, text: Bytes) {
         self.bytes += text.len();
         self.frames.push_back(text);
-        self.closing_said |= matches!(message, Outgoing::Notify(ServerMessage::Closing(_)));
     }
 
     fn say_closing(&mut self, reason: CloseReason) {
@@ -149,14 +165,14 @@ impl State {
     }
 
     fn wake(&mut self) {
-        if let Some(waker) = self.waker.take() {
-            waker.wake();
+        if let Some(waker) = &self.waker {
+            waker.wake_by_ref();
         }
     }
 }
 
-impl Outbox for OutQueue {
-    fn send(&self, message: Outgoing) -> Result<(), OutboxError> {
+impl OutQueue {
+    fn queue(&self, push: impl FnOnce(&mut State)) -> Result<(), OutboxError> {
         let mut state = self.lock();
         if state.phase != Phase::Open {
             return Err(OutboxError::Closed);
@@ -169,11 +185,27 @@ impl Outbox for OutQueue {
             state.end(Some(CloseReason::SlowClient));
             return Err(OutboxError::Full);
         }
-        state.push(&message);
-        if !state.held {
+        // Who has not taken the last yet has been woken for it.
+        let was_empty = state.frames.is_empty();
+        push(&mut state);
+        if !state.held && was_empty {
             state.wake();
         }
         Ok(())
+    }
+}
+
+impl Outbox for OutQueue {
+    fn send(&self, message: Outgoing) -> Result<(), OutboxError> {
+        self.queue(|state| state.push(&message))
+    }
+
+    fn send_text(&self, text: Bytes) -> Result<(), OutboxError> {
+        self.queue(|state| state.push_text(text))
+    }
+
+    fn heard(&self) -> Option<Instant> {
+        self.lock().heard
     }
 
     fn close(&self, reason: CloseReason) {
@@ -200,7 +232,8 @@ mod tests {
 
     fn take(queue: &OutQueue) -> (Vec<String>, Option<Option<CloseReason>>) {
         let taken = queue.take(&Context::from_waker(Waker::noop()));
-        (taken.frames.into(), taken.close)
+        let text = |frame: Bytes| String::from_utf8(frame.to_vec()).unwrap();
+        (taken.frames.into_iter().map(text).collect(), taken.close)
     }
 
     const SLOW: &str = r#"{"jsonrpc":"2.0","method":"closing","params":{"reason":"slow_client"}}"#;

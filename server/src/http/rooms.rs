@@ -2,9 +2,11 @@
 
 use std::pin::Pin;
 use std::sync::Arc;
+use std::time::Instant;
 
-use actors::{Fault, PeerChange, Revocation};
-use media_types::{Identity, RoomName, TrackId};
+use actors::{Fault, IngestStatus, MoveStatus, PeerChange, Revocation};
+use bytes::Bytes;
+use media_types::{Identity, PeerId, RoomName, TrackId, WorkerId};
 use signaling::client_message::{JoinParams, OfferParams, SendParams};
 use signaling::rest::{PeerStatus, RoomPatch, RoomSettings, RoomStatus};
 use signaling::server_message::{JoinResult, OfferResult};
@@ -80,6 +82,9 @@ pub trait Session: Send + Sync {
     /// Negotiates and waits for the answer, for WHIP and WHEP.
     fn offer(&self, params: OfferParams) -> Answer<OfferResult>;
 
+    /// Whether the session has ended, so that nobody answers any more.
+    fn is_over(&self) -> bool;
+
     /// The socket is gone; the session may be resumed.
     fn socket_lost(&self);
 
@@ -129,6 +134,17 @@ pub trait Outbox: Send + Sync {
     /// See [`OutboxError`].
     fn send(&self, message: Outgoing) -> Result<(), OutboxError>;
 
+    /// Queues the text of a notification that many get.
+    ///
+    /// # Errors
+    /// See [`OutboxError`].
+    fn send_text(&self, text: Bytes) -> Result<(), OutboxError>;
+
+    /// When the client's last ping was answered here, where pings are.
+    fn heard(&self) -> Option<Instant> {
+        None
+    }
+
     /// Closes the socket after what is queued. The `closing` notification, where there is one, has
     /// been sent before.
     fn close(&self, reason: CloseReason);
@@ -177,6 +193,33 @@ pub trait Rooms: Send + Sync {
 
     /// Ends the sessions of revoked tokens; how many.
     fn revoke(&self, revocation: Revocation) -> Answer<u32>;
+
+    /// The live sources.
+    fn ingests(&self) -> Answer<Vec<IngestStatus>> {
+        Box::pin(std::future::ready(Ok(Vec::new())))
+    }
+
+    /// Sends a live source away.
+    fn close_ingest(&self, id: PeerId) -> Answer<()> {
+        let _ = id;
+        Box::pin(std::future::ready(Err(ErrorType::NotFound.into())))
+    }
+
+    /// Begins to move a room to that worker, or to the one that suits best.
+    fn migrate(&self, room: RoomName, to: Option<WorkerId>) -> Answer<MoveStatus> {
+        let _ = (room, to);
+        Box::pin(std::future::ready(Err(ErrorType::Unsupported.into())))
+    }
+
+    /// Rooms that move from or to this worker.
+    fn migrations(&self) -> Answer<Vec<MoveStatus>> {
+        Box::pin(std::future::ready(Ok(Vec::new())))
+    }
+
+    /// Begins to empty this worker.
+    fn drain(&self) -> Answer<()> {
+        Box::pin(std::future::ready(Err(ErrorType::Unsupported.into())))
+    }
 
     /// Fails a part on purpose, where `debug.faults` allows it.
     fn inject(&self, room: RoomName, fault: Fault) -> Answer<()> {

@@ -6,6 +6,7 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
+use bytes::Bytes;
 use signaling::view::CloseReason;
 use signaling::{ErrorType, Outgoing};
 
@@ -123,6 +124,13 @@ impl WhipOutbox {
 
 impl Outbox for WhipOutbox {
     fn send(&self, _message: Outgoing) -> Result<(), OutboxError> {
+        if self.is_closed() {
+            return Err(OutboxError::Closed);
+        }
+        Ok(())
+    }
+
+    fn send_text(&self, _text: Bytes) -> Result<(), OutboxError> {
         if self.is_closed() {
             return Err(OutboxError::Closed);
         }

@@ -25,7 +25,7 @@ use signaling::{
     ClientMessage, ErrorType, Incoming, Outgoing, ParseFailure, Reply, RequestId, RpcError, Secret,
 };
 
-use super::auth::{bearer, secure_enough};
+use super::auth::{bearer, may_enter};
 use super::ice_servers;
 use super::outbox::OutQueue;
 use super::problem::ApiError;
@@ -38,6 +38,7 @@ mod admit;
 mod backlog;
 mod close;
 mod fragments;
+mod ping;
 
 use fragments::Fragments;
 
@@ -62,7 +63,7 @@ pub(super) async fn open(
     query: web::Query<SocketQuery>,
     payload: web::Payload,
 ) -> Result<HttpResponse, actix_web::Error> {
-    secure_enough(&state, &request)?;
+    may_enter(&state, &request)?;
     if let Some(offered) = request.headers().get(SEC_WEBSOCKET_PROTOCOL) {
         let offered = offered.to_str().unwrap_or_default();
         let detail = "the subprotocol is troupe.v1";
@@ -101,7 +102,7 @@ struct Socket {
     retrying: bool,
     stalled: Option<Instant>,
     fragments: Fragments,
-    _connection: figures::Connection,
+    figures: figures::Connection,
 }
 
 type SocketContext = ws::WebsocketContext<Socket>;
@@ -146,7 +147,7 @@ impl Socket {
             retrying: false,
             stalled: None,
             fragments: Fragments::default(),
-            _connection: figures::Connection::open(),
+            figures: figures::Connection::open(),
         }
     }
 
@@ -158,22 +159,58 @@ impl Socket {
         if matches!(self.phase, Phase::Closing) {
             return;
         }
-        figures::frames(Direction::In, 1);
-        let passed = self.bucket.take(self.now());
+        self.figures.frames(Direction::In, 1);
+        let now = self.now();
+        let passed = self.bucket.take(now);
+        let is_free = !matches!(self.phase, Phase::Joining);
+        if let (Ok(()), true) = (passed, is_free)
+            && let Some(pong) = ping::answer(text)
+        {
+            return self.pong(now, pong, ctx);
+        }
         match (signaling::parse(text), passed) {
             (Err(failure), _) => self.refuse(&failure, ctx),
             (Ok(incoming), Ok(())) => self.handle(incoming, ctx),
             (Ok(incoming), Err(wait)) => {
                 limited(Limit::Messages);
                 let error = RpcError::new(ErrorType::RateLimited).retry_after(wait);
-                answer(incoming.id, Err(error), ctx);
+                self.answer(incoming.id, Err(error), ctx);
             }
+        }
+    }
+
+    /// Answers a ping; a peer that has gone without a word is noticed here.
+    fn pong(&mut self, now: Instant, pong: String, ctx: &mut SocketContext) {
+        self.figures.pinged();
+        self.write(pong, ctx);
+        if let Phase::Active(session) = &self.phase {
+            self.out.heard_at(now);
+            if session.is_over() {
+                self.out.end(CloseReason::Internal);
+            }
+        }
+    }
+
+    fn write(&self, text: String, ctx: &mut SocketContext) {
+        self.figures.frames(Direction::Out, 1);
+        ctx.text(text);
+    }
+
+    /// Answers a request from here; a notification gets none.
+    fn answer(
+        &self,
+        id: Option<RequestId>,
+        result: Result<Reply, RpcError>,
+        ctx: &mut SocketContext,
+    ) {
+        if let Some(id) = id {
+            self.write(Outgoing::answer(id, result).to_text(), ctx);
         }
     }
 
     /// Answers what cannot be understood; too much of what is no request at all ends the socket.
     fn refuse(&mut self, failure: &ParseFailure, ctx: &mut SocketContext) {
-        write(failure.to_text(), ctx);
+        self.write(failure.to_text(), ctx);
         let understood = matches!(
             failure.error.kind(),
             ErrorType::MethodNotFound | ErrorType::InvalidParams
@@ -201,12 +238,12 @@ impl Socket {
         figures::request(incoming.message.method());
         match incoming.message {
             ClientMessage::Join(params) => self.join(incoming.id, params, ctx),
-            ClientMessage::Ping(_) => answer(incoming.id, Ok(Reply::EMPTY), ctx),
+            ClientMessage::Ping(_) => self.answer(incoming.id, Ok(Reply::EMPTY), ctx),
             ClientMessage::Leave(_) => {
-                answer(incoming.id, Ok(Reply::EMPTY), ctx);
+                self.answer(incoming.id, Ok(Reply::EMPTY), ctx);
                 self.finish(None, ctx);
             }
-            _ => answer(incoming.id, Err(ErrorType::NotJoined.into()), ctx),
+            _ => self.answer(incoming.id, Err(ErrorType::NotJoined.into()), ctx),
         }
     }
 
@@ -217,7 +254,9 @@ impl Socket {
     fn handle_member(&mut self, incoming: Incoming, ctx: &mut SocketContext) {
         figures::request(incoming.message.method());
         match incoming.message {
-            ClientMessage::Join(_) => answer(incoming.id, Err(ErrorType::Conflict.into()), ctx),
+            ClientMessage::Join(_) => {
+                self.answer(incoming.id, Err(ErrorType::Conflict.into()), ctx)
+            }
             // Answered here, where no queue falsifies it.
             ClientMessage::Time(TimeParams { t0 }) => {
                 let now = self.state.unix().as_secs_f64() * 1_000.0;
@@ -226,24 +265,18 @@ impl Socket {
                     t1: now,
                     t2: now,
                 };
-                answer(incoming.id, Ok(result.into()), ctx);
+                self.answer(incoming.id, Ok(result.into()), ctx);
             }
-            // The answer takes one thread less that way; the peer only hears of the client.
-            ClientMessage::Ping(params) => {
-                answer(incoming.id, Ok(Reply::EMPTY), ctx);
-                let heard = Incoming {
-                    id: None,
-                    message: ClientMessage::Ping(params),
-                    traceparent: incoming.traceparent,
-                };
-                self.forward(heard, ctx);
+            ClientMessage::Ping(_) => {
+                self.out.heard_at(self.now());
+                self.answer(incoming.id, Ok(Reply::EMPTY), ctx);
             }
             ClientMessage::Leave(_) => {
                 self.hand_over();
                 if let Phase::Active(session) = &self.phase {
                     session.leave();
                 }
-                answer(incoming.id, Ok(Reply::EMPTY), ctx);
+                self.answer(incoming.id, Ok(Reply::EMPTY), ctx);
                 self.finish(None, ctx);
             }
             _ => self.forward(incoming, ctx),
@@ -255,7 +288,7 @@ impl Socket {
             Ok(request) => request,
             Err(error) => {
                 figures::refused(error.kind());
-                return answer(id, Err(error), ctx);
+                return self.answer(id, Err(error), ctx);
             }
         };
         self.phase = Phase::Joining;
@@ -290,7 +323,7 @@ impl Socket {
             Err(error) => {
                 self.phase = Phase::Handshaking;
                 figures::refused(error.kind());
-                answer(id, Err(error), ctx);
+                self.answer(id, Err(error), ctx);
             }
         }
         for incoming in std::mem::take(&mut self.backlog) {
@@ -357,9 +390,12 @@ impl ActorFuture<Socket> for Drain {
         if matches!(socket.phase, Phase::Closing) {
             return Poll::Ready(());
         }
-        figures::frames(Direction::Out, taken.frames.len());
+        socket.figures.frames(Direction::Out, taken.frames.len());
         for frame in taken.frames {
-            ctx.text(frame);
+            // Text of ours, so that it is never refused.
+            if let Ok(text) = frame.try_into() {
+                ctx.write_raw(ws::Message::Text(text));
+            }
         }
         match taken.close {
             None => Poll::Pending,
@@ -375,17 +411,5 @@ fn unreadable() -> ParseFailure {
     ParseFailure {
         id: None,
         error: ErrorType::ParseError.into(),
-    }
-}
-
-fn write(text: String, ctx: &mut SocketContext) {
-    figures::frames(Direction::Out, 1);
-    ctx.text(text);
-}
-
-/// Answers a request from here; a notification gets none.
-fn answer(id: Option<RequestId>, result: Result<Reply, RpcError>, ctx: &mut SocketContext) {
-    if let Some(id) = id {
-        write(Outgoing::answer(id, result).to_text(), ctx);
     }
 }

@@ -48,6 +48,7 @@ fn record(kind: SessionKind) -> PeerRecord {
         state: Presence::Active,
         media: MediaPhase::None,
         tracks: Vec::new(),
+        handed: Vec::new(),
         pins: Vec::new(),
         sizes: std::collections::BTreeMap::new(),
         pairs: Vec::new(),

@@ -1,19 +1,16 @@
 //! What operators and other rooms ask of a room.
 
-use std::sync::Arc;
 use std::time::Instant;
 
 use media_contract::Action;
 use media_types::{Identity, PeerId};
-use signaling::ServerMessage;
 use signaling::rest::{PeerStatus, RoomPatch, RoomStatus, SessionKind as Via};
 
-use signaling::server_message::MigrateParams;
 use signaling::view::CloseReason;
 
 use super::Room;
 use crate::peer::PeerMessage;
-use crate::room::message::{Audience, Move, RoomMessage};
+use crate::room::message::RoomMessage;
 use crate::room::record::PeerRecord;
 use crate::room::talk::Stamp;
 use crate::session::SessionKind;
@@ -29,7 +26,6 @@ impl Room {
     )]
     pub(super) fn administer(&mut self, now: Instant, message: RoomMessage) {
         match message {
-            RoomMessage::Migrate(to) => self.migrate(&to),
             RoomMessage::Deliver(letter, reply) => reply.send(self.state.deliver(letter)),
             RoomMessage::Status(reply) => reply.send(self.status()),
             RoomMessage::Peers(reply) => reply.send(self.peer_statuses()),
@@ -91,26 +87,6 @@ impl Room {
         true
     }
 
-    /// Each client gets a token of its own to resume with at the target.
-    fn migrate(&mut self, to: &Move) {
-        let deadline_ms = u64::try_from(to.deadline.as_millis()).unwrap_or(u64::MAX);
-        let records = self.state.members.values().map(|member| &member.record);
-        let notices: Vec<_> = records
-            .map(|record| {
-                let migrate = ServerMessage::Migrate(MigrateParams {
-                    url: to.url.clone(),
-                    token: self.resume_token(record),
-                    deadline_ms,
-                    reason: to.reason,
-                });
-                (record.peer, Arc::new(migrate))
-            })
-            .collect();
-        for (peer, notice) in notices {
-            self.notify(Audience::One(peer), &notice);
-        }
-    }
-
     fn patch(&mut self, patch: RoomPatch) {
         let settings = patch.apply(self.state.settings.clone());
         self.seed.set_settings(settings.clone());
@@ -126,7 +102,7 @@ impl Room {
             tracks: count(self.state.tracks.len()),
             opened_at: self.seed.opened_at_ms,
             worker: self.seed.context.config.worker.to_string(),
-            epoch: self.seed.epoch.0,
+            epoch: self.state.stage.epoch.0,
         }
     }
 

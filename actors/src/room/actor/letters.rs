@@ -10,10 +10,10 @@ use supervision::Scope;
 use super::Room;
 use crate::peer::PeerMessage;
 use crate::room::layers::Wanted;
-use crate::room::message::{Audience, Notice};
+use crate::room::message::Audience;
 use crate::room::state::Effect;
 use crate::room::supervisor::SupervisorMessage;
-use crate::session::SessionKind;
+use crate::session::{Notice, SessionKind};
 
 impl Room {
     #[allow(
@@ -113,20 +113,35 @@ impl Room {
         }
     }
 
+    /// Straight into the clients' queues: no peer is woken, and the text is made once for all.
     pub(super) fn notify(&mut self, audience: Audience, notice: &Notice) {
-        let targets: Vec<PeerId> = match audience {
-            Audience::One(peer) => vec![peer],
-            Audience::All => self.peers.keys().copied().collect(),
-            Audience::Except(except) => {
-                let others = self.peers.keys().filter(|peer| **peer != except);
-                others.copied().collect()
-            }
+        if !matches!(audience, Audience::One(_)) {
+            self.observe(notice.message());
+        }
+        match audience {
+            Audience::One(peer) => self.notify_one(peer, notice),
+            Audience::All => self.notify_all(None, notice),
+            Audience::Except(except) => self.notify_all(Some(except), notice),
+        }
+    }
+
+    fn notify_all(&mut self, except: Option<PeerId>, notice: &Notice) {
+        let peers: Vec<PeerId> = self.peers.keys().copied().collect();
+        for peer in peers.into_iter().filter(|peer| Some(*peer) != except) {
+            self.notify_one(peer, notice);
+        }
+    }
+
+    fn notify_one(&mut self, peer: PeerId, notice: &Notice) {
+        let member = self.state.members.get(&peer);
+        let Some(record) = member.map(|member| &member.record) else {
+            return;
         };
-        for peer in targets {
-            let member = self.state.members.get(&peer);
-            if member.is_some_and(|member| member.record.kind == SessionKind::WebSocket) {
-                self.tell(peer, PeerMessage::Notify(Arc::clone(notice)));
-            }
+        let knows = self.peers.contains_key(&peer) && record.kind == SessionKind::WebSocket;
+        if knows && record.outbox.send_shared(notice).is_err() {
+            let attachment = record.attachment;
+            record.outbox.close(CloseReason::SlowClient);
+            self.tell(peer, PeerMessage::SocketLost { attachment });
         }
     }
 
@@ -138,6 +153,12 @@ impl Room {
                 Effect::Attach(peer) => self.attach(peer),
                 Effect::Dismiss(peer, reason) => self.dismiss(peer, reason),
                 Effect::Notify(audience, notice) => self.notify(audience, &notice),
+                Effect::Qualities(board) => {
+                    let peers: Vec<PeerId> = self.peers.keys().copied().collect();
+                    for peer in peers {
+                        self.tell(peer, PeerMessage::Qualities(Arc::clone(&board)));
+                    }
+                }
                 Effect::Answer(peer, request, answer) => {
                     self.tell(peer, PeerMessage::Answer(request, answer));
                 }

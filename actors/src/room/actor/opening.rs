@@ -123,5 +123,8 @@ impl Room {
         {
             self.behind.insert(peer);
         }
+        if let Some(board) = self.state.qualities.board() {
+            self.tell(peer, PeerMessage::Qualities(board));
+        }
     }
 }

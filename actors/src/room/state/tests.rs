@@ -55,6 +55,7 @@ fn record(number: u64, identity: &str, kind: SessionKind) -> PeerRecord {
         state: PeerState::Active,
         media: MediaPhase::None,
         tracks: Vec::new(),
+        handed: Vec::new(),
         pins: Vec::new(),
         sizes: std::collections::BTreeMap::new(),
         pairs: Vec::new(),
@@ -230,15 +231,16 @@ proptest! {
             take_step(&mut room, now, number, step);
             for effect in room.take_effects() {
                 match effect {
-                    Effect::Notify(audience, message) => {
+                    Effect::Notify(audience, notice) => {
+                        let message = notice.message();
                         // As the shell does: who is no member any more hears nothing.
                         let members = &room.members;
                         let beliefs = beliefs.iter_mut();
                         for (peer, belief) in beliefs.filter(|(p, _)| members.contains_key(p)) {
                             match audience {
-                                Audience::All => belief.hear(&message),
-                                Audience::Except(other) if other != *peer => belief.hear(&message),
-                                Audience::One(one) if one == *peer => belief.hear(&message),
+                                Audience::All => belief.hear(message),
+                                Audience::Except(other) if other != *peer => belief.hear(message),
+                                Audience::One(one) if one == *peer => belief.hear(message),
                                 Audience::Except(_) | Audience::One(_) => {}
                             }
                         }
@@ -417,7 +419,7 @@ fn reactions_have_a_bound_and_quality_a_pace() {
     let Some(Effect::Notify(_, notice)) = effects.first() else {
         panic!("{effects:?}");
     };
-    let ServerMessage::Reactions(counted) = notice.as_ref() else {
+    let ServerMessage::Reactions(counted) = notice.message() else {
         panic!("{notice:?}");
     };
     assert_eq!(counted.reactions.len(), crate::limits::REACTION_KINDS_MAX);
@@ -427,8 +429,13 @@ fn reactions_have_a_bound_and_quality_a_pace() {
             value: score,
             reason: QualityReason::Loss,
         };
-        let silent = Vec::new();
-        room.quality(at, PeerId::new(1), &Report { score, silent });
+        let report = Report {
+            score,
+            uplink: score,
+            silent: Vec::new(),
+            narrowed: Vec::new(),
+        };
+        room.quality(at, PeerId::new(1), &report);
         room.take_effects().len()
     };
     assert_eq!(

@@ -24,6 +24,7 @@ use crate::http::{
     Answer, AppState, Health, JoinRequest, Joined, Outbox, Rooms, Session, SessionHandle,
     TellError, WhipSessions,
 };
+use crate::ops::{Ops, Parts};
 use crate::telemetry::start_metrics;
 use crate::transcode::TranscoderStatus;
 
@@ -38,6 +39,8 @@ pub(super) struct FakeSession {
     pub(super) offers: Mutex<Vec<String>>,
     pub(super) lost: AtomicU64,
     pub(super) left: AtomicBool,
+    /// It has ended without a word.
+    pub(super) over: AtomicBool,
     /// Takes nothing.
     pub(super) stuck: Arc<AtomicBool>,
 }
@@ -67,6 +70,10 @@ impl Session for FakeSession {
                 tracks: Vec::new(),
             })
         })
+    }
+
+    fn is_over(&self) -> bool {
+        self.over.load(Ordering::SeqCst)
     }
 
     fn socket_lost(&self) {
@@ -159,6 +166,7 @@ impl Rooms for FakeRooms {
             offers: Mutex::default(),
             lost: AtomicU64::new(0),
             left: AtomicBool::new(false),
+            over: AtomicBool::new(false),
             stuck: self.stuck.clone(),
         });
         self.sessions.lock().unwrap().push(session.clone());
@@ -302,9 +310,22 @@ pub(super) fn world(change: impl FnOnce(&mut Config)) -> World {
     let rooms = Arc::new(FakeRooms::default());
     let health = Arc::new(Health::default());
     health.set_ready(true);
+    let auth = Arc::new(Auth::new(&config.auth).unwrap());
+    let config = Arc::new(config);
+    let clock: Arc<dyn media_types::Clock> = Arc::new(SystemClock);
+    let store = || Arc::new(control_plane::MemoryStore::new(Arc::new(SystemClock)));
+    let ops = Ops::new(Parts {
+        config: Arc::clone(&config),
+        store: store(),
+        own: store(),
+        clock,
+        revoked: Arc::clone(&auth.revoked),
+        worker: "wk".to_owned(),
+        url: "http://127.0.0.1:1".to_owned(),
+    });
     let state = web::Data::new(AppState {
-        auth: Arc::new(Auth::new(&config.auth).unwrap()),
-        config: Arc::new(config),
+        auth,
+        config,
         rooms: rooms.clone(),
         clock: Arc::new(SystemClock),
         metrics: start_metrics(),
@@ -313,6 +334,8 @@ pub(super) fn world(change: impl FnOnce(&mut Config)) -> World {
         egress: None,
         recordings: None,
         transcoders: Arc::new(|| vec![transcoder()]),
+        ops,
+        quic: None,
     });
     World { state, rooms }
 }

@@ -245,6 +245,7 @@ async fn the_room_closes_with_its_reason() {
     for (reason, word, code) in [
         (CloseReason::Kicked, "kicked", 1008),
         (CloseReason::Draining, "draining", 1001),
+        (CloseReason::Moved, "moved", 1001),
         (CloseReason::ShardRestarted, "shard_restarted", 1012),
         (CloseReason::TransportFailed, "transport_failed", 1011),
         (CloseReason::RoomClosed, "room_closed", 1000),
@@ -315,5 +316,28 @@ async fn who_leaves_is_let_go() {
     assert_eq!(client.receive().await, answer);
     assert_eq!(client.closed().await, (None, 1000));
     assert!(live.world.rooms.session().left.load(Ordering::SeqCst));
+    live.stop().await;
+}
+
+#[actix_web::test]
+async fn pings_stay_with_the_socket_and_notice_a_peer_that_is_gone() {
+    let live = Live::start(world(|_| {}));
+    let mut client = live.joined().await;
+    let session = live.world.rooms.session();
+    assert_eq!(session.outbox.heard(), None);
+    // The short way, and the long one.
+    client.request(2, "ping", json!({})).await;
+    assert_eq!(client.receive().await["id"], 2);
+    let first = session.outbox.heard().unwrap();
+    client
+        .request(3, "ping", json!({ "traceparent": "00-0-0-00" }))
+        .await;
+    assert_eq!(client.receive().await["result"], json!({}));
+    assert!(session.outbox.heard().unwrap() > first);
+    assert!(session.told.lock().unwrap().is_empty());
+    session.over.store(true, Ordering::SeqCst);
+    client.request(4, "ping", json!({})).await;
+    assert_eq!(client.receive().await["id"], 4);
+    assert_eq!(client.closed().await, (Some("internal".to_owned()), 1011));
     live.stop().await;
 }

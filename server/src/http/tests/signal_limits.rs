@@ -124,7 +124,7 @@ async fn a_peer_that_does_not_keep_up_stops_the_reading() {
     let stuck = live.world.rooms.stuck.clone();
     stuck.store(true, Ordering::SeqCst);
     for id in 2..5 {
-        client.request(id, "ping", json!({})).await;
+        client.request(id, "stats", json!({})).await;
     }
     stuck.store(false, Ordering::SeqCst);
     for id in 2..5 {
@@ -132,7 +132,7 @@ async fn a_peer_that_does_not_keep_up_stops_the_reading() {
     }
     stuck.store(true, Ordering::SeqCst);
     for id in 5..20 {
-        client.request(id, "ping", json!({})).await;
+        client.request(id, "stats", json!({})).await;
     }
     assert_eq!(client.closed().await, (Some("overloaded".to_owned()), 1013));
     live.stop().await;

@@ -8,7 +8,9 @@ pub(super) fn frame(reason: Option<CloseReason>) -> ws::CloseReason {
     let code = match reason {
         None | Some(CloseReason::RoomClosed) => ws::CloseCode::Normal,
         Some(CloseReason::SlowClient | CloseReason::Overloaded) => ws::CloseCode::Again,
-        Some(CloseReason::Draining | CloseReason::Timeout) => ws::CloseCode::Away,
+        Some(CloseReason::Draining | CloseReason::Moved | CloseReason::Timeout) => {
+            ws::CloseCode::Away
+        }
         Some(CloseReason::ShardRestarted) => ws::CloseCode::Restart,
         Some(
             CloseReason::Kicked
