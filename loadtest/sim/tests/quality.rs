@@ -66,3 +66,13 @@ fn an_outage_is_over_when_the_link_is_back() {
 fn viewers_behind_one_bottleneck_share_it() {
     keeps("fairness");
 }
+
+#[test]
+fn a_narrow_link_is_not_filled_before_it_is_known() {
+    keeps("narrow-start");
+}
+
+#[test]
+fn a_narrow_link_has_all_pictures_and_a_short_queue() {
+    keeps("narrow");
+}

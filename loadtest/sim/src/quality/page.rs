@@ -13,11 +13,12 @@ with its estimator, allocator and pacer serves light clients (`loadtest/sim/src/
 time through modelled links. A camera has three layers of 150, 500 and 1,500 kb/s with three
 temporal layers each; a microphone has 32 kb/s and as much redundancy. Clients ask for repairs and
 keyframes as libwebrtc does, also for sound, send transport-wide feedback every 50 ms, and count a
-freeze by the rule of webrtc-stats; sound and pictures are played in step from a buffer of 200 ms.
+freeze by the rule of webrtc-stats; sound is played from a buffer of 200 ms, pictures from one of
+80 ms, about what browsers keep on a path that jitters little.
 Every bottleneck has a drop-tail queue of 300 ms at its rate and, where nothing else is said, a
 round trip of 40 ms.
 Figures leave out the first 15 s and are medians of the seeds. UDP payloads are counted, not IP
-headers. Real browsers are not in these figures.
+headers. Real browsers beside a plain call of theirs: [quality-browsers.md](quality-browsers.md).
 ";
 
 /// The page, with one table and one plot a scenario, and what is told after them.

@@ -402,14 +402,13 @@ impl Layers {
     /// were free would all be tried at once on a narrow path.
     fn usual(&self, stream: u8) -> Option<Step> {
         let (width, height) = self.size(stream)?;
+        let known = self.known();
+        let layer = known.iter().rev().find(|layer| layer.spatial == stream)?;
         let pixels = u64::from(width) * u64::from(height);
         let spared = u64::from(width.max(height)).max(USUAL_SIDE);
         let rate = USUAL_RATE.bps().saturating_mul(pixels) / (USUAL_SIDE * spared * 9 / 16).max(1);
         Some(Step {
-            layer: Layer {
-                spatial: stream,
-                ..Layer::TOP
-            },
+            layer,
             rate: Bitrate::from_bps(rate),
             size: Some((width, height)),
             fps: None,
