@@ -28,7 +28,7 @@ pub enum Container {
     Flv,
     /// Progressive fragmented MP4.
     Mp4,
-    /// RTMP messages on message stream [`tags::STREAM`].
+    /// RTMP messages on message stream 1.
     Rtmp,
 }
 

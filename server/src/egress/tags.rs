@@ -10,7 +10,7 @@ use media_ingest::rtmp::write_tag;
 use media_types::{Codec, FrameCodec, FrameFormat};
 
 /// The message stream that clients which play one stream get; what is made for it is shared.
-pub const STREAM: u32 = 1;
+pub(crate) const STREAM: u32 = 1;
 
 /// The tags in these bytes as messages of an accepted player on that message stream.
 pub(crate) fn messages<'a>(parts: impl IntoIterator<Item = &'a Bytes>, stream: u32) -> Bytes {
