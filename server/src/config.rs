@@ -9,20 +9,25 @@ pub mod egress;
 mod error;
 pub mod http;
 mod load;
+pub mod ops;
 pub mod plane;
+pub mod quic;
 pub mod room;
 pub mod rtmp;
 pub mod transcode;
 mod validate;
 
 pub use cluster::{
-    ClusterConfig, DebugConfig, EtcdConfig, LogConfig, LogFormat, ShutdownConfig, StoreKind,
+    ClusterConfig, ClusterTlsConfig, DebugConfig, EtcdConfig, LogConfig, LogFormat, ShutdownConfig,
+    StoreKind,
 };
 pub use egress::{EgressConfig, RecordingConfig, S3Config};
 pub use error::{ConfigError, Origin};
 pub use http::{AdminConfig, ApiKey, AuthConfig, HttpConfig, KeyAlgorithm};
 pub use load::Sources;
+pub use ops::{LimitsConfig, Rate, WebhookConfig, check_webhooks};
 pub use plane::{IceServerConfig, WebrtcConfig};
+pub use quic::QuicConfig;
 pub use room::{RoomConfig, SessionConfig};
 pub use rtmp::RtmpConfig;
 pub use transcode::TranscodeConfig;
@@ -51,8 +56,14 @@ pub struct Config {
     pub auth: AuthConfig,
     /// The packet core and its sockets.
     pub webrtc: WebrtcConfig,
+    /// How often clients may come in.
+    pub limits: LimitsConfig,
+    /// Where events are posted to.
+    pub webhooks: Vec<WebhookConfig>,
     /// Streams from and to encoders by RTMP.
     pub rtmp: RtmpConfig,
+    /// Streams from and to encoders and browsers by QUIC.
+    pub quic: QuicConfig,
     /// What a room gets by default.
     pub room: RoomConfig,
     /// Signalling sessions.

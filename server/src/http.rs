@@ -12,6 +12,7 @@ mod ice_servers;
 mod live;
 mod outbox;
 mod problem;
+mod quic;
 mod rooms;
 mod routes;
 mod sdp;

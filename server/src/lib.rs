@@ -6,13 +6,14 @@
 //! in for clients whose network lets no UDP out; [`cli`] is what operators type.
 //!
 //! The other half are the listeners: `http` with its WebSocket, WHIP and admin routes, `auth`,
-//! `config`, `telemetry` and `tls`.
+//! `config`, `telemetry` and `tls`; [`ops`] is what a cluster is operated by.
 #![forbid(unsafe_code)]
 
 pub mod auth;
 pub mod banner;
 pub mod cli;
 pub mod clock;
+pub mod cluster;
 pub mod config;
 pub mod egress;
 pub mod http;
@@ -22,7 +23,9 @@ pub mod limits;
 pub mod live;
 mod membership;
 pub mod net;
+pub mod ops;
 pub mod plane;
+pub mod quic;
 pub mod rooms;
 pub mod run;
 pub mod shard;

@@ -18,12 +18,12 @@ use crate::banner::Banner;
 use crate::clock::SystemClock;
 use crate::config::{Config, ConfigError};
 use crate::egress::record::Recordings;
-use crate::http::{self, AppState, Health, Listeners, WhipSessions};
+use crate::http::{self, AppState, Health, Listeners};
 use crate::live::Live;
 use crate::membership::Standing;
 use crate::net::{Reach, ReachSettings, interfaces};
 use crate::plane::Rings;
-use crate::rooms::ActorRooms;
+use crate::quic::QuicSocket;
 use crate::shutdown::{self, Cause, Drained, Fatal, Signals};
 use crate::store::{self, StoreError};
 use crate::telemetry::{Metrics, start_logs, start_metrics};
@@ -32,10 +32,12 @@ use crate::transcode::{self, Transcoding};
 
 mod foundation;
 mod inputs;
+mod links;
 mod media;
 mod outputs;
 
 use foundation::Foundation;
+use links::Links;
 use media::Media;
 
 /// Settings that cannot be used (`EX_CONFIG` of sysexits).
@@ -67,9 +69,15 @@ pub enum RunError {
     /// A certificate.
     #[error("{0}")]
     Tls(#[from] TlsError),
+    /// A certificate for other workers.
+    #[error(transparent)]
+    ClusterTls(#[from] crate::cluster::ClusterTlsError),
     /// The control plane's store.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// The worker's own store, of its log and its events.
+    #[error("admin.file: {0}")]
+    OwnStore(#[source] control_plane_embedded::OpenError),
     /// A socket, thread or signal handler that the system refuses.
     #[error("cannot open {what}: {source}")]
     Unavailable {
@@ -91,8 +99,10 @@ impl RunError {
     #[must_use]
     pub const fn exit_code(&self) -> u8 {
         match self {
-            Self::Config(_) | Self::Key(_) | Self::Tls(_) => EXIT_SETTINGS,
-            Self::Unavailable { .. } | Self::Store(_) | Self::Dtls(_) => EXIT_UNAVAILABLE,
+            Self::Config(_) | Self::Key(_) | Self::Tls(_) | Self::ClusterTls(_) => EXIT_SETTINGS,
+            Self::Unavailable { .. } | Self::Store(_) | Self::OwnStore(_) | Self::Dtls(_) => {
+                EXIT_UNAVAILABLE
+            }
             Self::Failed => EXIT_FAILED,
         }
     }
@@ -114,6 +124,8 @@ pub fn serve(config: Config) -> Result<(), RunError> {
     crate::shard::metrics::describe();
     transcode::describe();
     crate::ingest::describe();
+    crate::quic::describe();
+    crate::cluster::metrics::describe();
     actix_rt::System::new().block_on(run(Arc::new(config), metrics))
 }
 
@@ -166,36 +178,36 @@ impl Worker {
         let tls = tls_of(config, &reach)?;
         let mut media = Media::bind(config, &reach)?;
         let encoders = inputs::bind(config, tls.as_ref())?;
+        let quic = inputs::bind_quic(config, tls.as_ref(), &reach, &*clock)?;
+        let quic_reach = quic.as_ref().and_then(QuicSocket::reach);
+        let (links, advertised) = Links::bind(config, &mut media)?;
         let make = media::factory(config, &*clock, &reach, &media)?;
         let arbiters: Vec<Arbiter> = (0..CONTROL_THREADS).map(|_| Arbiter::new()).collect();
         let url = signalling_url(config, tls.is_some(), &reach);
-        let foundation = Foundation::new(clock, store, &media.rings, auth, url);
+        let foundation = Foundation::new(config, clock, store, &media.rings, (auth, url))?;
         let system = foundation.start_actors(config, fatal, &arbiters);
-        let sink = foundation::sink(system.clone(), fatal.clone());
         let (rings, udp, tcp) = (media.rings.clone(), media.udp.clone(), media.tcp_port());
         media.serve_tcp(&reach, &arbiters[0]);
         let running = media.start(&foundation.clock, config.webrtc.pin, &make)?;
-        let threads = media::pump(running, &sink, &arbiters);
-        let standing = foundation.enlist(config, &system, &arbiters[0]);
+        let threads = media::pump(running, &foundation::sink(&system, fatal), &arbiters);
+        let standing = foundation.enlist(config, &system, advertised, &arbiters[0]);
+        links::start(links, &foundation, &arbiters[0])?;
+        let ops = foundation.ops.start(system.clone(), Arc::clone(&foundation.plane));
+        ops.map_err(opening("the thread of operations"))?;
         arbiters[0].spawn(keep_figures(metrics.clone()));
         let transcoding = transcoding(config, &arbiters[0])?;
         let live = Live::new(system.clone(), &rings);
-        let (egress, recordings) = outputs::start(config, &live, &foundation.clock)?;
+        let (egress, recordings) = outputs::start(config, (&live, &transcoding), &foundation.clock)?;
         let health = Arc::new(Health::default());
         let parts = (&live, &transcoding, &health);
-        inputs::serve(encoders, config, &foundation, parts)?;
+        inputs::serve((encoders, quic), config, &foundation, parts, &egress)?;
         let secure = tls.is_some();
         let state = AppState {
-            config: Arc::clone(config),
-            auth: Arc::clone(&foundation.auth),
-            rooms: Arc::new(ActorRooms::new(system.clone())),
-            clock: Arc::clone(&foundation.clock),
-            metrics,
-            health: Arc::clone(&health),
-            whip: WhipSessions::new(),
             egress: Some(egress),
             recordings: Some(Arc::clone(&recordings)),
             transcoders: Arc::new(move || transcoding.list()),
+            quic: quic_reach,
+            ..foundation.app_state(config, &system, metrics, &health)
         };
         let listeners = http::run(actix_web::web::Data::new(state), tls)
             .map_err(opening("the HTTP listeners"))?;
@@ -221,6 +233,8 @@ impl Worker {
         self.standing.send_modify(|standing| {
             (standing.ready, standing.draining) = (false, true);
         });
+        let moved = self.system.drain_by_moving().await;
+        tracing::info!(moved, "rooms were moved to other workers");
         self.system.drain().await;
     }
 

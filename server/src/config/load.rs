@@ -78,6 +78,11 @@ impl Config {
                 .listen
                 .set_ip(std::net::Ipv4Addr::UNSPECIFIED.into());
         }
+        if self.lan && !named("quic.listen") {
+            self.quic
+                .listen
+                .set_ip(std::net::Ipv4Addr::UNSPECIFIED.into());
+        }
         if self.lan && !named("webrtc.address") {
             self.webrtc.address = std::net::Ipv4Addr::UNSPECIFIED.into();
         }

@@ -16,7 +16,7 @@ use socket2::{Domain, Socket, Type};
 
 use super::problem::ApiError;
 use super::state::AppState;
-use super::{admin, cors, health, live, web as page, whip, ws};
+use super::{admin, cors, health, live, quic, web as page, whip, ws};
 use crate::telemetry;
 
 /// A body of the admin API: settings and metadata of one room.
@@ -71,6 +71,7 @@ pub fn run(state: web::Data<AppState>, tls: Option<ServerConfig>) -> io::Result<
         App::new()
             .app_data(state.clone())
             .configure(operators)
+            .wrap(from_fn(admin::audited))
             .wrap(from_fn(measured))
     })
     .workers(1)
@@ -95,6 +96,7 @@ pub(super) fn clients(app: &mut web::ServiceConfig) {
         .app_data(query_errors())
         .route("/v1/signal", web::get().to(ws::open))
         .route("/dev/token", web::get().to(page::dev_token))
+        .route("/v1/quic", web::get().to(quic::reach))
         .service(
             web::resource("/whip/{room}")
                 .route(web::post().to(whip::publish))
@@ -133,65 +135,8 @@ pub(super) fn operators(app: &mut web::ServiceConfig) {
         .route("/healthz", web::get().to(health::live))
         .route("/readyz", web::get().to(health::ready))
         .route("/metrics", web::get().to(health::metrics))
-        .route("/admin/v1/rooms", web::get().to(admin::rooms))
-        .route("/admin/v1/transcoders", web::get().to(admin::transcoders))
-        .service(
-            web::resource("/admin/v1/rooms/{room}")
-                .route(web::get().to(admin::room))
-                .route(web::put().to(admin::put_room))
-                .route(web::patch().to(admin::patch_room))
-                .route(web::delete().to(admin::delete_room))
-                .default_service(web::to(whip::not_allowed)),
-        )
-        .route("/admin/v1/rooms/{room}/peers", web::get().to(admin::peers))
-        .service(
-            web::resource("/admin/v1/rooms/{room}/peers/{peer}")
-                .route(web::patch().to(admin::act::change))
-                .route(web::delete().to(admin::kick))
-                .default_service(web::to(whip::not_allowed)),
-        )
-        .route(
-            "/admin/v1/rooms/{room}/peers/{peer}/mute",
-            web::post().to(admin::act::mute),
-        )
-        .route(
-            "/admin/v1/rooms/{room}/send",
-            web::post().to(admin::act::send),
-        )
-        .route(
-            "/admin/v1/tokens/revoke",
-            web::post().to(admin::act::revoke),
-        )
-        .route(
-            "/admin/v1/rooms/{room}/faults",
-            web::post().to(admin::fault),
-        )
-        .route("/admin/v1/egress", web::get().to(admin::egress::list))
-        .route(
-            "/admin/v1/egress/{room}/{stream}",
-            web::delete().to(admin::egress::close),
-        )
-        .configure(recordings)
+        .configure(admin::table::configure)
         .default_service(web::to(unknown));
-}
-
-fn recordings(app: &mut web::ServiceConfig) {
-    app.service(
-        web::resource("/admin/v1/recordings")
-            .route(web::get().to(admin::egress::recordings))
-            .route(web::post().to(admin::egress::record))
-            .default_service(web::to(whip::not_allowed)),
-    )
-    .service(
-        web::resource("/admin/v1/recordings/{id}")
-            .route(web::get().to(admin::egress::recording))
-            .route(web::delete().to(admin::egress::delete))
-            .default_service(web::to(whip::not_allowed)),
-    )
-    .route(
-        "/admin/v1/recordings/{id}/stop",
-        web::post().to(admin::egress::stop),
-    );
 }
 
 async fn unknown() -> Result<actix_web::HttpResponse, ApiError> {

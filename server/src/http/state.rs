@@ -13,6 +13,8 @@ use crate::auth::Auth;
 use crate::config::Config;
 use crate::egress::Egress;
 use crate::egress::record::Recordings;
+use crate::quic::QuicReach;
+use crate::ops::Ops;
 use crate::telemetry::Metrics;
 use crate::transcode::TranscoderStatus;
 
@@ -41,6 +43,10 @@ pub struct AppState {
     pub recordings: Option<Arc<Recordings>>,
     /// How every transcoding job is.
     pub transcoders: Transcoders,
+    /// What the cluster is operated by.
+    pub ops: Arc<Ops>,
+    /// Where QUIC is spoken, if it is.
+    pub quic: Option<QuicReach>,
 }
 
 impl AppState {

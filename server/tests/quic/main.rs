@@ -1,0 +1,12 @@
+//! QUIC with real sockets: RTMP and MoQ, clients that move, come back, or crowd.
+#![allow(
+    missing_docs,
+    reason = "an integration test has no readers of its documentation"
+)]
+
+mod client;
+mod moq;
+mod rtmp;
+#[path = "../support/mod.rs"]
+#[allow(dead_code, reason = "other tests use the rest")]
+mod support;
