@@ -107,7 +107,7 @@ impl Shard {
         aim(now, link, room, audio, &scratch.claims);
         bound(now, link, room, budget, scratch);
         measure(now, link, room, budget, scratch);
-        apply(link, room, scratch);
+        apply(is_known(now, link), link, room, scratch);
     }
 
     /// Has the layers of all who show a track chosen anew.
@@ -404,8 +404,8 @@ const ANY: Step = Step {
     ..FREE
 };
 
-/// Gives each forwarder its target.
-fn apply(link: &mut Link, room: &mut Room, scratch: &mut Scratch) {
+/// Gives each forwarder its target; what the path carries may be `known`.
+fn apply(known: bool, link: &mut Link, room: &mut Room, scratch: &mut Scratch) {
     let room_index = link.room;
     let shares = scratch.claims.iter().zip(&scratch.chosen);
     let shares = shares.zip(&scratch.audiences);
@@ -425,7 +425,8 @@ fn apply(link: &mut Link, room: &mut Room, scratch: &mut Scratch) {
         subscription.audience = audience;
         let target = allocate::layer_of(claim, grant);
         let held_back = target.map_or(0, |layer| layer.spatial);
-        let reach = if has_all { claim.reach } else { held_back };
+        // A browser asked for little at first is slow to find out that it could send more.
+        let reach = if has_all || !known { claim.reach } else { held_back };
         if subscription.forwarder.target() != target || subscription.reach != reach {
             subscription.forwarder.set_target(target);
             subscription.reach = reach;
