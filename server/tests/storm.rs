@@ -103,7 +103,7 @@ fn frames(bot: &Bot) -> (u64, u64) {
 #[tokio::test]
 async fn a_call_goes_on_while_five_thousand_come() -> Result<()> {
     let server = Server::start(&[
-        ("TROUPE_LIMITS__JOINS", "{ per_second = 50, burst = 100 }"),
+        ("TROUPE_LIMITS__JOINS", "{ per_second = 10, burst = 100 }"),
         ("TROUPE_SESSION__RESUME_WINDOW", "1s"),
     ])
     .await?;
@@ -147,6 +147,30 @@ async fn a_call_goes_on_while_five_thousand_come() -> Result<()> {
     over.store(true, Ordering::Relaxed);
     sends.await?.context("the publisher")?;
 
+    judge(
+        &outcomes,
+        took,
+        &Seen {
+            before,
+            calm,
+            after,
+        },
+    )
+}
+
+/// Frames before the calm, after it, and after the storm; each with those after a lost packet.
+struct Seen {
+    before: (u64, u64),
+    calm: (u64, u64),
+    after: (u64, u64),
+}
+
+fn judge(outcomes: &Outcomes, took: Duration, seen: &Seen) -> Result<()> {
+    let Seen {
+        before,
+        calm,
+        after,
+    } = seen;
     let [taken, refused] =
         [&outcomes.taken, &outcomes.refused].map(|it| it.load(Ordering::Relaxed));
     let rate = |(from, to): (u64, u64), time: Duration| {

@@ -86,7 +86,7 @@ pub(in crate::http) async fn workers(
     Ok(HttpResponse::Ok().json(Page::cut(workers, &query, key)))
 }
 
-/// Workers, and rooms with their owners; a room whose owner is gone has a worker that is not listed.
+/// Workers, and rooms with their owners: a room whose owner is gone names one that is not listed.
 pub(in crate::http) async fn topology(
     state: State,
     request: HttpRequest,
