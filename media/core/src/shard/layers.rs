@@ -426,7 +426,11 @@ fn apply(known: bool, link: &mut Link, room: &mut Room, scratch: &mut Scratch) {
         let target = allocate::layer_of(claim, grant);
         let held_back = target.map_or(0, |layer| layer.spatial);
         // A browser asked for little at first is slow to find out that it could send more.
-        let reach = if has_all || !known { claim.reach } else { held_back };
+        let reach = if has_all || !known {
+            claim.reach
+        } else {
+            held_back
+        };
         if subscription.forwarder.target() != target || subscription.reach != reach {
             subscription.forwarder.set_target(target);
             subscription.reach = reach;
