@@ -33,7 +33,7 @@ echo '| --- | --- | --- | --- |'
 row() { # label expression
   printf '| %s | %s | %s | %s |\n' "$1" "$(of Troupe "$2")" "$(of Janus "$2")" "$(of stock "$2")"
 }
-row 'members that came, of them failed' '"\(.counts.joined), \(.counts.failed)"'
+row 'members that failed' '.counts.failed'
 row 'packets received a second' "$rate"
 row 'packets for a second of one core' "$per_core"
 row 'lost, in a million packets' '.loss * 1e6 | round'

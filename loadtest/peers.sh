@@ -65,7 +65,7 @@ measure() { # name round scenario arguments…
     --local "$ADDRESS" --quiet --out "$work/$name-$round" "$@" > "$work/$name-$round.log" 2>&1 ||
     echo "$name, round $round: see what does not hold below" >&2
   grep -m1 -A5 '^\*\*Failed' "$work/$name-$round.log" >&2 || true
-  kill "$server"
+  kill "$server" 2>/dev/null || true
   wait "$server" 2>/dev/null || true
   server=
 }
