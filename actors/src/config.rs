@@ -10,6 +10,8 @@ use signaling::rest::RoomSettings;
 use signaling::view::IceServer;
 use signaling::{Grants, Secret};
 
+use crate::hooks::Hooks;
+
 /// Settings of the actors; passed by value, never changed.
 #[derive(Debug, Clone)]
 pub struct ActorsConfig {
@@ -41,10 +43,14 @@ pub struct ActorsConfig {
     pub roster_limit: usize,
     /// Peers of one room on one shard, before the room opens on another one.
     pub room_peers_per_shard: usize,
+    /// How long clients of a room that moved may take to follow.
+    pub move_deadline: Duration,
     /// Whether faults may be injected. For tests alone.
     pub debug_faults: bool,
     /// Where the ids of rooms, sessions and tracks begin; random outside tests.
     pub id_seed: u64,
+    /// What the world outside decides and hears while rooms run.
+    pub hooks: Hooks,
 }
 
 impl Default for ActorsConfig {
@@ -64,8 +70,10 @@ impl Default for ActorsConfig {
             room_defaults: RoomSettings::default(),
             roster_limit: 100,
             room_peers_per_shard: 500,
+            move_deadline: Duration::from_secs(30),
             debug_faults: false,
             id_seed: 0,
+            hooks: Hooks::default(),
         }
     }
 }

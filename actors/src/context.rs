@@ -1,7 +1,7 @@
 //! What all actors of a worker share: nothing that changes, but the address book and ids.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 use media_contract::{Action, Command, CommandId, PlaneError};
@@ -10,6 +10,7 @@ use supervision::{RestartPolicy, Spec};
 
 use crate::config::{ActorsConfig, Environment};
 use crate::directory::{Directory, Ids};
+use crate::limits::ENDPOINTS_MAX;
 use crate::metrics::Counting;
 
 /// Bits of a command id that count; the others name who asked.
@@ -21,6 +22,8 @@ pub(crate) struct Context {
     pub(crate) directory: Directory,
     pub(crate) ids: Ids,
     draining: AtomicBool,
+    /// Where clients find other workers, as last seen.
+    others: RwLock<Vec<String>>,
 }
 
 impl Context {
@@ -32,6 +35,7 @@ impl Context {
             directory: Directory::default(),
             ids,
             draining: AtomicBool::new(false),
+            others: RwLock::default(),
         })
     }
 
@@ -41,6 +45,22 @@ impl Context {
 
     pub(crate) fn start_draining(&self) {
         self.draining.store(true, Ordering::Release);
+    }
+
+    /// URLs for clients to reconnect to, this worker's first.
+    pub(crate) fn endpoints(&self) -> Vec<String> {
+        let config = &self.config;
+        if config.endpoints.len() > 1 {
+            return config.endpoints.clone();
+        }
+        let others = self.others.read().unwrap_or_else(PoisonError::into_inner);
+        let others = others.iter().filter(|url| **url != config.url).cloned();
+        let own = std::iter::once(config.url.clone());
+        own.chain(others).take(ENDPOINTS_MAX).collect()
+    }
+
+    pub(crate) fn set_others(&self, urls: Vec<String>) {
+        *self.others.write().unwrap_or_else(PoisonError::into_inner) = urls;
     }
 
     /// Milliseconds since the Unix epoch.

@@ -23,6 +23,13 @@ pub const RATELIMIT_REJECTED: &str = "troupe_ratelimit_rejected_total";
 /// Joins, by outcome.
 pub const JOINS: &str = "troupe_signaling_joins_total";
 
+/// Moves from this worker that are over, by outcome.
+pub const MIGRATIONS: &str = "troupe_migrations_total";
+/// Moves that this worker has a part in.
+pub const MIGRATIONS_ACTIVE: &str = "troupe_migrations_active";
+/// How long moves from this worker took, from the plan to the last client.
+pub const MIGRATION_SECONDS: &str = "troupe_migration_duration_seconds";
+
 /// Every name with its help text.
 pub const DESCRIPTIONS: &[(&str, &str)] = &[
     (ACTOR_RESTARTS, "Behaviours that failed and were replaced"),
@@ -37,6 +44,12 @@ pub const DESCRIPTIONS: &[(&str, &str)] = &[
     (INGESTS, "Live sources in rooms"),
     (EGRESSES, "Consumers of rooms' media outside of them"),
     (JOINS, "Joins by outcome"),
+    (MIGRATIONS, "Moves of rooms from this worker by outcome"),
+    (MIGRATIONS_ACTIVE, "Moves of rooms from or to this worker"),
+    (
+        MIGRATION_SECONDS,
+        "Duration of moves of rooms from this worker",
+    ),
 ];
 
 /// Counts what hosts report.

@@ -7,6 +7,7 @@
 pub(crate) mod actor;
 mod layers;
 pub(crate) mod message;
+pub(crate) mod moving;
 pub(crate) mod quality;
 mod reconcile;
 pub(crate) mod record;

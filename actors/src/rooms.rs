@@ -6,10 +6,10 @@ use std::sync::RwLock;
 use std::sync::atomic::AtomicBool;
 
 use control_plane::{
-    Claim, Condition, Owned, Ownership, Record, RoomSpec, Store, Swap, membership,
+    Claim, Condition, Handover, Owned, Ownership, Record, RoomSpec, Store, Swap, membership,
 };
 use media_contract::Action;
-use media_types::{RoomId, RoomName, ShardId};
+use media_types::{Epoch, RoomId, RoomName, ShardId};
 use signaling::rest::RoomSettings;
 use supervision::{
     Behaviour, Children, Goodbye, Notice, Outcome, Reply, RestartPolicy, Scope, Strategy,
@@ -21,7 +21,9 @@ use crate::error::ActorsError;
 use crate::limits::{CLAIM_DEADLINE, SUPERVISOR_BOX};
 use crate::metrics;
 use crate::room::RoomMessage;
-use crate::room::actor::RoomSeed;
+use crate::room::actor::{Activation, RoomSeed};
+use crate::room::moving::Stage;
+use crate::room::state::RoomPhase;
 use crate::room::supervisor::RoomSupervisor;
 
 /// Attempts to write a spec against others who write it.
@@ -46,6 +48,10 @@ pub(crate) enum RoomsMessage {
     Child(RoomId, Notice),
     /// Ownership was given back, or not.
     Released,
+    /// Open a room that may move to here; whether that could be done.
+    StandBy(RoomName, RoomId, Epoch, Reply<bool>),
+    /// A room that stands by, or one that was on its way elsewhere, is ours.
+    Owned(RoomName, Owned, Option<Box<Handover>>),
 }
 
 /// Those who wait for a room that is being opened.
@@ -58,7 +64,10 @@ struct Pending {
 /// A room that runs.
 struct Running {
     name: RoomName,
-    owned: Owned,
+    /// `None` while it stands by.
+    owned: Option<Owned>,
+    /// In which it was opened.
+    epoch: Epoch,
 }
 
 pub(crate) struct Rooms {
@@ -162,7 +171,57 @@ impl Rooms {
         }
         let defaults = || self.context.config.room_defaults.clone();
         let settings = wanted.map(|s| *s).or(stored).unwrap_or_else(defaults);
-        self.start(name, claimed.owned, settings, scope);
+        let id = self.context.ids.room();
+        let begins = Ok(claimed.owned);
+        self.start((name, id), begins, settings, scope);
+    }
+
+    fn stand_by(
+        &mut self,
+        (name, id): (RoomName, RoomId),
+        epoch: Epoch,
+        reply: Reply<bool>,
+        scope: &mut Scope<Self>,
+    ) {
+        let taken = self.context.directory.room(&name).is_some()
+            || self.pending.contains_key(&name)
+            || self.running.contains_key(&id)
+            || self.running.values().any(|running| running.name == name);
+        let full = self.context.directory.room_count() >= self.context.config.rooms_max;
+        let able = !(taken || full || self.context.is_draining());
+        if able {
+            let settings = self.context.config.room_defaults.clone();
+            self.start((name, id), Err(epoch), settings, scope);
+        }
+        reply.send(able);
+    }
+
+    /// A move has given us the room.
+    fn owned(&mut self, name: &RoomName, owned: Owned, handover: Option<Box<Handover>>) {
+        let found = self.running.iter_mut().find(|(_, r)| r.name == *name);
+        let Some((_, running)) = found else {
+            return;
+        };
+        running.owned = Some(owned);
+        let Some(entry) = self.context.directory.room(name) else {
+            return;
+        };
+        let activation = Box::new(Activation {
+            epoch: owned.record.epoch,
+            handover: handover.map(|handover| *handover),
+            expected: self.context.config.move_deadline,
+        });
+        let epoch = owned.record.epoch;
+        let told = entry
+            .listener
+            .mailbox
+            .tell(RoomMessage::Activate(activation));
+        if told.is_ok() {
+            tracing::info!(room = %name, epoch = epoch.0, "a room moved to here");
+            self.context
+                .directory
+                .insert_room(RoomEntry { epoch, ..entry });
+        }
     }
 
     /// Everybody who waits gets the same kind of answer.
@@ -182,8 +241,8 @@ impl Rooms {
 
     fn start(
         &mut self,
-        name: RoomName,
-        owned: Owned,
+        (name, id): (RoomName, RoomId),
+        begins: Result<Owned, Epoch>,
         settings: RoomSettings,
         scope: &mut Scope<Self>,
     ) {
@@ -192,19 +251,24 @@ impl Rooms {
         let least = loads
             .iter()
             .min_by_key(|load| (load.busy_ppm, load.transports, load.shard));
-        let id = context.ids.room();
+        let (phase, epoch) = match begins {
+            Ok(owned) => (RoomPhase::Active, owned.record.epoch),
+            Err(epoch) => (RoomPhase::Standby, epoch),
+        };
         let seed = Arc::new(RoomSeed {
             id,
             name: name.clone(),
-            epoch: owned.record.epoch,
+            epoch,
             home: least.map_or(ShardId(0), |load| load.shard),
             opened_at_ms: context.unix_ms(),
             settings: RwLock::new(settings),
+            stage: RwLock::new(Stage::in_epoch(phase, epoch)),
             missed: Arc::new(AtomicBool::new(false)),
             context,
         });
         let rooms = scope.mailbox().clone();
-        self.running.insert(id, Running { name, owned });
+        let owned = begins.ok();
+        self.running.insert(id, Running { name, owned, epoch });
         let child = scope.spawn_child(
             "room_supervisor",
             RestartPolicy::temporary(),
@@ -222,11 +286,13 @@ impl Rooms {
         let entry = RoomEntry {
             id,
             name: running.name.clone(),
-            epoch: running.owned.record.epoch,
+            epoch: running.epoch,
             listener,
         };
         tracing::info!(room = %entry.name, id = %id, epoch = entry.epoch.0, "a room opened");
         self.context.directory.insert_room(entry.clone());
+        let observer = &self.context.config.hooks.observer;
+        observer.room_opened(&entry.name, entry.epoch);
         self.gauge();
         let pending = self.pending.remove(&entry.name).unwrap_or_default();
         for reply in pending.replies {
@@ -243,6 +309,8 @@ impl Rooms {
         self.gauge();
         if let Some(entry) = &entry {
             tracing::info!(room = %entry.name, id = %id, "a room closed");
+            let observer = &self.context.config.hooks.observer;
+            observer.room_closed(&entry.name, entry.epoch);
             self.close_on_shards(entry);
         }
         let was_open = entry.is_some();
@@ -254,8 +322,8 @@ impl Rooms {
             if self.pending.contains_key(&running.name) {
                 // Somebody came while it closed: it opens again, still ours.
                 self.claim(running.name, scope);
-            } else {
-                self.release(running.name, running.owned, scope);
+            } else if let Some(owned) = running.owned {
+                self.release(running.name, owned, scope);
             }
         }
         if self.leaving && matches!(outcome, Outcome::Empty(_)) {
@@ -350,7 +418,7 @@ pub(crate) async fn keep_spec(
 }
 
 /// The spec that settings are stored as.
-fn spec_of(settings: &RoomSettings) -> RoomSpec {
+pub(crate) fn spec_of(settings: &RoomSettings) -> RoomSpec {
     RoomSpec {
         max_peers: settings.max_peers,
         max_publishers: settings.max_publishers,
@@ -364,7 +432,7 @@ fn spec_of(settings: &RoomSettings) -> RoomSpec {
 }
 
 /// The settings that a stored spec stands for.
-fn settings_of(spec: RoomSpec) -> RoomSettings {
+pub(crate) fn settings_of(spec: RoomSpec) -> RoomSettings {
     RoomSettings {
         max_peers: spec.max_peers,
         max_publishers: spec.max_publishers,
@@ -387,6 +455,10 @@ impl Behaviour for Rooms {
             RoomsMessage::Opened(id, listener) => self.opened(id, listener),
             RoomsMessage::Child(id, notice) => self.child(id, &notice, scope),
             RoomsMessage::Released => {}
+            RoomsMessage::StandBy(name, id, epoch, reply) => {
+                self.stand_by((name, id), epoch, reply, scope);
+            }
+            RoomsMessage::Owned(name, owned, handover) => self.owned(&name, owned, handover),
         }
     }
 

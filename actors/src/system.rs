@@ -2,6 +2,7 @@
 
 mod admin;
 mod live;
+mod moves;
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -18,8 +19,10 @@ use crate::config::{ActorsConfig, Environment};
 use crate::context::Context;
 use crate::directory::{Listener, RoomEntry};
 use crate::error::ActorsError;
+use crate::hooks::Entrance;
 use crate::limits::{ASK_DEADLINE, JOIN_DEADLINE, SUPERVISOR_BOX};
 use crate::metrics;
+use crate::migration::{Migrations, MigrationsMessage, rooms_of};
 use crate::peer::PeerMessage;
 use crate::plane::plane::{Plane, PlaneMessage};
 use crate::plane::route::{Route, route};
@@ -43,6 +46,7 @@ pub struct System {
     context: Arc<Context>,
     rooms: Arc<[Mailbox<RoomsMessage>]>,
     shards: Arc<[(ShardId, Mailbox<ShardMessage>)]>,
+    migrations: Mailbox<MigrationsMessage>,
     root: Stopper,
 }
 
@@ -100,8 +104,15 @@ impl System {
             adopt(key, &child.stopper);
             child.mailbox
         });
+        let rooms: Arc<[Mailbox<RoomsMessage>]> = rooms.collect();
+        let (shared, mailboxes) = (Arc::clone(&context), Arc::clone(&rooms));
+        let factory = move || Migrations::new(Arc::clone(&shared), Arc::clone(&mailboxes));
+        let migrations_spec = spec("migrations").notices(notices(WorkerChild::Migrations));
+        let migrations = place(first, factory, migrations_spec);
+        adopt(WorkerChild::Migrations, &migrations.stopper);
         Self {
-            rooms: rooms.collect(),
+            rooms,
+            migrations: migrations.mailbox,
             shards,
             root: root.stopper,
             context,
@@ -183,8 +194,18 @@ impl System {
     async fn join_within(&self, request: JoinRequest) -> Result<Joined, RpcError> {
         // Sessions are taken up again even while the worker drains: they are here already.
         let comes_anew = matches!(request.credentials, Credentials::Token(_));
-        if comes_anew && self.context.is_draining() {
+        // Rooms that have not moved yet go on as they were.
+        let runs = self.context.directory.room(&request.room).is_some();
+        if comes_anew && self.context.is_draining() && !runs {
             return Err(ErrorType::Draining.into());
+        }
+        if let Credentials::Token(claims) = &request.credentials {
+            let policy = &self.context.config.hooks.policy;
+            policy.admits(&Entrance {
+                room: &request.room,
+                identity: &claims.sub,
+                key: &claims.iss,
+            })?;
         }
         let mut request = request;
         for _ in 0..JOIN_ATTEMPTS {
@@ -221,13 +242,7 @@ impl System {
         {
             return Ok(entry);
         }
-        let hash = name.as_str().bytes().fold(0_usize, |hash, byte| {
-            hash.wrapping_mul(31).wrapping_add(byte.into())
-        });
-        let rooms = self
-            .rooms
-            .get(hash.checked_rem(self.rooms.len()).unwrap_or(0));
-        let rooms = rooms.ok_or(ActorsError::NotFound)?;
+        let rooms = rooms_of(&self.rooms, name).ok_or(ActorsError::NotFound)?;
         let question = |reply| RoomsMessage::Open(name.clone(), settings.map(Box::new), reply);
         rooms.ask(JOIN_DEADLINE, question).await?
     }

@@ -12,6 +12,8 @@ use crate::context::Context;
 pub(crate) enum WorkerChild {
     /// The supervisor of the shards' actors.
     Plane,
+    /// Who moves rooms from and to other workers.
+    Migrations,
     /// The rooms of one control thread.
     Rooms(usize),
 }

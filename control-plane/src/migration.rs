@@ -19,7 +19,9 @@
 //! Before the owner's key is written the move can be abandoned at no cost. After that the source
 //! serves its clients until they have settled, and takes the room back should the target die.
 
-use media_types::{Codec, Epoch, Identity, MediaKind, PeerId, TrackId, TrackSource, WorkerId};
+use media_types::{
+    Codec, Epoch, Identity, MediaKind, PeerId, RoomId, TrackId, TrackSource, WorkerId,
+};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -73,6 +75,8 @@ pub struct MigrationRecord {
     pub from: WorkerId,
     /// Who shall.
     pub to: WorkerId,
+    /// The room, which keeps its id: relays find it by that.
+    pub room: RoomId,
     /// How far it is.
     pub phase: Phase,
     /// The source's epoch; the target's is the next.
@@ -115,6 +119,8 @@ pub struct HandedPeer {
     pub identity: Identity,
     /// The session at the source, which the token that leads here names.
     pub session: PeerId,
+    /// Whether the others know it by name.
+    pub named: bool,
     /// Its display name.
     pub name: Option<String>,
     /// What the application keeps with it.

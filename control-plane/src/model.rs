@@ -74,6 +74,9 @@ pub struct WorkerRecord {
     /// Bits a second that it sends.
     #[serde(default)]
     pub egress_bps: u64,
+    /// Where other workers reach its relay, the best first; empty: it takes no part in relays.
+    #[serde(default)]
+    pub relay: Vec<String>,
 }
 
 impl Default for WorkerRecord {
@@ -88,6 +91,7 @@ impl Default for WorkerRecord {
             load_permille: 0,
             packets_per_s: 0,
             egress_bps: 0,
+            relay: Vec::new(),
         }
     }
 }

@@ -28,8 +28,8 @@ pub(crate) struct Member {
     pub(crate) record: WorkerRecord,
     /// How long the worker counts as alive after its last renewal.
     pub(crate) lease_ttl: Duration,
-    /// Rooms that are open now.
-    pub(crate) rooms: Box<dyn Fn() -> usize + Send>,
+    /// Rooms that are open now, and whether they are moved away.
+    pub(crate) rooms: Box<dyn Fn() -> (usize, bool) + Send>,
 }
 
 /// Keeps the record until the worker has left.
@@ -45,10 +45,12 @@ pub(crate) async fn keep(member: Member, mut standing: watch::Receiver<Standing>
             return;
         }
         let load = load_permille(&member.plane.loads());
-        let rooms = u32::try_from((member.rooms)()).unwrap_or(u32::MAX);
+        let (rooms, leaving) = (member.rooms)();
+        let rooms = u32::try_from(rooms).unwrap_or(u32::MAX);
         let renewed = membership.renew(member.clock.now()).await;
         let updated = membership.update(|record| {
-            (record.ready, record.draining) = (now.ready, now.draining);
+            record.ready = now.ready && !leaving;
+            record.draining = now.draining || leaving;
             (record.rooms, record.load_permille) = (rooms, load);
         });
         if let Err(error) = renewed.and(updated.await) {
@@ -128,7 +130,7 @@ mod tests {
                 ..WorkerRecord::default()
             },
             lease_ttl: control_plane::membership::LEASE_TTL,
-            rooms: Box::new(|| 3),
+            rooms: Box::new(|| (3, false)),
         };
         let kept = tokio::spawn(keep(member, told));
         let fits = |r: &WorkerRecord| (r.ready, r.rooms, r.load_permille) == (false, 3, 731);

@@ -23,6 +23,7 @@ pub(crate) fn check(message: &ClientMessage) -> Result<(), RpcError> {
         | ClientMessage::Mute(_)
         | ClientMessage::Time(_)
         | ClientMessage::Stats(_)
+        | ClientMessage::Settled(_)
         | ClientMessage::Leave(_) => Ok(()),
     }
 }

@@ -91,6 +91,8 @@ methods! {
     Time = "time", TimeParams => TimeResult;
     /// Asks what the server sees of this peer.
     Stats = "stats", StatsParams => StatsResult;
+    /// Says that the room's next worker serves this client: the session here may end.
+    Settled = "settled", SettledParams => EmptyResult;
     /// Leaves for good.
     Leave = "leave", LeaveParams => EmptyResult;
 }
@@ -134,6 +136,10 @@ pub struct PingParams {}
 /// Parameters of `stats`: none.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct StatsParams {}
+
+/// Parameters of `settled`: none.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct SettledParams {}
 
 /// Parameters of `leave`: none.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]

@@ -52,6 +52,7 @@ fn every_method_is_read_as_documented() {
         ("react", json!({"kind": "👏"})),
         ("time", json!({"t0": 12.5})),
         ("stats", json!({})),
+        ("settled", json!({})),
         ("leave", json!({})),
     ];
     let methods: Vec<_> = frames.iter().map(|(method, _)| *method).collect();

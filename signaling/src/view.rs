@@ -202,6 +202,8 @@ word_enum! {
         SlowClient,
         /// The worker shuts down: join again elsewhere.
         Draining,
+        /// The room is on another worker now: join there, unless that was done.
+        Moved,
         /// The media transport failed too often: join again.
         TransportFailed,
         /// The media thread was restarted: resume.

@@ -5,14 +5,14 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use media_contract::{LayerFigures, SlotFigures, TransportFigures};
-use media_types::{Bitrate, Identity, Rid, TrackId, TrackSource};
+use media_types::{Bitrate, Identity, PeerId, Rid, TrackId, TrackSource};
 use signaling::server_message::StatsResult;
 use signaling::view::{LayerStats, PublishedStats, QualityReason, SlotPhase, SubscribedStats};
 
 use super::state::{Effect, PeerState, Phase};
 use crate::limits::QUALITY_EVERYBODY;
-use crate::room::quality::{Board, Report, Score};
 use crate::room::TrackRecord;
+use crate::room::quality::{Board, Report, Score};
 use crate::session::SessionKind;
 
 /// One part in five lost makes a call unusable.
@@ -104,7 +104,9 @@ impl PeerState {
         if self.board.is_empty() || !active || self.record.kind != SessionKind::WebSocket {
             return;
         }
-        let shown = (self.board.len() > QUALITY_EVERYBODY).then(|| self.shown_publishers());
+        let entries = self.view.tracks.iter();
+        let publishers: BTreeSet<PeerId> = entries.map(|entry| entry.owner).collect();
+        let shown = (publishers.len() > QUALITY_EVERYBODY).then(|| self.shown_publishers());
         let board = Arc::clone(&self.board);
         for (peer, told) in board.iter() {
             let concerns = shown.as_ref().is_none_or(|shown| shown.contains(peer));

@@ -16,6 +16,7 @@ use signaling::view::CloseReason;
 use supervision::{Behaviour, Mailbox, Scope, TimerId};
 
 use super::message::RoomMessage;
+use super::moving::Stage;
 use super::record::MediaPhase;
 use super::state::{RoomLimits, RoomPhase, RoomState};
 use super::supervisor::SupervisorMessage;
@@ -27,10 +28,13 @@ mod admin;
 mod joins;
 mod letters;
 mod live;
+mod moving;
 mod opening;
+mod policy;
 
 use joins::Joins;
 use live::Live;
+pub(crate) use moving::Activation;
 use opening::Opening;
 
 /// What one life of a room on this worker is made from.
@@ -43,6 +47,8 @@ pub(crate) struct RoomSeed {
     pub(crate) opened_at_ms: u64,
     /// The worker's cache of the spec, so that a restart needs no store.
     pub(crate) settings: RwLock<RoomSettings>,
+    /// How far the room's move is, so that a restart goes on from there.
+    pub(crate) stage: RwLock<Stage>,
     /// An event was refused by a full box.
     pub(crate) missed: Arc<AtomicBool>,
 }
@@ -51,6 +57,15 @@ impl RoomSeed {
     pub(crate) fn settings(&self) -> RoomSettings {
         let settings = self.settings.read().unwrap_or_else(PoisonError::into_inner);
         settings.clone()
+    }
+
+    fn stage(&self) -> Stage {
+        let stage = self.stage.read().unwrap_or_else(PoisonError::into_inner);
+        stage.clone()
+    }
+
+    fn set_stage(&self, stage: Stage) {
+        *self.stage.write().unwrap_or_else(PoisonError::into_inner) = stage;
     }
 
     fn set_settings(&self, settings: RoomSettings) {
@@ -90,7 +105,8 @@ impl Room {
             roster: config.roster_limit,
             peers_per_shard: config.room_peers_per_shard,
         };
-        let state = RoomState::new(now, seed.name.clone(), seed.settings(), limits, seed.home);
+        let mut state = RoomState::new(now, seed.name.clone(), seed.settings(), limits, seed.home);
+        state.take_stage(now, seed.stage());
         Self {
             commander: Commander::new(seed.id, seed.epoch, None),
             seed,
@@ -119,10 +135,8 @@ impl Room {
                 self.state.remove(now, peer, reason);
             }
             RoomMessage::WantPublish(peer) => self.state.want_publish(peer),
-            RoomMessage::Say(peer, request, speech) => {
-                let stamp = self.stamp();
-                self.state.say(now, peer, request, speech, stamp);
-            }
+            RoomMessage::Say(peer, request, speech) => self.say(now, peer, request, speech),
+            RoomMessage::Policy => self.policy_changed(),
             RoomMessage::Quality(peer, report) => self.state.quality(now, peer, &report),
             RoomMessage::MediaLost(peer, reason) => self.state.media_lost(now, peer, reason),
             RoomMessage::Event(shard, event) => self.event(shard, *event),
@@ -138,7 +152,11 @@ impl Room {
             | RoomMessage::PanicEgress(..)
             | RoomMessage::Ingests(_)) => self.take_live(other),
             other @ (RoomMessage::Migrate(_)
-            | RoomMessage::Deliver(..)
+            | RoomMessage::Activate(_)
+            | RoomMessage::Settled(_)
+            | RoomMessage::Standing(_)
+            | RoomMessage::Roster(_)) => self.take_move(now, other),
+            other @ (RoomMessage::Deliver(..)
             | RoomMessage::Status(_)
             | RoomMessage::Peers(_)
             | RoomMessage::Patch(..)
@@ -179,7 +197,11 @@ impl Room {
 
     fn timer(&mut self, now: Instant) {
         self.timer = None;
+        let before = self.state.move_due();
         self.state.handle_timeout(now);
+        if self.state.move_due() != before {
+            self.keep_stage();
+        }
         if self.retry_at.is_some_and(|at| now >= at) {
             self.retry_at = None;
             self.describe_dirty();
@@ -238,7 +260,7 @@ impl Behaviour for Room {
             self.take(now, message);
         }
         self.carry_out(scope);
-        if self.state.phase == RoomPhase::Active {
+        if self.state.phase != RoomPhase::Closed {
             self.arm(now, scope);
         }
     }

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
+use control_plane::migration::HandedTrack;
 use media_contract::Wish;
 use media_types::TransportId;
 use media_types::{Codec, Identity, MediaKind, Mid, PeerId, ShardId, TrackId, TrackSource};
@@ -65,6 +66,8 @@ pub(crate) struct PeerRecord {
     pub(crate) state: PeerState,
     pub(crate) media: MediaPhase,
     pub(crate) tracks: Vec<TrackRecord>,
+    /// What it published at the room's last worker and has not published here: the ids stay.
+    pub(crate) handed: Vec<HandedTrack>,
     pub(crate) pins: Vec<Pin>,
     /// Wishes for tracks that are not pinned, wherever they are shown.
     pub(crate) sizes: BTreeMap<TrackId, Wish>,

@@ -202,6 +202,15 @@ impl System {
         self.tell_room(name, RoomMessage::Migrate(Box::new(to)))
     }
 
+    /// What [`crate::Policy`] allows has changed: everybody asks it anew.
+    pub fn policy_changed(&self) {
+        for entry in self.context.directory.rooms() {
+            if entry.listener.mailbox.tell(RoomMessage::Policy).is_err() {
+                tracing::warn!(room = %entry.name, "a full room misses a change of policy");
+            }
+        }
+    }
+
     /// Closes a room; everybody in it is told.
     ///
     /// # Errors

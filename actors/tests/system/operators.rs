@@ -14,7 +14,7 @@ fn a_peer_gets_another_name() {
         ana.inbox.take();
         let change = PeerChange {
             name: Some("Bob".into()),
-            metadata: None,
+            ..PeerChange::default()
         };
         let changed = world.system.change_peer(&ana.room, &bob.identity, change);
         assert_eq!(changed.await, Ok(()));

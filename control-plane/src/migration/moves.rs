@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use media_types::{Epoch, RoomName, WorkerId};
+use media_types::{Epoch, RoomId, RoomName, WorkerId};
 
 use super::{Handover, Local, MigrationRecord, MoveReason, Phase, View, is_stale};
 use crate::error::ControlPlaneError;
@@ -119,7 +119,7 @@ impl Moves {
     /// As [`Self::look`].
     pub async fn plan(
         &self,
-        room: &RoomName,
+        (room, id): (&RoomName, RoomId),
         to: WorkerId,
         reason: MoveReason,
         (now_ms, deadline_ms): (u64, u64),
@@ -138,6 +138,7 @@ impl Moves {
             let record = MigrationRecord {
                 from: self.me,
                 to,
+                room: id,
                 phase: Phase::Planned,
                 epoch: look.owner.epoch,
                 planned_at_ms: now_ms,

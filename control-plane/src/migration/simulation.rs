@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use media_types::{Clock, Epoch, RoomName, WorkerId};
+use media_types::{Clock, Epoch, RoomId, RoomName, WorkerId};
 
 use super::*;
 use crate::membership::{LEASE_TTL, Membership};
@@ -134,7 +134,12 @@ impl World {
         if !self.workers[from].cut && self.workers[from].id != to {
             let moves = &self.workers[from].moves;
             let times = (now, now + MOVE_MS);
-            let _ = block_on(moves.plan(&self.room, to, MoveReason::Operator, times));
+            let _ = block_on(moves.plan(
+                (&self.room, RoomId::new(1)),
+                to,
+                MoveReason::Operator,
+                times,
+            ));
         }
     }
 

@@ -1,5 +1,6 @@
 //! `[cluster]`, `[shutdown]`, `[log]` and `[debug]`: the life of the process.
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -54,8 +55,47 @@ pub struct ClusterConfig {
     #[serde(with = "crate::config::duration")]
     #[schemars(with = "String")]
     pub lease_ttl: Duration,
+    /// How long clients of a room that moves may take to follow it.
+    #[serde(with = "crate::config::duration")]
+    #[schemars(with = "String")]
+    pub move_deadline: Duration,
     /// Where this worker stands, for placing rooms near their peers.
     pub region: String,
+    /// Where other workers reach this one by QUIC, to relay rooms; none: it takes no part.
+    pub listen: Option<SocketAddr>,
+    /// `host:port` at which they find it, the best first; empty: the addresses of the interfaces.
+    pub advertise: Vec<String>,
+    /// Certificates of workers for each other.
+    pub tls: ClusterTlsConfig,
+}
+
+/// Certificates of workers for each other: three files, or a directory.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct ClusterTlsConfig {
+    /// PEM file of the authority that vouches for all workers.
+    pub ca: Option<PathBuf>,
+    /// PEM file of our certificate, for both directions.
+    pub certificate: Option<PathBuf>,
+    /// PEM file of its key.
+    pub key: Option<PathBuf>,
+    /// A directory that all workers of this machine share: the authority is made there on first
+    /// use, and each worker makes its own certificate at start. Who can read it is of the cluster.
+    pub directory: Option<PathBuf>,
+    /// The name in the certificates of all workers.
+    pub server_name: String,
+}
+
+impl Default for ClusterTlsConfig {
+    fn default() -> Self {
+        Self {
+            ca: None,
+            certificate: None,
+            key: None,
+            directory: None,
+            server_name: "troupe-worker".to_owned(),
+        }
+    }
 }
 
 impl Default for ClusterConfig {
@@ -65,7 +105,11 @@ impl Default for ClusterConfig {
             file: PathBuf::from("data/store.redb"),
             etcd: EtcdConfig::default(),
             lease_ttl: Duration::from_secs(10),
+            move_deadline: Duration::from_secs(30),
             region: String::new(),
+            listen: None,
+            advertise: Vec::new(),
+            tls: ClusterTlsConfig::default(),
         }
     }
 }

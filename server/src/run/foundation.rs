@@ -10,13 +10,17 @@ use media_contract::{Event, Plane};
 use media_types::{Clock, ShardId, WorkerId};
 use tokio::sync::watch;
 
+use super::RunError;
 use crate::auth::Auth;
 use crate::config::Config;
+use crate::http::{AppState, Health, WhipSessions};
 use crate::membership::{self, Member, Standing};
+use crate::ops::{self, Ops, Parts};
 use crate::plane::Rings;
-use crate::rooms::Gatekeeper;
+use crate::rooms::{ActorRooms, Gatekeeper};
 use crate::shard::EventSink;
 use crate::shutdown::Fatal;
+use crate::telemetry::Metrics;
 
 /// What the tree stands on.
 pub(super) struct Foundation {
@@ -27,25 +31,41 @@ pub(super) struct Foundation {
     /// Where clients find this worker's signalling.
     pub(super) url: String,
     pub(super) id: WorkerId,
+    /// What the cluster is operated by.
+    pub(super) ops: Arc<Ops>,
 }
 
 impl Foundation {
     /// A worker with an id of its own.
     pub(super) fn new(
+        config: &Arc<Config>,
         clock: Arc<dyn Clock>,
         store: Arc<dyn Store>,
         rings: &Rings,
-        auth: Arc<Auth>,
-        url: String,
-    ) -> Self {
-        Self {
+        (auth, url): (Arc<Auth>, String),
+    ) -> Result<Self, RunError> {
+        let id = WorkerId::new(super::random());
+        let own = ops::open_own(&config.admin.file, &clock).map_err(RunError::OwnStore)?;
+        let admin = &config.admin;
+        let admin = admin.public_url.clone();
+        let ops = Ops::new(Parts {
+            config: Arc::clone(config),
+            store: Arc::clone(&store),
+            own,
+            clock: Arc::clone(&clock),
+            revoked: Arc::clone(&auth.revoked),
+            worker: id.to_string(),
+            url: admin.unwrap_or_else(|| format!("http://{}", config.admin.listen)),
+        });
+        Ok(Self {
             store,
             plane: Arc::new(rings.clone()),
-            id: WorkerId::new(super::random()),
+            id,
             clock,
             auth,
             url,
-        }
+            ops,
+        })
     }
 
     /// Starts the tree on the control threads.
@@ -87,9 +107,35 @@ impl Foundation {
             rooms_max: usize::try_from(room.rooms_max).unwrap_or(usize::MAX),
             room_defaults: room.settings(),
             roster_limit: usize::try_from(room.roster_limit).unwrap_or(usize::MAX),
+            move_deadline: config.cluster.move_deadline,
             debug_faults: config.debug.faults,
             id_seed: super::random(),
+            hooks: self.ops.hooks(),
             ..ActorsConfig::default()
+        }
+    }
+
+    /// What the listeners answer from, without what has yet to start.
+    pub(super) fn app_state(
+        &self,
+        config: &Arc<Config>,
+        system: &System,
+        metrics: Metrics,
+        health: &Arc<Health>,
+    ) -> AppState {
+        AppState {
+            config: Arc::clone(config),
+            auth: Arc::clone(&self.auth),
+            rooms: Arc::new(ActorRooms::new(system.clone())),
+            clock: Arc::clone(&self.clock),
+            metrics,
+            health: Arc::clone(health),
+            whip: WhipSessions::new(),
+            egress: None,
+            recordings: None,
+            transcoders: Arc::new(Vec::new),
+            ops: Arc::clone(&self.ops),
+            quic: None,
         }
     }
 
@@ -98,6 +144,7 @@ impl Foundation {
         &self,
         config: &Config,
         system: &System,
+        relay: Vec<String>,
         arbiter: &Arbiter,
     ) -> watch::Sender<Standing> {
         let standing = watch::Sender::new(Standing::default());
@@ -114,10 +161,11 @@ impl Foundation {
                 draining: false,
                 rooms: 0,
                 load_permille: 0,
+                relay,
                 ..WorkerRecord::default()
             },
             lease_ttl: config.cluster.lease_ttl,
-            rooms: Box::new(move || system.population().0),
+            rooms: Box::new(move || (system.population().0, system.is_draining())),
         };
         arbiter.spawn(membership::keep(member, standing.subscribe()));
         standing
@@ -125,7 +173,8 @@ impl Foundation {
 }
 
 /// The actors as the shards' reports reach them.
-pub(super) fn sink(system: System, fatal: Fatal) -> Arc<dyn EventSink> {
+pub(super) fn sink(system: &System, fatal: &Fatal) -> Arc<dyn EventSink> {
+    let (system, fatal) = (system.clone(), fatal.clone());
     Arc::new(Sink { system, fatal })
 }
 

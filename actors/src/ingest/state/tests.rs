@@ -45,6 +45,7 @@ fn record() -> PeerRecord {
         state: PeerState::Active,
         media: MediaPhase::None,
         tracks: Vec::new(),
+        handed: Vec::new(),
         pins: Vec::new(),
         sizes: BTreeMap::new(),
         pairs: Vec::new(),

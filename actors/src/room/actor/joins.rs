@@ -12,6 +12,7 @@ use supervision::Mailbox;
 
 use super::Room;
 use crate::config::{Consumed, ResumeClaims};
+use crate::limits::MOVE_TICK;
 use crate::metrics;
 use crate::peer::PeerMessage;
 use crate::room::message::{JoinAsk, JoinRefused, JoinReply};
@@ -41,6 +42,10 @@ impl Room {
             reply.send(Err(JoinRefused::Closing(Box::new(request))));
             return;
         }
+        if let Some(error) = self.not_here(&request) {
+            reply.send(Err(JoinRefused::No(error)));
+            return;
+        }
         match self.entry(&request) {
             Ok(Entry::Resume(peer)) => self.resume(peer, request, reply),
             Ok(Entry::New) => self.admit(now, request, reply),
@@ -52,8 +57,24 @@ impl Room {
         }
     }
 
+    /// While the room moves it takes nobody new, so that nobody is in at both ends but who moves.
+    fn not_here(&self, request: &JoinRequest) -> Option<RpcError> {
+        let stays = match &request.credentials {
+            Credentials::Resume(claims) => self.state.members.contains_key(&claims.session),
+            Credentials::Token(_) => false,
+        };
+        match (self.state.phase, &self.state.stage.leaving) {
+            (RoomPhase::Handover, Some((to, _))) if !stays => Some(RpcError::moved(&*to.url)),
+            (RoomPhase::Standby, _) => {
+                let soon = RpcError::new(ErrorType::Unavailable).retry_after(MOVE_TICK);
+                Some(soon)
+            }
+            _ => None,
+        }
+    }
+
     /// Checks limits first and consumes the token last, so that an error costs no token.
-    fn entry(&self, request: &JoinRequest) -> Result<Entry, RpcError> {
+    fn entry(&mut self, request: &JoinRequest) -> Result<Entry, RpcError> {
         let identity = request.credentials.identity();
         let (resume, claims) = match &request.credentials {
             Credentials::Resume(claims) => (Some(claims.session), None),
@@ -68,7 +89,10 @@ impl Room {
         };
         let admission = &self.seed.context.environment.admission;
         match admission.consume(jti, identity, request.params.nonce.as_deref()) {
-            Consumed::First => Ok(entry),
+            Consumed::First => {
+                self.state.note_used(jti, identity);
+                Ok(entry)
+            }
             Consumed::Repeated => Ok(match self.state.joined_with(identity, jti) {
                 Some(peer) => Entry::Resume(peer),
                 None => entry,
@@ -86,7 +110,7 @@ impl Room {
         };
         let loads = context.environment.plane.loads();
         let own_metadata = request.params.metadata.unwrap_or_default();
-        let record = PeerRecord {
+        let mut record = PeerRecord {
             peer: context.ids.session(),
             identity: request.credentials.identity().clone(),
             kind: request.kind,
@@ -101,6 +125,7 @@ impl Room {
             state: PeerState::Active,
             media: MediaPhase::None,
             tracks: Vec::new(),
+            handed: Vec::new(),
             pins: Vec::new(),
             sizes: BTreeMap::new(),
             pairs: Vec::new(),
@@ -108,7 +133,21 @@ impl Room {
             attachment: 1,
         };
         self.joins.0.insert(record.peer, reply);
-        self.state.admit(now, record);
+        let handed = match &request.credentials {
+            Credentials::Resume(claims) => self.state.handed(&claims.identity, claims.session),
+            Credentials::Token(_) => None,
+        };
+        let Some(handed) = handed.cloned() else {
+            self.state.admit(now, record);
+            return;
+        };
+        record.name = handed.name;
+        record.metadata = handed.metadata;
+        record.joined_at_ms = handed.joined_at_ms;
+        (record.jti, record.key) = (handed.jti, handed.key);
+        record.handed = handed.tracks;
+        self.state.admit_handed(now, record);
+        self.keep_stage();
     }
 
     pub(super) fn spawn(&mut self, peer: PeerId) {
@@ -184,10 +223,7 @@ impl Room {
                 missed: config.heartbeat_missed,
             },
             worker: config.worker.to_string(),
-            endpoints: match config.endpoints.as_slice() {
-                [] => vec![config.url.clone()],
-                endpoints => endpoints.to_vec(),
-            },
+            endpoints: context.endpoints(),
         }
     }
 

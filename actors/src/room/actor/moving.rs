@@ -1,0 +1,137 @@
+//! What a move asks of a room, at either end.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use control_plane::migration::{HandedPeer, HandedTrack, Handover, Local};
+use media_types::Epoch;
+use signaling::ServerMessage;
+use signaling::server_message::MigrateParams;
+
+use super::Room;
+use crate::room::message::{Audience, Move, RoomMessage};
+use crate::room::record::PeerRecord;
+use crate::room::state::RoomPhase;
+use crate::rooms::{settings_of, spec_of};
+use crate::session::{Notice, SessionKind};
+
+/// A room that is this worker's from now on.
+pub(crate) struct Activation {
+    pub(crate) epoch: Epoch,
+    /// What the last owner left.
+    pub(crate) handover: Option<Handover>,
+    /// How long those who were there are expected.
+    pub(crate) expected: Duration,
+}
+
+impl Room {
+    #[allow(
+        clippy::wildcard_enum_match_arm,
+        reason = "the caller passes on what is about moves"
+    )]
+    pub(super) fn take_move(&mut self, now: Instant, message: RoomMessage) {
+        match message {
+            RoomMessage::Migrate(to) => self.migrate(now, *to),
+            RoomMessage::Activate(activation) => self.activate(now, *activation),
+            RoomMessage::Settled(peer) => self.state.settle(peer),
+            RoomMessage::Standing(reply) => reply.send(self.standing()),
+            RoomMessage::Roster(reply) => reply.send(Box::new(self.handover())),
+            _ => {}
+        }
+    }
+
+    fn standing(&self) -> Local {
+        match self.state.phase {
+            RoomPhase::Standby => Local::Standby,
+            RoomPhase::Active => Local::Active(self.state.stage.epoch),
+            RoomPhase::Handover => Local::Handover {
+                settled: self.state.is_settled(),
+            },
+            RoomPhase::Closed => Local::Absent,
+        }
+    }
+
+    fn activate(&mut self, now: Instant, activation: Activation) {
+        let Activation {
+            epoch,
+            handover,
+            expected,
+        } = activation;
+        if let Some(handover) = &handover {
+            let admission = &self.seed.context.environment.admission;
+            for used in &handover.used {
+                admission.consume(&used.jti, &used.sub, None);
+            }
+            let settings = settings_of(handover.settings.clone());
+            self.seed.set_settings(settings.clone());
+            self.state.settings = settings;
+        }
+        self.state.activate(now, epoch, handover, now + expected);
+        self.keep_stage();
+    }
+
+    /// Each client gets a token of its own to go on with at the target.
+    fn migrate(&mut self, now: Instant, to: Move) {
+        if !self.state.hand_over(now, to.clone()) {
+            return;
+        }
+        self.keep_stage();
+        let deadline_ms = u64::try_from(to.deadline.as_millis()).unwrap_or(u64::MAX);
+        let records = self.state.members.values().map(|member| &member.record);
+        let notices: Vec<_> = records
+            .map(|record| {
+                let migrate = ServerMessage::Migrate(MigrateParams {
+                    url: to.url.clone(),
+                    token: self.resume_token(record),
+                    deadline_ms,
+                    reason: to.reason,
+                });
+                (record.peer, Arc::new(Notice::new(migrate)))
+            })
+            .collect();
+        for (peer, notice) in notices {
+            self.notify(Audience::One(peer), &notice);
+        }
+    }
+
+    /// What the next owner has to know.
+    fn handover(&self) -> Handover {
+        let members = self.state.members.values();
+        let follow = members.filter(|member| member.record.kind == SessionKind::WebSocket);
+        let peers = follow.map(|member| handed(&member.record, member.named));
+        Handover {
+            epoch: self.state.stage.epoch,
+            settings: spec_of(&self.state.settings),
+            peers: peers.collect(),
+            used: self.state.stage.used.iter().cloned().collect(),
+        }
+    }
+
+    /// The stage outlives this life.
+    pub(super) fn keep_stage(&self) {
+        self.seed.set_stage(self.state.stage.clone());
+    }
+}
+
+fn handed(record: &PeerRecord, named: bool) -> HandedPeer {
+    let tracks = record.tracks.iter().map(|track| HandedTrack {
+        track: track.track,
+        kind: track.kind,
+        codec: track.codec,
+        source: track.source,
+        name: track.name.clone(),
+        muted: track.muted,
+    });
+    HandedPeer {
+        identity: record.identity.clone(),
+        session: record.peer,
+        named,
+        name: record.name.clone(),
+        metadata: record.metadata.clone(),
+        joined_at_ms: record.joined_at_ms,
+        jti: record.jti.clone(),
+        key: record.key.clone(),
+        // Who has just come here itself may not have published again yet.
+        tracks: tracks.chain(record.handed.iter().cloned()).collect(),
+    }
+}

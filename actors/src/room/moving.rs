@@ -1,0 +1,237 @@
+//! A room on its way to another worker, at either end (docs/migration.md).
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::time::Instant;
+
+use control_plane::migration::{HandedPeer, Handover, UsedToken};
+use media_types::{Epoch, Identity, PeerId};
+use signaling::ServerMessage;
+use signaling::server_message::{PeerLeftParams, TrackUnpublishedParams};
+use signaling::view::{CloseReason, LeaveReason, Peer, PeerState, Track};
+
+use super::message::{Audience, Move};
+use super::record::PeerRecord;
+use super::state::{Effect, Member, RoomPhase, RoomState};
+use crate::limits::USED_TOKENS_MAX;
+use crate::session::SessionKind;
+
+/// What of a move outlives a crash of the room's actor; its seed keeps it.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Stage {
+    pub(crate) phase: RoomPhase,
+    /// In which the room is owned here.
+    pub(crate) epoch: Epoch,
+    /// Where it goes, and when those who have not followed are let go.
+    pub(crate) leaving: Option<(Move, Instant)>,
+    /// Peers that the next worker serves.
+    pub(crate) settled: BTreeSet<PeerId>,
+    /// Who is expected from the last worker.
+    pub(crate) expected: BTreeMap<Identity, HandedPeer>,
+    /// Until when.
+    pub(crate) expected_until: Option<Instant>,
+    /// Tokens for one use that were used here and before.
+    pub(crate) used: VecDeque<UsedToken>,
+}
+
+impl Stage {
+    pub(crate) fn in_epoch(phase: RoomPhase, epoch: Epoch) -> Self {
+        Self {
+            phase,
+            epoch,
+            ..Self::default()
+        }
+    }
+}
+
+impl RoomState {
+    /// Goes on where a life before this one was.
+    pub(crate) fn take_stage(&mut self, now: Instant, stage: Stage) {
+        self.phase = stage.phase;
+        self.stage = stage;
+        self.note_empty(now);
+    }
+
+    fn enter(&mut self, phase: RoomPhase) {
+        self.phase = phase;
+        self.stage.phase = phase;
+    }
+
+    /// The room is owned here from now on: by a move, or again after one that came to nothing.
+    pub(crate) fn activate(
+        &mut self,
+        now: Instant,
+        epoch: Epoch,
+        handover: Option<Handover>,
+        until: Instant,
+    ) {
+        if self.phase == RoomPhase::Closed {
+            return;
+        }
+        self.enter(RoomPhase::Active);
+        self.stage.epoch = epoch;
+        self.stage.leaving = None;
+        self.stage.settled.clear();
+        if let Some(handover) = handover {
+            self.stage.used.extend(handover.used);
+            self.stage.expected_until = Some(until);
+            for peer in handover.peers {
+                if !self.identities.contains_key(&peer.identity) {
+                    self.stage.expected.insert(peer.identity.clone(), peer);
+                }
+            }
+        }
+        self.note_empty(now);
+    }
+
+    /// The room is owned elsewhere: it forwards, and decides nothing. `false`: it does already.
+    pub(crate) fn hand_over(&mut self, now: Instant, to: Move) -> bool {
+        if self.phase != RoomPhase::Active {
+            return false;
+        }
+        self.enter(RoomPhase::Handover);
+        let deadline = now + to.deadline;
+        self.stage.leaving = Some((to, deadline));
+        self.note_empty(now);
+        true
+    }
+
+    /// The next worker serves this peer.
+    pub(crate) fn settle(&mut self, peer: PeerId) {
+        if self.phase == RoomPhase::Handover && self.members.contains_key(&peer) {
+            self.stage.settled.insert(peer);
+        }
+    }
+
+    /// Whether everybody who can follow has.
+    pub(crate) fn is_settled(&self) -> bool {
+        let mut follow = self
+            .members
+            .values()
+            .filter(|member| member.record.kind == SessionKind::WebSocket);
+        follow.all(|member| self.stage.settled.contains(&member.record.peer))
+    }
+
+    /// A token for one use was used.
+    pub(crate) fn note_used(&mut self, jti: &str, sub: &Identity) {
+        if self.stage.used.len() >= USED_TOKENS_MAX {
+            self.stage.used.pop_front();
+        }
+        self.stage.used.push_back(UsedToken {
+            jti: jti.to_owned(),
+            sub: sub.clone(),
+        });
+    }
+
+    /// Who comes from the last worker, if this session is expected.
+    pub(crate) fn handed(&self, identity: &Identity, session: PeerId) -> Option<&HandedPeer> {
+        let peer = self.stage.expected.get(identity)?;
+        (peer.session == session).then_some(peer)
+    }
+
+    /// Lets somebody in whom the others take for present already.
+    pub(crate) fn admit_handed(&mut self, now: Instant, record: PeerRecord) {
+        let peer = record.peer;
+        let expected = self.stage.expected.remove(&record.identity);
+        self.open_shard(record.shard);
+        self.identities.insert(record.identity.clone(), peer);
+        let named = expected.is_none_or(|expected| expected.named);
+        self.members.insert(peer, Member::new(record, named));
+        self.effects.push(Effect::Spawn(peer));
+        self.note_empty(now);
+        self.note_audience(now);
+    }
+
+    /// Somebody expected came as somebody new: those of before are taken back. Whether the others
+    /// knew it by name.
+    pub(crate) fn forgo(&mut self, identity: &Identity) -> Option<bool> {
+        let peer = self.stage.expected.remove(identity)?;
+        self.tell_tracks_gone(&peer);
+        Some(peer.named)
+    }
+
+    fn tell_tracks_gone(&mut self, peer: &HandedPeer) {
+        for track in &peer.tracks {
+            let message = ServerMessage::TrackUnpublished(TrackUnpublishedParams {
+                track_id: track.track,
+                peer_id: peer.identity.clone(),
+            });
+            self.notify(Audience::All, message);
+        }
+    }
+
+    /// Ends what has waited long enough: those who were expected, and those who did not follow.
+    pub(crate) fn move_timeout(&mut self, now: Instant) {
+        let late = |due: Option<Instant>| due.is_some_and(|due| now >= due);
+        if late(self.stage.leaving.as_ref().map(|(_, due)| *due)) {
+            self.close(CloseReason::Moved);
+            return;
+        }
+        if !late(self.stage.expected_until) {
+            return;
+        }
+        self.stage.expected_until = None;
+        for peer in std::mem::take(&mut self.stage.expected).into_values() {
+            self.tell_tracks_gone(&peer);
+            if peer.named {
+                let message = ServerMessage::PeerLeft(PeerLeftParams {
+                    peer_id: peer.identity,
+                    reason: LeaveReason::Moved,
+                });
+                self.notify(Audience::All, message);
+            }
+        }
+        self.tell_left_behind();
+        self.note_empty(now);
+    }
+
+    /// Tracks that their publishers did not bring along.
+    fn tell_left_behind(&mut self) {
+        let members = self.members.values_mut();
+        let left: Vec<_> = members
+            .flat_map(|member| {
+                let identity = member.record.identity.clone();
+                let handed = std::mem::take(&mut member.record.handed).into_iter();
+                handed.map(move |track| (track.track, identity.clone()))
+            })
+            .filter(|(track, _)| self.tracks.get(*track).is_none())
+            .collect();
+        for (track_id, peer_id) in left {
+            let params = TrackUnpublishedParams { track_id, peer_id };
+            self.notify(Audience::All, ServerMessage::TrackUnpublished(params));
+        }
+    }
+
+    pub(crate) fn move_due(&self) -> Option<Instant> {
+        let leaving = self.stage.leaving.as_ref().map(|(_, due)| *due);
+        leaving.or(self.stage.expected_until)
+    }
+
+    /// Those who are expected, as others see them, and what they publish.
+    pub(crate) fn expected_views(&self) -> (Vec<Peer>, Vec<Track>) {
+        let named = self.stage.expected.values().filter(|peer| peer.named);
+        let peers = named.clone().map(|peer| Peer {
+            peer_id: peer.identity.clone(),
+            name: peer.name.clone(),
+            metadata: peer.metadata.clone(),
+            state: PeerState::Active,
+        });
+        let here = self
+            .members
+            .values()
+            .map(|member| (&member.record.identity, &member.record.handed));
+        let coming = named.map(|peer| (&peer.identity, &peer.tracks));
+        let tracks = here.chain(coming).flat_map(|(identity, handed)| {
+            handed.iter().map(|track| Track {
+                track_id: track.track,
+                peer_id: identity.clone(),
+                kind: track.kind,
+                codec: track.codec,
+                source: track.source,
+                name: track.name.clone(),
+                muted: track.muted,
+                live: true,
+            })
+        });
+        (peers.collect(), tracks.collect())
+    }
+}
