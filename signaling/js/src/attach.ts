@@ -3,6 +3,12 @@
 /** How long a new picture may take before the old one is given up, in milliseconds. */
 const SWAP_TIMEOUT_MS = 3_000;
 
+/**
+ * How the track before a change relates to the one after: not at all, so that it may carry somebody else
+ * by now; it goes on until the new one has a picture (`cold`); or both carry the same already (`warm`).
+ */
+export type Overlap = 'none' | 'cold' | 'warm';
+
 /** One element that shows whatever a track currently is. */
 export class Attachment {
   readonly element: HTMLMediaElement;
@@ -16,19 +22,26 @@ export class Attachment {
   /**
    * Shows this track from now on. A picture that is already shown stays until the new one has its
    * first decoded frame: that is waited for in a second element, hidden behind the first, which
-   * then covers it while it changes over. Unless the old track `overlaps` the new one it may carry
-   * somebody else by now, so its last picture is held.
+   * then covers it while it changes over. A track that does not overlap the new one may carry
+   * somebody else by now, so its last picture is held; of two that carry the same, one is exchanged
+   * for the other within the stream that is being played.
    */
-  show(track: MediaStreamTrack | null, overlaps = false): void {
+  show(track: MediaStreamTrack | null, overlap: Overlap = 'none'): void {
     if (track === this.#current) return;
     this.#swap?.();
     this.#swap = null;
     const before = this.#current;
     this.#current = track;
     const { element } = this;
+    const stream = element.srcObject;
+    if (overlap === 'warm' && before && track && stream instanceof MediaStream) {
+      stream.addTrack(track);
+      stream.removeTrack(before);
+      return;
+    }
     const seamless = before && track && isVideo(element) && element.videoWidth > 0;
     if (seamless && element.parentNode) {
-      if (!overlaps) element.pause();
+      if (overlap === 'none') element.pause();
       this.#swap = swap(element, track);
     } else {
       put(element, track);

@@ -19,14 +19,24 @@ export class AudioOutput {
     return this.#blocked;
   }
 
-  /** Plays a track. */
-  add(track: MediaStreamTrack): void {
+  /**
+   * Plays a track. One that is not to be heard yet plays all the same: browsers decode only what
+   * plays, and their jitter buffers take a while to find their depth.
+   */
+  add(track: MediaStreamTrack, heard = true): void {
     const element = new Audio();
+    element.muted = !heard;
     element.srcObject = new MediaStream([track]);
     element.autoplay = true;
     this.#elements.set(track, element);
     if (this.#deviceId !== '') route(element, this.#deviceId).catch(() => undefined);
     void this.#play(element);
+  }
+
+  /** Lets a track be heard that plays already. */
+  hear(track: MediaStreamTrack): void {
+    const element = this.#elements.get(track);
+    if (element) element.muted = false;
   }
 
   /** Stops playing a track. */

@@ -68,6 +68,8 @@ interface Queued {
 export class DataChannels extends Emitter<DataEvents> {
   #reliable: RTCDataChannel | null = null;
   #lossy: RTCDataChannel | null = null;
+  /** Opened, and not in use yet. */
+  #next: { pc: RTCPeerConnection; reliable: RTCDataChannel; lossy: RTCDataChannel } | null = null;
   #maxMessage = RELIABLE_BYTES_MAX;
   #queue: Queued[] = [];
   #whole = 0;
@@ -75,8 +77,11 @@ export class DataChannels extends Emitter<DataEvents> {
   readonly #sequences = new Map<string, number>();
   readonly #assembler = new Assembler();
 
-  /** Opens the channels on a connection; the next offer carries them. */
-  open(pc: RTCPeerConnection): void {
+  /**
+   * Opens the channels on a connection; the next offer carries them. `beside`: those in use stay
+   * so until [`adopt`](DataChannels.adopt); messages come by both.
+   */
+  open(pc: RTCPeerConnection, beside = false): void {
     const reliable = pc.createDataChannel('reliable', { ordered: true });
     const lossy = pc.createDataChannel('lossy', { ordered: false, maxRetransmits: 0 });
     for (const channel of [reliable, lossy]) {
@@ -89,8 +94,18 @@ export class DataChannels extends Emitter<DataEvents> {
     }
     reliable.bufferedAmountLowThreshold = BUFFER_BYTES_MAX / 2;
     reliable.onbufferedamountlow = () => this.#flush();
+    this.#next = { pc, reliable, lossy };
+    if (!beside) this.adopt();
+  }
+
+  /** Sends by the channels that were opened last. */
+  adopt(): void {
+    if (!this.#next) return;
+    const { pc, reliable, lossy } = this.#next;
+    this.#next = null;
     this.#reliable = reliable;
     this.#lossy = lossy;
+    if (reliable.readyState === 'open') this.#start(pc);
   }
 
   /** Whether messages leave at once. */

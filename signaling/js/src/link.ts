@@ -73,9 +73,9 @@ export class MediaLink extends Emitter<LinkEvents> {
     return this.#closed;
   }
 
-  /** Connects, with everything that is published. */
-  async start(): Promise<void> {
-    this.#parts.data.open(this.pc);
+  /** Connects, with everything that is published; `beside`: another link is in use until later. */
+  async start(beside = false): Promise<void> {
+    this.#parts.data.open(this.pc, beside);
     await this.#parts.publisher.moveTo(this.pc);
     await this.connection.negotiate();
   }

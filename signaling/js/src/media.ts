@@ -52,6 +52,8 @@ export class Media extends Emitter<MediaEvents> {
   #link: MediaLink | null = null;
   /** A link that still carries what the new one does not carry yet. */
   #old: MediaLink | null = null;
+  /** The old link stays until it is released. */
+  #held = false;
   #session: Session | null = null;
   #iceServers: IceServer[] = [];
   #state: MediaState = 'connecting';
@@ -90,12 +92,7 @@ export class Media extends Emitter<MediaEvents> {
     this.#closeOld();
     this.#old = this.#link;
     this.#link = link;
-    link.on('connected', () => this.#connected(link));
-    link.on('interrupted', () => {
-      if (this.#isCurrent(link)) this.#setState('interrupted');
-    });
-    link.on('broken', ({ error }) => this.#broken(link, error));
-    link.on('slots', (touched) => this.#placeAll(link, touched));
+    this.#wire(link);
     if (settings.playAudio) this.#play(link);
     try {
       await link.start();
@@ -104,6 +101,54 @@ export class Media extends Emitter<MediaEvents> {
     } catch {
       // Told as `broken`.
     }
+  }
+
+  /** A link beside the one in use, for a session that may take over. The caller starts it. */
+  prepare(session: Session, iceServers: IceServer[]): MediaLink {
+    const { settings, publisher, data } = this.#parts;
+    const link = new MediaLink({ settings, session, iceServers, publisher, data });
+    if (settings.playAudio) this.#play(link, false);
+    return link;
+  }
+
+  /** Gives a prepared link up. */
+  discard(link: MediaLink): void {
+    this.#silence(link);
+    link.close();
+  }
+
+  /**
+   * From here on this link, which brings media already, is the one in use. The one before goes on
+   * sending, and receiving what this one does not bring, until [`release`](Media.release).
+   */
+  adopt(link: MediaLink, session: Session, iceServers: IceServer[]): void {
+    clearTimeout(this.#retry);
+    this.#closeOld();
+    this.#session = session;
+    this.#iceServers = iceServers;
+    this.#old = this.#link;
+    this.#held = true;
+    this.#link = link;
+    this.#wire(link);
+    for (const { transceiver } of link.slots.all) this.audio.hear(transceiver.receiver.track);
+    if (this.#old) this.#silence(this.#old);
+    for (const track of this.#parts.tracks()) this.place(track);
+    this.emit('slots', undefined);
+    this.emit('renewed', undefined);
+  }
+
+  /** Ends the link before. */
+  release(): void {
+    this.#closeOld();
+  }
+
+  #wire(link: MediaLink): void {
+    link.on('connected', () => this.#connected(link));
+    link.on('interrupted', () => {
+      if (this.#isCurrent(link)) this.#setState('interrupted');
+    });
+    link.on('broken', ({ error }) => this.#broken(link, error));
+    link.on('slots', (touched) => this.#placeAll(link, touched));
   }
 
   /** Signalling is back, and the session with its transport is as it was. */
@@ -119,7 +164,8 @@ export class Media extends Emitter<MediaEvents> {
   place(track: RemoteTrack): void {
     const slot = this.#link?.slots.byTrack(track.id);
     if (slot?.state) {
-      track.place(slot.state, slot.transceiver.receiver.track, this.#isOnOld(track));
+      const overlap = !this.#isOnOld(track) ? 'none' : this.#held ? 'warm' : 'cold';
+      track.place(slot.state, slot.transceiver.receiver.track, overlap);
     } else if (!this.#isOnOld(track)) {
       track.place(null, null);
     }
@@ -149,7 +195,7 @@ export class Media extends Emitter<MediaEvents> {
     this.#backoff.reset();
     this.#setState('connected');
     setTimeout(() => {
-      if (this.#isCurrent(link)) this.#closeOld();
+      if (this.#isCurrent(link) && !this.#held) this.#closeOld();
     }, OVERLAP_MS);
   }
 
@@ -183,7 +229,7 @@ export class Media extends Emitter<MediaEvents> {
     const heard = link.slots.all.some(({ kind, state }) => kind === 'audio' && state?.trackId);
     if (heard && this.#old) this.#silence(this.#old);
     const waiting = this.#parts.tracks().some((track) => this.#isOnOld(track));
-    if (this.#old && !waiting && link.connection.isConnected) this.#closeOld();
+    if (this.#old && !this.#held && !waiting && link.connection.isConnected) this.#closeOld();
     this.emit('slots', undefined);
   }
 
@@ -201,13 +247,14 @@ export class Media extends Emitter<MediaEvents> {
     this.#silence(old);
     const left = this.#parts.tracks().filter((track) => this.#isOnOld(track));
     this.#old = null;
+    this.#held = false;
     for (const track of left) this.place(track);
     old.close();
   }
 
-  #play(link: MediaLink): void {
+  #play(link: MediaLink, heard = true): void {
     for (const { kind, transceiver } of link.slots.all) {
-      if (kind === 'audio') this.audio.add(transceiver.receiver.track);
+      if (kind === 'audio') this.audio.add(transceiver.receiver.track, heard);
     }
   }
 

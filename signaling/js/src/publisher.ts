@@ -48,6 +48,8 @@ interface Publication {
   redundant: boolean;
   degradation: DegradationPreference | null;
   transceiver: RTCRtpTransceiver | null;
+  /** On the connection before, which goes on until the new one has proven itself. */
+  previous: RTCRtpTransceiver | null;
   /** The rids that somebody watches; `null` while the server has not said. */
   watched: string[] | null;
   /** Bits per second to keep layers under, by rid. */
@@ -138,6 +140,7 @@ export class Publisher implements LocalTrackHost {
       degradation: options.degradationPreference ?? null,
       shape,
       transceiver: null,
+      previous: null,
       watched: null,
       bounds: {},
     };
@@ -158,7 +161,41 @@ export class Publisher implements LocalTrackHost {
   async moveTo(pc: RTCPeerConnection): Promise<void> {
     this.#spares = [];
     this.#early.clear();
-    for (const publication of this.#publications) await this.#place(publication, pc);
+    for (const publication of this.#publications) {
+      publication.previous = publication.transceiver;
+      await this.#place(publication, pc);
+    }
+  }
+
+  /** Back to the connection before: the one that was moved to came to nothing. */
+  async moveBack(): Promise<void> {
+    this.#spares = [];
+    for (const publication of this.#publications) {
+      if (!publication.previous) continue;
+      publication.transceiver = publication.previous;
+      publication.previous = null;
+      await publication.transceiver.sender.replaceTrack(publication.track.mediaStreamTrack);
+    }
+  }
+
+  /**
+   * The connection that was moved to is the one in use: what was published meanwhile follows, and
+   * mutings are said again. Whether an offer must follow.
+   */
+  async settle(pc: RTCPeerConnection): Promise<boolean> {
+    const here = new Set(pc.getTransceivers());
+    const missing = this.#publications.filter(
+      ({ transceiver }) => !transceiver || !here.has(transceiver),
+    );
+    for (const publication of this.#publications) {
+      const { track } = publication;
+      publication.previous = null;
+      if (missing.includes(publication)) await this.#place(publication, pc);
+      else if (track.id !== null) {
+        this.#host.mute(track.id, track.muted).catch(() => undefined);
+      }
+    }
+    return missing.length > 0;
   }
 
   /** What goes along with an offer of this connection. */

@@ -1,5 +1,6 @@
 /** A track of somebody else: a handle that outlives the connection its media comes by. */
 
+import type { Overlap } from './attach.js';
 import { Attachment } from './attach.js';
 import { Emitter } from './events.js';
 import type { Codec, MediaKind, SlotState, Track, TrackSource } from './protocol/index.js';
@@ -128,11 +129,11 @@ export class RemoteTrack extends Emitter<RemoteTrackEvents> {
   }
 
   /** @internal */
-  place(slot: SlotState | null, media: MediaStreamTrack | null, overlaps = false): void {
+  place(slot: SlotState | null, media: MediaStreamTrack | null, overlap: Overlap = 'none'): void {
     this.#slot = slot;
     if (media !== this.#media) {
       this.#media = media;
-      for (const attachment of this.#attachments.values()) attachment.show(media, overlaps);
+      for (const attachment of this.#attachments.values()) attachment.show(media, overlap);
       this.emit('replaced', media);
     }
     this.emit('changed', undefined);

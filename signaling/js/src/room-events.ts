@@ -40,6 +40,8 @@ export interface RoomEvents {
   slots: undefined;
   /** Who speaks, loudest first. */
   speakers: Speaker[];
+  /** The room is on another worker now, and nothing else has changed. */
+  migrated: { worker: string };
   /** How well somebody's media arrives. */
   quality: QualityParams;
   /** How many listen, in a room too large to name them. */

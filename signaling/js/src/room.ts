@@ -8,7 +8,7 @@ import { Emitter } from './events.js';
 import type { LocalTrack } from './local-track.js';
 import type { MediaState } from './media.js';
 import { Media } from './media.js';
-import { follow } from './migration.js';
+import { Mover } from './mover.js';
 import type { ConnectOptions, Settings } from './options.js';
 import { settingsOf } from './options.js';
 import { onPage } from './page.js';
@@ -16,7 +16,6 @@ import type {
   ChatResult,
   JoinResult,
   LeaveReason,
-  MigrateParams,
   Notifications,
   Peer,
   QualityParams,
@@ -52,6 +51,7 @@ export class Room extends Emitter<RoomEvents> {
   readonly #media: Media;
   readonly #subscriptions: Subscriptions;
   readonly #roster: Roster;
+  readonly #mover: Mover;
   readonly #stats = new StatsReader();
   readonly #path = new StatsReader();
   readonly #handlers = this.#handlersOf();
@@ -84,8 +84,8 @@ export class Room extends Emitter<RoomEvents> {
     this.#publisher = new Publisher({
       connection: () => this.#link().pc,
       negotiate: () => this.#link().connection.negotiate(),
-      mute: (trackId, muted) => this.#session.request('mute', { trackId, muted }),
-      unpublish: (trackId) => this.#session.request('unpublish', { trackId }),
+      mute: (trackId, muted) => this.#mover.both('mute', { trackId, muted }),
+      unpublish: (trackId) => this.#mover.both('unpublish', { trackId }),
       published: (track) => this.emit('localTrackPublished', track),
       unpublished: (track) => this.emit('localTrackUnpublished', track),
     });
@@ -96,6 +96,7 @@ export class Room extends Emitter<RoomEvents> {
       tracks: () => this.#roster.tracks,
       track: (trackId) => this.#roster.track(trackId),
     });
+    this.#mover = this.#newMover();
     this.#subscriptions = new Subscriptions(
       {
         slots: () => this.#link().slots,
@@ -252,22 +253,22 @@ export class Room extends Emitter<RoomEvents> {
 
   /** Says something to the room. */
   chat(text: string): Promise<ChatResult> {
-    return this.#session.request('chat', { text });
+    return this.#mover.talk.request('chat', { text });
   }
 
   /** Reacts, with an emoji or a short word. */
   async react(kind: string): Promise<void> {
-    await this.#session.request('react', { kind });
+    await this.#mover.talk.request('react', { kind });
   }
 
   /** Sends a JSON value through signalling; `to` is `room` or `peer:ID`. */
   send(topic: string, payload: unknown, to = 'room', reliable = true): Promise<SendResult> {
-    return this.#session.request('send', { to, topic, payload, reliable });
+    return this.#mover.talk.request('send', { to, topic, payload, reliable });
   }
 
   /** Replaces one's own metadata. */
   async setMetadata(metadata: unknown): Promise<void> {
-    await this.#session.request('setMetadata', { metadata });
+    await this.#mover.both('setMetadata', { metadata });
   }
 
   /** Reads figures; rates are over the time since the last reading. */
@@ -293,7 +294,7 @@ export class Room extends Emitter<RoomEvents> {
 
   /** Leaves. */
   async leave(): Promise<void> {
-    const left = this.#session.leave();
+    const left = Promise.all([this.#mover.leave(), this.#session.leave()]);
     this.#close(null);
     await left;
   }
@@ -309,6 +310,27 @@ export class Room extends Emitter<RoomEvents> {
     return new Session(resume === undefined ? base : { ...base, resume });
   }
 
+  #newMover(): Mover {
+    return new Mover({
+      session: () => this.#session,
+      open: (url, token) => this.#newSession(signalingUrl(url, this.#settings.room), token),
+      closed: () => this.#state === 'closed',
+      take: (session, result, early) => {
+        this.#session = session;
+        this.#listen(session);
+        this.#take(result);
+        for (const notification of early) this.#notified(notification);
+        this.#setState('connected');
+        this.emit('migrated', { worker: result.worker });
+      },
+      layers: (notification) => this.#notified(notification),
+      tracks: () => this.#roster.tracks,
+      media: this.#media,
+      publisher: this.#publisher,
+      data: this.data,
+    });
+  }
+
   #wire(): void {
     this.#media.on('state', (event) => this.emit('media', event));
     this.#media.on('slots', () => this.emit('slots', undefined));
@@ -321,6 +343,7 @@ export class Room extends Emitter<RoomEvents> {
     const current = (): boolean => session === this.#session;
     session.on('notification', (notification) => {
       if (current()) this.#notified(notification);
+      else if (this.#mover.heeds(session, notification)) this.#notified(notification);
     });
     session.on('reconnecting', ({ error }) => {
       if (!current()) return;
@@ -394,24 +417,8 @@ export class Room extends Emitter<RoomEvents> {
       message: (params) => this.emit('message', params),
       chat: (params) => this.emit('chat', params),
       reactions: ({ reactions }) => this.emit('reactions', reactions),
-      migrate: (params) => void this.#migrate(params),
+      migrate: (params) => void this.#mover.migrate(params),
     };
-  }
-
-  #migrate({ url, token }: MigrateParams): Promise<void> {
-    const old = this.#session;
-    const next = this.#newSession(signalingUrl(url, this.#settings.room), token);
-    return follow(old, next, {
-      wanted: () => this.#session === old && this.#state !== 'closed',
-      adopt: (result) => {
-        this.#session = next;
-        this.#listen(next);
-        this.#take(result);
-        this.#setState('connected');
-      },
-      notified: (notification) => this.#notified(notification),
-      media: this.#media,
-    });
   }
 
   #trackPublished(track: RemoteTrack): void {

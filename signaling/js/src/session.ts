@@ -64,7 +64,8 @@ interface Lost {
 /** Keeps one identity in one room. */
 export class Session extends Emitter<SessionEvents> {
   readonly #options: SessionOptions;
-  readonly #backoff = new Backoff(500, 8_000);
+  /** Short enough to be back soon after another worker has taken the room of one that died. */
+  readonly #backoff = new Backoff(500, 3_000);
   #socket: SignalingSocket | null = null;
   #endpoints: string[];
   #url: string;
@@ -72,6 +73,7 @@ export class Session extends Emitter<SessionEvents> {
   #nonce = crypto.randomUUID();
   #resume: string | null;
   #ended = false;
+  #retired = false;
   #wake: (() => void) | null = null;
 
   constructor(options: SessionOptions) {
@@ -125,6 +127,11 @@ export class Session extends Emitter<SessionEvents> {
     socket?.close();
   }
 
+  /** Another session takes this one's place: when its socket goes, it is over. */
+  retire(): void {
+    this.#retired = true;
+  }
+
   /** Drops the session without telling the server, after a migration has taken its place. */
   abandon(): void {
     const socket = this.#socket;
@@ -166,6 +173,10 @@ export class Session extends Emitter<SessionEvents> {
       const { closing } = await this.#serve(socket, heartbeat.intervalMs, heartbeat.missed);
       this.#socket = null;
       if (this.#isOver()) return;
+      if (this.#retired) {
+        this.#finish(null);
+        return;
+      }
       const reason = closing?.reason;
       if (reason && FINAL.includes(reason)) {
         this.#finish(new TroupeError('ended', `The server ended the session: ${reason}`, { reason }));
@@ -175,7 +186,7 @@ export class Session extends Emitter<SessionEvents> {
       this.emit('reconnecting', { error });
       try {
         if (closing?.retryAfterMs) await this.#wait(closing.retryAfterMs);
-        if (reason === 'draining') this.#nextEndpoint();
+        if (reason === 'draining' || reason === 'moved') this.#nextEndpoint();
         const again = await this.#enter(this.#options.giveUpAfterMs);
         if (this.#isOver()) return;
         socket = again.socket;

@@ -136,6 +136,9 @@ export interface SetMetadataParams {
   metadata: unknown;
 }
 
+/** Parameters of `settled`: none. */
+export type SettledParams = Record<string, never>;
+
 /** Parameters of `stats`: none. */
 export type StatsParams = Record<string, never>;
 
@@ -205,6 +208,7 @@ export interface Methods {
   react: { params: ReactParams; result: EmptyResult };
   send: { params: SendParams; result: SendResult };
   setMetadata: { params: SetMetadataParams; result: EmptyResult };
+  settled: { params: SettledParams; result: EmptyResult };
   stats: { params: StatsParams; result: StatsResult };
   subscribe: { params: SubscribeParams; result: SubscribeResult };
   time: { params: TimeParams; result: TimeResult };

@@ -14,6 +14,8 @@ export type CloseReason =
   | "slow_client"
   /** The worker shuts down: join again elsewhere. */
   | "draining"
+  /** The room is on another worker now: join there, unless that was done. */
+  | "moved"
   /** The media transport failed too often: join again. */
   | "transport_failed"
   /** The media thread was restarted: resume. */
