@@ -31,8 +31,9 @@ fn the_newest_segment_is_listed_while_it_is_made() {
     assert!(text.contains("availabilityTimeOffset=\"1.800\" availabilityTimeComplete=\"false\""));
     assert!(text.contains("codecs=\"opus\""));
     let listed: Vec<&str> = text.lines().filter(|line| line.contains("<S ")).collect();
-    assert_eq!(listed.len(), 5);
-    // Made so far: 28 or 29 frames; expected: two seconds.
-    assert_eq!(listed[4].trim(), "<S t=\"384000\" d=\"96000\"/>");
+    assert_eq!(listed.len(), 6);
+    assert_eq!(listed[0].trim(), "<S t=\"0\" d=\"19200\"/>", "0.4 s");
+    // Made so far: 8 or 9 frames; expected: two seconds.
+    assert_eq!(listed[5].trim(), "<S t=\"403200\" d=\"96000\"/>");
     assert_eq!(text.matches('<').count(), text.matches('>').count());
 }
