@@ -1,5 +1,5 @@
-//! What the QUIC listener shows of itself: the certificate of HTTP, or one that browsers take by its
-//! hash.
+//! What the QUIC listener shows of itself: the certificate of HTTP, or one that browsers take by
+//! its hash.
 
 use std::fmt::Write;
 use std::sync::Arc;

@@ -10,8 +10,8 @@ use tokio::io::{AsyncRead, ReadBuf};
 /// Comes back when the handshake is done.
 pub(super) type Confirmed = Pin<Box<dyn Future<Output = ()> + Send>>;
 
-/// The version and the first message of an RTMP client's handshake (RTMP 1.0, section 5.2): what can
-/// be answered without consequence.
+/// The version and the first message of an RTMP client's handshake (RTMP 1.0, section 5.2): what
+/// can be answered without consequence.
 const RTMP_GREETING_BYTES: usize = 1 + 1_536;
 
 /// The bytes of an RTMP connection, its greeting alone until the handshake is done.

@@ -1,8 +1,8 @@
 //! Media over QUIC: sessions, in WebTransport or bare.
 //!
-//! A session belongs to one room, which its path names, and carries one token. What the token allows
-//! decides what it may do: with `ingest` it publishes the broadcast of its identity, with `play` it
-//! is told of the room's streams and may subscribe to each.
+//! A session belongs to one room, which its path names, and carries one token. What the token
+//! allows decides what it may do: with `ingest` it publishes the broadcast of its identity, with
+//! `play` it is told of the room's streams and may subscribe to each.
 
 mod ask;
 mod broadcast;
@@ -96,8 +96,8 @@ async fn begin_http(
     start(server, handshake, rights).await
 }
 
-/// MoQ without HTTP: the set-up names the path, which carries room and token; drafts of the IETF may
-/// bring the token apart.
+/// MoQ without HTTP: the set-up names the path, which carries room and token; drafts of the IETF
+/// may bring the token apart.
 async fn begin_bare(
     server: &Arc<QuicServer>,
     connection: &Connection,

@@ -2,8 +2,8 @@
 //!
 //! QUIC itself moves a connection (RFC 9000, section 9): a packet from elsewhere makes the server
 //! challenge the new address, send there no more than three times what came from it until the
-//! challenge is answered, and go back where it is not. [`PathMachine`] tells these steps from what a
-//! connection counts, so that operators see them.
+//! challenge is answered, and go back where it is not. [`PathMachine`] tells these steps from what
+//! a connection counts, so that operators see them.
 
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};

@@ -13,9 +13,9 @@ use crate::limits::MESSAGE_BYTES_MAX;
 /// How a frame carries its time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Container {
-    /// A QUIC variable-length integer (RFC 9000, section 16) of microseconds, then the codec's bytes.
+    /// Microseconds as an integer of QUIC (RFC 9000, section 16), then the codec's bytes.
     Legacy,
-    /// Low Overhead Container (draft-ietf-moq-loc-04): a block of properties, then the codec's bytes.
+    /// Low Overhead Container (draft-ietf-moq-loc-04): properties, then the codec's bytes.
     Loc,
 }
 

@@ -30,7 +30,21 @@ fn catalogs_are_what_players_read() {
         ],
         unsupported: 0,
     };
-    let text = r#"{"video":{"renditions":{"video":{"codec":"avc1.42c01f","container":{"kind":"legacy"},"description":"0142","codedWidth":640,"codedHeight":360}}},"audio":{"renditions":{"audio":{"codec":"opus","container":{"kind":"legacy"},"sampleRate":48000,"numberOfChannels":2}}}}"#;
+    let video = concat!(
+        r#""codec":"avc1.42c01f","container":{"kind":"legacy"},"#,
+        r#""description":"0142","codedWidth":640,"codedHeight":360"#
+    );
+    let audio = concat!(
+        r#""codec":"opus","container":{"kind":"legacy"},"#,
+        r#""sampleRate":48000,"numberOfChannels":2"#
+    );
+    let section =
+        |kind: &str, of: &str| format!(r#""{kind}":{{"renditions":{{"{kind}":{{{of}}}}}}}"#);
+    let text = format!(
+        "{{{},{}}}",
+        section("video", video),
+        section("audio", audio)
+    );
     assert_eq!(catalog.write(), text.as_bytes());
     assert_eq!(Catalog::read(text.as_bytes()), Ok(catalog));
 }

@@ -1,5 +1,5 @@
-//! One publisher's frames as a broadcast. Its tracks are there from the start; they are filled while
-//! somebody subscribes to one of them.
+//! One publisher's frames as a broadcast. Its tracks are there from the start; they are filled
+//! while somebody subscribes to one of them.
 
 use std::sync::Arc;
 use std::time::Duration;

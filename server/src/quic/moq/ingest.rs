@@ -27,8 +27,8 @@ const HOLD_MAX: Duration = Duration::from_secs(1);
 /// What a track's reader found.
 type Found = (u64, Parcel);
 
-/// Waits for the broadcast of the token's identity and takes it into the room, as often as it comes;
-/// says in a word why it does no more.
+/// Waits for the broadcast of the token's identity and takes it into the room, as often as it
+/// comes; says in a word why it does no more.
 pub(super) async fn serve(
     server: &Arc<QuicServer>,
     origin: &origin::Consumer,
@@ -299,8 +299,8 @@ impl CatalogFeed {
         }
     }
 
-    /// The next catalog; `None` when the broadcast ends in order. Nothing is lost when it is dropped
-    /// before it is ready.
+    /// The next catalog; `None` when the broadcast ends in order. Nothing is lost when it is
+    /// dropped before it is ready.
     async fn next(&mut self) -> Result<Option<Catalog>, CatalogError> {
         loop {
             let Some(group) = &mut self.group else {
