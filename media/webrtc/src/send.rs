@@ -11,7 +11,9 @@ use media_types::{DataSize, MediaKind};
 
 use crate::batch::TransmitBatch;
 use crate::config::TransportConfig;
-use crate::limits::{DATAGRAM_BYTES_MAX, OUTAGE_MIN, PACER_PACKETS_MAX, RED_HOLD, RED_LOSS_256THS};
+use crate::limits::{
+    DATAGRAM_BYTES_MAX, OUTAGE_MIN, PACER_PACKETS_MAX, RED_HOLD, RED_LOSS_256THS, REPEAT_QUEUE_MAX,
+};
 use crate::meter::Meter;
 use crate::packet::{SendPacket, SlotIndex};
 use crate::path::Path;
@@ -227,9 +229,22 @@ impl Sender {
             MediaKind::Audio => packet.priority.min(Priority::Audio),
             MediaKind::Video => packet.priority,
         };
-        if self.pacer.push(now, priority, size, packet).is_some() {
-            self.pacer_dropped += 1;
+        let copy = self.repairs_twice(now, &packet).then(|| packet.clone());
+        for packet in [packet].into_iter().chain(copy) {
+            if self.pacer.push(now, priority, size, packet).is_some() {
+                self.pacer_dropped += 1;
+            }
         }
+    }
+
+    /// Whether a repair should leave twice. On a path that loses at any rate, one in twenty repairs
+    /// of one in twenty packets is lost as well, and the second try comes too late to be seen in
+    /// time. A queue that overflows would only be longer.
+    fn repairs_twice(&self, now: Instant, packet: &SendPacket) -> bool {
+        let repair = packet.retransmission_of.is_some() && packet.codec.kind() == MediaKind::Video;
+        repair
+            && self.loss.wants_redundancy(now)
+            && self.estimator.figures(now).queue <= REPEAT_QUEUE_MAX
     }
 
     /// Seals what may leave now, and fills a probe that is under way.
