@@ -141,8 +141,13 @@ impl PathLoss {
 
     /// An unknown path is taken for a lossy one: the first words count.
     fn wants_redundancy(&self, now: Instant) -> bool {
+        !self.judged || self.loses(now)
+    }
+
+    /// Whether it has lost much of late.
+    fn loses(&self, now: Instant) -> bool {
         let since = self.lost_at.map(|at| now.saturating_duration_since(at));
-        !self.judged || since.is_some_and(|since| since < RED_HOLD)
+        since.is_some_and(|since| since < RED_HOLD)
     }
 }
 
@@ -242,9 +247,7 @@ impl Sender {
     /// time. A queue that overflows would only be longer.
     fn repairs_twice(&self, now: Instant, packet: &SendPacket) -> bool {
         let repair = packet.retransmission_of.is_some() && packet.codec.kind() == MediaKind::Video;
-        repair
-            && self.loss.wants_redundancy(now)
-            && self.estimator.figures(now).queue <= REPEAT_QUEUE_MAX
+        repair && self.loss.loses(now) && self.estimator.figures(now).queue <= REPEAT_QUEUE_MAX
     }
 
     /// Seals what may leave now, and fills a probe that is under way.
