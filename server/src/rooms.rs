@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use actors::{
-    Admission, Consumed, Credentials, Fault, IngestStatus, MoveStatus, Notice, OutboxFull, PeerChange, Revocation, SessionKind,
-    System, TellRefused, TokenMinter,
+    Admission, Consumed, Credentials, Fault, IngestStatus, MoveStatus, Notice, OutboxFull,
+    PeerChange, Revocation, SessionKind, System, TellRefused, TokenMinter,
 };
 use control_plane::MoveReason;
 use media_types::{Clock, Identity, PeerId, RoomName, TrackId, WorkerId};
