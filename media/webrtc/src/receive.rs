@@ -13,7 +13,7 @@ use media_types::{Bitrate, BufferPool, Codec, MediaKind, NtpTime, Payload};
 use crate::config::TransportConfig;
 use crate::error::DropReason;
 use crate::grant::{Grant, Sighting};
-use crate::limits::{GRANT_MIN, PLI_RTTS, PLI_TRIES};
+use crate::limits::{GRANT_MIN, GRANT_START, PLI_RTTS, PLI_TRIES};
 use crate::line::Line;
 use crate::map::{Binding, PayloadUse, StreamMap, StreamName};
 use crate::meter::Meter;
@@ -93,7 +93,7 @@ impl Receiver {
         self.transport_feedback = publishing().any(|line| line.feedback.transport);
         self.remb = publishing().any(|line| line.feedback.remb);
         let bounds = EstimatorConfig {
-            start: config.start_bitrate,
+            start: GRANT_START,
             least: GRANT_MIN,
             most: config.bitrate_max,
         };

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use media_rtp::level::AudioLevel;
-use media_types::{Codec, Payload};
+use media_types::{Bitrate, Codec, Payload};
 use media_webrtc::{MediaLineUse, Priority, SlotIndex, TransportEvent};
 use str0m::Event;
 use str0m::media::{Direction, KeyframeRequestKind, MediaKind, Mid};
@@ -238,7 +238,9 @@ fn nothing_is_sealed_twice_under_one_number() {
 
 #[test]
 fn a_burst_is_paced_and_audio_passes_it() {
-    let mut pair = Pair::new();
+    let mut pair = Pair::with(client_config(), |config| {
+        config.start_bitrate = Bitrate::from_kbps(2_500);
+    });
     let (_, audio) = slot(&mut pair, MediaKind::Audio);
     let (_, video) = slot(&mut pair, MediaKind::Video);
     pair.connect();
@@ -275,7 +277,9 @@ fn a_burst_is_paced_and_audio_passes_it() {
 #[test]
 fn feedback_moves_the_estimate() {
     let client = client_config().enable_bwe(Some(1_000_000.into()));
-    let mut pair = Pair::with(client, |_| {});
+    let mut pair = Pair::with(client, |config| {
+        config.start_bitrate = Bitrate::from_kbps(2_500);
+    });
     let (_, slot) = slot(&mut pair, MediaKind::Video);
     pair.connect();
     let start = pair.server.estimate(pair.now);
