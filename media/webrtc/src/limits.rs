@@ -66,8 +66,8 @@ pub const GRANT_INTERVAL: Duration = Duration::from_secs(1);
 pub const GRANT_FALL_PERCENT: u64 = 97;
 /// What a publisher is granted at least: voice and a small picture.
 pub const GRANT_MIN: Bitrate = Bitrate::from_kbps(150);
-/// What a publisher may send before its path has shown anything: a whole camera, since browsers begin
-/// with less by themselves.
+/// What a publisher may send before its path has shown anything: a whole camera, since browsers
+/// begin with less by themselves.
 pub const GRANT_START: Bitrate = Bitrate::from_kbps(2_500);
 /// How often sender and receiver reports go out: RFC 3550, section 6.2, allows a second for
 /// sessions of this rate.
