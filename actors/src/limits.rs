@@ -55,8 +55,8 @@ pub const REACTIONS_PERIOD: Duration = Duration::from_secs(1);
 pub const QUALITY_PERIOD: Duration = Duration::from_secs(2);
 /// Between two times that what is new of all publishers' quality is handed to a room's peers.
 pub const QUALITIES_PERIOD: Duration = Duration::from_secs(1);
-/// Publishers of whose quality everybody hears; of more, only who has them in a slot, so that a room
-/// costs no more notices than it has slots.
+/// Publishers of whose quality everybody hears; of more, only who has them in a slot, so that a
+/// room costs no more notices than it has slots.
 pub const QUALITY_EVERYBODY: usize = 12;
 /// A change of quality that is worth telling.
 pub const QUALITY_STEP: f64 = 0.1;

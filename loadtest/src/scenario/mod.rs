@@ -392,7 +392,11 @@ impl Scenario {
             },
             codecs: codecs.clone(),
         };
-        let subscriber = ClientPlan {
+        Ok((publisher, self.subscriber(codecs)))
+    }
+
+    fn subscriber(&self, codecs: Vec<Codec>) -> ClientPlan {
+        ClientPlan {
             audio_slots: self.subscribers.audio_slots,
             video_slots: if codecs.is_empty() {
                 0
@@ -401,7 +405,6 @@ impl Scenario {
             },
             codecs,
             ..ClientPlan::default()
-        };
-        Ok((publisher, subscriber))
+        }
     }
 }
