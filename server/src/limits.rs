@@ -12,6 +12,27 @@ pub const RELAY_MAX: usize = 1_024;
 /// Messages that wait between a shard and the thread that speaks with other workers, each way: four
 /// lanes, since all other workers share it.
 pub const FAR_MAX: usize = 4 * RELAY_MAX;
+/// Messages that a turn of the thread of links takes from one shard, and datagrams that it sends to
+/// one worker, before others have theirs.
+pub const CLUSTER_TURN: usize = 256;
+/// A frame of the control stream: the largest data message with its envelope.
+pub const CLUSTER_FRAME_MAX: u32 = 512 * 1_024;
+/// Datagrams that wait in a connection, each way: 100 ms of 200 Mb/s.
+pub const CLUSTER_DATAGRAM_BUFFER: usize = 4 * 1_024 * 1_024;
+/// How long dialling, and the greeting after it, may take.
+pub const CLUSTER_HANDSHAKE_MAX: Duration = Duration::from_secs(5);
+/// Between two signs of life where nothing else is sent.
+pub const CLUSTER_KEEP_ALIVE: Duration = Duration::from_secs(1);
+/// Without any the link has ended: shorter than a demand lives, so that a new one takes over.
+pub const CLUSTER_IDLE: Duration = Duration::from_secs(4);
+/// Between two looks for workers that are to be dialled.
+pub const CLUSTER_TICK: Duration = Duration::from_millis(250);
+/// The pause after a first attempt that failed; it doubles
+pub const CLUSTER_RETRY_MIN: Duration = Duration::from_millis(250);
+/// up to this.
+pub const CLUSTER_RETRY_MAX: Duration = Duration::from_secs(5);
+/// Between two reads of the list of workers.
+pub const CLUSTER_ROSTER_PERIOD: Duration = Duration::from_secs(1);
 /// Frames of ICE-TCP that may wait for a shard, over all connections.
 pub const STREAM_INPUTS_MAX: usize = 1_024;
 

@@ -64,7 +64,6 @@ pub struct Shards {
     pub(crate) inboxes: Vec<Arc<Inbox>>,
     parts: Vec<Parts<media_core::RelayMessage>>,
     reports: Vec<Reports>,
-    far: Option<far::FarEnds<media_core::RelayMessage>>,
 }
 
 /// A shard whose thread runs.
@@ -93,8 +92,7 @@ impl Shards {
             prepared.push(Prepared::new(ShardId(index), socket)?);
         }
         let inboxes: Vec<_> = prepared.iter().map(|p| Arc::clone(&p.inbox)).collect();
-        let mut lanes = ring::lanes(&inboxes);
-        let far = far::connect(&mut lanes, &inboxes);
+        let lanes = ring::lanes(&inboxes);
         let (mut parts, mut reports) = (Vec::new(), Vec::new());
         for (prepared, lanes) in prepared.into_iter().zip(lanes) {
             let (reporter, reading) = ring::reports();
@@ -105,13 +103,13 @@ impl Shards {
             inboxes,
             parts,
             reports,
-            far: Some(far),
         })
     }
 
-    /// The ends of the queues from and to other workers, once.
-    pub(crate) fn take_far(&mut self) -> Option<far::FarEnds<media_core::RelayMessage>> {
-        self.far.take()
+    /// Gives the shards queues from and to other workers, and whoever carries them the other ends.
+    pub(crate) fn open_far(&mut self) -> far::FarEnds<media_core::RelayMessage> {
+        let parts = self.parts.iter_mut();
+        far::connect(parts.map(|parts| (&mut parts.lanes, Arc::clone(&parts.inbox))))
     }
 
     /// The UDP ports, in the order of the shards.

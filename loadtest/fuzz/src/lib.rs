@@ -9,7 +9,9 @@ mod codec;
 mod core;
 mod egress;
 mod ingest;
+mod moq;
 mod mutate;
+mod relay;
 mod rtcp;
 mod rtp;
 mod signalling;
@@ -34,11 +36,13 @@ pub const TARGETS: &[Target] = &[
     target("core_datagram", core::datagram),
     target("core_envelope", core::envelope),
     target("core_offer", core::offer),
+    target("core_relay", relay::relay),
     target("egress_depacketize", egress::depacketize),
     target("egress_record", egress::record),
     target("ingest_amf", ingest::amf),
     target("ingest_flv", ingest::flv),
     target("ingest_handshake", ingest::handshake),
+    target("ingest_moq", moq::moq),
     target("ingest_rtmp", ingest::rtmp),
     target("rtcp_compound", rtcp::compound),
     target("rtcp_extended_report", rtcp::extended_report),

@@ -56,6 +56,7 @@ replays!(
     core_datagram,
     core_envelope,
     core_offer,
+    core_relay,
     egress_depacketize,
     egress_record,
     ingest_amf,

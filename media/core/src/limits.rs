@@ -43,7 +43,7 @@ pub const HOP_FRAMES_MAX: usize = 8_192;
 pub const HOP_QUEUE_MAX: usize = 4_096;
 /// The longest wait there: a picture that comes later is of no use, and its queue grows.
 pub const HOP_WAIT_MAX: Duration = Duration::from_millis(300);
-/// Datagrams that are kept to be sent again: 200 ms of 200 Mb/s. A power of two, since numbers wrap.
+/// Datagrams that are kept to be sent again: 200 ms of 200 Mb/s. A power of two: numbers wrap.
 pub const HOP_RING: usize = 4_096;
 /// How long: later than this a client has asked for it anew, or shows the next keyframe.
 pub const HOP_RING_AGE: Duration = Duration::from_secs(1);

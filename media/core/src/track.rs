@@ -5,15 +5,16 @@ pub(crate) mod fit;
 pub(crate) mod keyframe;
 pub(crate) mod layers;
 pub(crate) mod liveness;
+mod publisher;
 pub(crate) mod stream;
 pub(crate) mod wanted;
 
 use std::time::Instant;
 
-use media_contract::{RelayEnd, RelayPeer};
+use media_contract::RelayEnd;
 use media_rtp::descriptor::{self, FrameInfo};
 use media_rtp::history::StoredPacket;
-use media_types::{Codec, Epoch, Identity, Layer, MediaKind, Mid, Rid, TrackId, TrackSource};
+use media_types::{Codec, Epoch, Identity, Layer, MediaKind, Rid, TrackId, TrackSource};
 use media_webrtc::SlotIndex;
 use smallvec::SmallVec;
 
@@ -29,34 +30,12 @@ use fit::{Fit, Viewer};
 use keyframe::KeyframeRequests;
 use layers::{Layers, Scheme};
 use liveness::{Flow, Liveness};
+pub(crate) use publisher::Publisher;
 pub(crate) use stream::{Arrival, Stream};
 use stream::{inspect, pass_through, vp9_size};
 use wanted::{Change, Streams, Wanted};
 
 const STREAMS: usize = Layer::SPATIAL_MAX as usize;
-
-/// Where a track's packets come from.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Publisher {
-    /// A transport of this shard.
-    Local {
-        /// Which.
-        link: LinkIndex,
-        /// On which of its m-lines.
-        mid: Mid,
-    },
-    /// Frames that are fed.
-    Ingest,
-    /// Another shard.
-    Relay {
-        /// Which.
-        from: RelayPeer,
-        /// The epoch that it was opened in; what another worker says with a lower one is stale.
-        since: Epoch,
-        /// What it was last told of our demand, and when.
-        told: Option<(Streams, Instant)>,
-    },
-}
 
 /// What one slot that shows the track asks for and can take, as the last allocation left it.
 #[derive(Debug, Clone, Copy, Default)]

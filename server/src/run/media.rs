@@ -17,6 +17,7 @@ use crate::config::Config;
 use crate::ice_tcp::{self, IceTcp};
 use crate::net::Reach;
 use crate::plane::Rings;
+use crate::shard::far::FarEnds;
 use crate::shard::{EventSink, Running, Shards, pump};
 
 /// The media ports, bound.
@@ -43,6 +44,11 @@ impl Media {
             shards,
             tcp,
         })
+    }
+
+    /// Queues from the shards to other workers and back.
+    pub(super) fn open_far(&mut self) -> FarEnds<media_core::RelayMessage> {
+        self.shards.open_far()
     }
 
     /// The port of ICE over TCP.

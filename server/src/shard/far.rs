@@ -36,10 +36,12 @@ pub(crate) struct FarEnds<R> {
 }
 
 /// Gives each shard its queues from and to other workers.
-pub(super) fn connect<R>(lanes: &mut [Lanes<R>], inboxes: &[Arc<Inbox>]) -> FarEnds<R> {
+pub(super) fn connect<'a, R: 'a>(
+    shards: impl Iterator<Item = (&'a mut Lanes<R>, Arc<Inbox>)>,
+) -> FarEnds<R> {
     let bell = Arc::new(Notify::new());
-    let mut shards = Vec::new();
-    for (lanes, inbox) in lanes.iter_mut().zip(inboxes) {
+    let mut ends = Vec::new();
+    for (lanes, inbox) in shards {
         let (to_far, from_shard) = rtrb::RingBuffer::new(FAR_MAX);
         let (to_shard, from_far) = rtrb::RingBuffer::new(FAR_MAX);
         lanes.set_far(Far {
@@ -48,15 +50,15 @@ pub(super) fn connect<R>(lanes: &mut [Lanes<R>], inboxes: &[Arc<Inbox>]) -> FarE
             bell: Arc::clone(&bell),
             written: false,
         });
-        shards.push(FarEnd {
+        ends.push(FarEnd {
             shard: inbox.id(),
             outgoing: to_shard,
             incoming: from_shard,
-            to: Arc::clone(inbox),
+            to: inbox,
             written: false,
         });
     }
-    FarEnds { shards, bell }
+    FarEnds { shards: ends, bell }
 }
 
 impl<R> Far<R> {

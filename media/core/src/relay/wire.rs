@@ -1,10 +1,10 @@
 //! What workers say to each other, as bytes.
 //!
-//! Big-endian, numbers of unknown size as QUIC writes them (RFC 9000, section 16). Packets are short and
-//! carry a label in the place of the ids of their track ([`super::hop`]); everything else is a
-//! frame of the control stream, which names its room, epoch, track and both shards in full. Whatever
-//! cannot be read is refused whole. [`VERSION`] is told when two workers meet; what it stands for
-//! never changes.
+//! Big-endian, numbers of unknown size as QUIC writes them (RFC 9000, section 16). Packets carry a
+//! label in the place of the ids of their track ([`super::hop`]); everything else is a frame of the
+//! control stream, which names its room, epoch, track and both shards in full. Whatever cannot be
+//! read is refused whole. [`VERSION`] is told when two workers meet; what it stands for never
+//! changes.
 
 mod bytes;
 mod control;

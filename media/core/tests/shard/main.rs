@@ -21,3 +21,4 @@ mod speakers;
 mod support;
 mod svc;
 mod taps;
+mod workers;

@@ -8,6 +8,7 @@
 )]
 
 pub(crate) mod client;
+pub(crate) mod hops;
 pub(crate) mod live;
 pub(crate) mod media;
 
@@ -56,6 +57,8 @@ pub(crate) struct World {
     pub(crate) epoch: Epoch,
     /// Messages that crossed between shards.
     pub(crate) relayed: usize,
+    /// Links to those that stand for other workers.
+    pub(crate) hops: hops::Hops,
     flying: BTreeMap<(Instant, u64), Flying>,
     pub(crate) batch: TransmitBatch,
     next_flight: u64,
@@ -100,6 +103,7 @@ impl World {
             one_way: ms(5),
             epoch: Epoch::FIRST,
             relayed: 0,
+            hops: hops::Hops::default(),
             flying: BTreeMap::new(),
             batch: TransmitBatch::new(1 << 20),
             next_flight: 0,
@@ -299,7 +303,9 @@ impl World {
             let flights = self.flying.keys().next().map(|&(at, _)| at);
             let clients = self.clients.iter().map(|client| client.timeout);
             let shards = self.shards.iter().filter_map(Shard::poll_timeout);
-            let next = clients.chain(shards).chain(flights).min().unwrap_or(end);
+            let hops = self.hops.poll_timeout(self.now);
+            let timers = clients.chain(shards).chain(flights).chain(hops);
+            let next = timers.min().unwrap_or(end);
             if next >= end {
                 self.now = end;
                 return done(self);
@@ -357,6 +363,9 @@ impl World {
         for shard in 0..self.shards.len() {
             self.drain_relay(shard);
         }
+        for (to, from, message) in self.hops.exchange(self.now) {
+            self.shards[to].handle_relay(self.now, from, message);
+        }
         for shard in 0..self.shards.len() {
             self.drain_shard(shard);
         }
@@ -366,8 +375,13 @@ impl World {
         while let Some((to, message)) = self.shards[shard].poll_relay() {
             self.relayed += 1;
             let from = ShardId(u16::try_from(shard).unwrap());
-            let to = to.here().unwrap();
-            self.shards[usize::from(to.0)].handle_relay(self.now, from.into(), message);
+            match to.here() {
+                Some(to) => {
+                    let to = usize::from(to.0);
+                    self.shards[to].handle_relay(self.now, from.into(), message);
+                }
+                None => self.hops.take(self.now, shard, to, message),
+            }
         }
     }
 

@@ -276,10 +276,11 @@ fn the_pace_follows_what_the_path_carries() {
         let mut kept = Vec::new();
         for (at, to, bytes) in flying {
             if at.saturating_duration_since(pair.now) == pair.one_way && to == 1 {
-                free = free.max(pair.now) + Duration::from_micros(bytes.len() as u64 + 79);
-                let queued = free.saturating_duration_since(pair.now);
-                if queued <= ms(60) {
-                    kept.push((free + pair.one_way, to, bytes));
+                let taken = Duration::from_micros(bytes.len() as u64 + 79);
+                let sent = free.max(pair.now) + taken;
+                if sent.saturating_duration_since(pair.now) <= ms(60) {
+                    free = sent;
+                    kept.push((sent + pair.one_way, to, bytes));
                 }
             } else {
                 kept.push((at, to, bytes));
