@@ -20,7 +20,7 @@ use media_contract::{
     TransportSettings, TransportUse, Wish,
 };
 use media_core::{Shard, ShardConfig};
-use media_types::{Codec, Epoch, Mid, RoomId, ShardId, TrackId, TrackSource, TransportId};
+use media_types::{Bitrate, Codec, Epoch, Mid, RoomId, ShardId, TrackId, TrackSource, TransportId};
 use media_webrtc::{CandidateAddr, Certificate, Path, Protocol, TransmitBatch, TransportConfig};
 use str0m::change::SdpApi;
 
@@ -75,7 +75,9 @@ pub(crate) fn shard_config(base: Instant, id: u16, certificate: Certificate) -> 
         protocol: Protocol::Udp,
     }];
     let unix = Duration::from_secs(1_700_000_000);
-    let transport = TransportConfig::new(base, unix, certificate, candidates);
+    let mut transport = TransportConfig::new(base, unix, certificate, candidates);
+    // Paths of these tests are wide, and nothing here is about finding that out.
+    transport.start_bitrate = Bitrate::from_kbps(2_500);
     let mut config = ShardConfig::new(ShardId(id), transport, [7; 32]);
     config.allow_faults = true;
     config
