@@ -10,6 +10,7 @@ mod core;
 mod egress;
 mod ingest;
 mod moq;
+mod moq;
 mod mutate;
 mod relay;
 mod rtcp;
@@ -42,6 +43,7 @@ pub const TARGETS: &[Target] = &[
     target("ingest_amf", ingest::amf),
     target("ingest_flv", ingest::flv),
     target("ingest_handshake", ingest::handshake),
+    target("ingest_moq", moq::moq),
     target("ingest_moq", moq::moq),
     target("ingest_rtmp", ingest::rtmp),
     target("rtcp_compound", rtcp::compound),
