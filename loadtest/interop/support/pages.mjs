@@ -11,11 +11,13 @@ const SDK =
   process.env.TROUPE_SDK ?? fileURLToPath(new URL('../../../signaling/js/dist/', import.meta.url));
 const PAGE = fileURLToPath(new URL('./page/', import.meta.url));
 const HLS = fileURLToPath(new URL('../node_modules/hls.js/dist/', import.meta.url));
+const MODULES = fileURLToPath(new URL('../../../signaling/js/node_modules/', import.meta.url));
 const TYPES = { '.mjs': 'text/javascript', '.html': 'text/html; charset=utf-8', '.js': 'text/javascript' };
 
 function fileOf(url) {
   const path = normalize(new URL(url, 'http://page').pathname);
   if (path.startsWith('/hls/')) return join(HLS, path.slice('/hls/'.length));
+  if (path.startsWith('/modules/')) return join(MODULES, path.slice('/modules/'.length));
   return path.startsWith('/sdk/') ? join(SDK, path.slice('/sdk/'.length)) : join(PAGE, path);
 }
 
