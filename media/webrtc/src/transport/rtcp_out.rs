@@ -130,7 +130,7 @@ impl Transport {
         out.swap_buffers(&mut self.rtcp.compound, &mut self.rtcp.sealed);
     }
 
-    /// Whether there may be something to tell; a client that publishes nothing is only told reports.
+    /// Whether there may be something to tell: who publishes nothing is only told reports.
     fn is_rtcp_due(&self, now: Instant) -> bool {
         let publishes = !self.receiver.streams.is_empty() || self.receiver.recorder.is_pending();
         publishes || self.rtcp.reports_at.is_some_and(|at| at <= now)
