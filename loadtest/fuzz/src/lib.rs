@@ -10,7 +10,6 @@ mod core;
 mod egress;
 mod ingest;
 mod moq;
-mod moq;
 mod mutate;
 mod relay;
 mod rtcp;
@@ -43,7 +42,6 @@ pub const TARGETS: &[Target] = &[
     target("ingest_amf", ingest::amf),
     target("ingest_flv", ingest::flv),
     target("ingest_handshake", ingest::handshake),
-    target("ingest_moq", moq::moq),
     target("ingest_moq", moq::moq),
     target("ingest_rtmp", ingest::rtmp),
     target("rtcp_compound", rtcp::compound),
