@@ -75,8 +75,8 @@ const VACANT: Entry = Entry {
 
 /// The last packets sent to one subscriber, by outgoing sequence number.
 ///
-/// It reaches back a second: it takes nothing before the first packet, then 3 KB, and doubles, up to
-/// 96 KB, while a packet that it would forget is younger than that.
+/// It reaches back a second: it takes nothing before the first packet, then 3 KB, and doubles, up
+/// to 96 KB, while a packet that it would forget is younger than that.
 #[derive(Debug)]
 pub struct SentMap {
     entries: Box<[Entry]>,
