@@ -4,8 +4,8 @@ use media_types::WorkerId;
 
 use crate::model::WorkerRecord;
 
-/// Packets a second, both ways, of a worker that is full: what a core forwards (`docs/performance.md`)
-/// times the cores of a middling machine.
+/// Packets a second, both ways, of a worker that is full: what a core forwards
+/// (`docs/performance.md`) times the cores of a middling machine.
 const PACKETS_FULL: u64 = 4_000_000;
 /// Bits a second of a worker that is full: a link of 10 Gb/s.
 const EGRESS_FULL_BPS: u64 = 10_000_000_000;
