@@ -10,7 +10,7 @@ use tokio::time::{Instant, sleep};
 use crate::support::{self, Server};
 
 /// A real etcd; killed when dropped.
-pub struct Etcd {
+pub(crate) struct Etcd {
     process: Child,
     url: String,
     _data: tempfile::TempDir,
@@ -18,7 +18,7 @@ pub struct Etcd {
 
 impl Etcd {
     /// Starts one on free ports.
-    pub async fn start() -> Result<Self> {
+    pub(crate) async fn start() -> Result<Self> {
         let port = || -> Result<u16> { Ok(TcpListener::bind("127.0.0.1:0")?.local_addr()?.port()) };
         let (client, peer) = (port()?, port()?);
         let data = tempfile::tempdir()?;
@@ -50,7 +50,7 @@ impl Etcd {
     }
 
     /// A worker on it.
-    pub async fn worker(&self) -> Result<Server> {
+    pub(crate) async fn worker(&self) -> Result<Server> {
         let endpoints = format!("[\"{}\"]", self.url);
         Server::start(&[
             ("TROUPE_CLUSTER__STORE", "etcd"),
@@ -61,7 +61,7 @@ impl Etcd {
     }
 
     /// Writes a key past all workers.
-    pub fn put(&self, key: &str, value: &str) -> Result<()> {
+    pub(crate) fn put(&self, key: &str, value: &str) -> Result<()> {
         let status = Command::new("etcdctl")
             .args(["--endpoints", &self.url, "put", key, value])
             .stdout(Stdio::null())
