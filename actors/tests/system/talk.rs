@@ -185,7 +185,10 @@ fn time_and_stats_say_what_the_server_sees() {
         );
         let told = bob.inbox.take_only(&["quality"]);
         assert_eq!(told[0].1["peerId"], "ana");
-        assert_eq!(told[0].1["reason"], "loss");
+        // What does not reach ana is ana's trouble alone.
+        assert_eq!(told[0].1["reason"], "none");
+        let own = ana.inbox.take_only(&["quality"]);
+        assert_eq!(own[0].1["reason"], "loss");
         // Told once; the same again is no news.
         world.plane.happen(
             &ana.identity,
