@@ -32,13 +32,17 @@ fn the_reference_file_states_the_defaults() {
 fn the_reference_file_documents_every_key() {
     let defaults = serde_json::to_value(Config::default()).unwrap();
     for (section, keys) in defaults.as_object().unwrap() {
+        let Some(keys) = keys.as_object() else {
+            assert!(REFERENCE.contains(&format!("# [[{section}]]")), "{section}");
+            continue;
+        };
         let header = format!("[{section}]");
         let text = REFERENCE
             .split(&header)
             .nth(1)
             .expect("the section is there");
         let text = text.split("\n[").next().unwrap();
-        for key in keys.as_object().unwrap().keys() {
+        for key in keys.keys() {
             let set = format!("\n{key} =");
             let absent = format!("\n# {key} =");
             // A table of its own below the section.

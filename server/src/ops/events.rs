@@ -152,10 +152,10 @@ impl Journal {
         let mut inner = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
         // What happened since the start stands behind what was kept.
         let fresh: Vec<_> = inner.events.drain(..).collect();
+        inner.saved = events.last().map_or(0, |event| event.id);
         for event in events {
             inner.push(Arc::new(event));
         }
-        inner.saved = inner.last;
         for event in fresh {
             inner.push(event);
         }

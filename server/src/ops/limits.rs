@@ -96,7 +96,8 @@ impl<K: std::hash::Hash + Eq + Clone> Buckets<K> {
 
 fn refused(limit: &'static str, wait: Duration) -> RpcError {
     counter!(RATELIMIT_REJECTED, "limit" => limit).increment(1);
-    RpcError::from(ErrorType::RateLimited).retry_after(wait)
+    // Clients count whole milliseconds: none would be at once.
+    RpcError::from(ErrorType::RateLimited).retry_after(wait.max(Duration::from_millis(1)))
 }
 
 /// All limits of coming in.

@@ -221,7 +221,7 @@ async fn operators_write_mute_and_change() {
         call(&world, OPERATOR, "PATCH", &path, Some(long)).await.0,
         413
     );
-    let unknown = json!({"grants": {}});
+    let unknown = json!({"grants": {"fly": true}});
     assert_eq!(
         call(&world, OPERATOR, "PATCH", &path, Some(unknown))
             .await
