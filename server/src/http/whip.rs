@@ -12,7 +12,7 @@ use signaling::limits::{FRAGMENT_BYTES_MAX, SDP_BYTES_MAX};
 use signaling::whip::{FRAGMENT_CONTENT_TYPE, SDP_CONTENT_TYPE};
 use signaling::{ClientMessage, ErrorType, RpcError, SdpFragment};
 
-use super::auth::{authorized, name, secure_enough};
+use super::auth::{authorized, may_enter, name, secure_enough};
 use super::ice_servers;
 use super::problem::ApiError;
 use super::rooms::{JoinRequest, Joined, TellError, Via};
@@ -64,7 +64,7 @@ async fn open(
     access: Access,
     via: Via,
 ) -> Result<HttpResponse, ApiError> {
-    secure_enough(state, request)?;
+    may_enter(state, request)?;
     content_type(request, SDP_CONTENT_TYPE)?;
     let room: RoomName = name(room)?;
     let claims = authorized(state, request, access, &room)?;
