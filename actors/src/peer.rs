@@ -28,8 +28,8 @@ pub(crate) use actor::Peer;
 
 use crate::ingest::IngestAsk;
 use crate::room::actor::RoomSeed;
-use crate::room::quality::Board;
 use crate::room::message::PeerChange;
+use crate::room::quality::Board;
 use crate::room::{PeerRecord, RoomMessage, RoomView};
 use crate::session::{Outbox, SessionKind};
 

@@ -192,12 +192,15 @@ impl Worker {
         let threads = media::pump(running, &foundation::sink(&system, fatal), &arbiters);
         let standing = foundation.enlist(config, &system, advertised, &arbiters[0]);
         links::start(links, &foundation, &arbiters[0])?;
-        let ops = foundation.ops.start(system.clone(), Arc::clone(&foundation.plane));
+        let ops = foundation
+            .ops
+            .start(system.clone(), Arc::clone(&foundation.plane));
         ops.map_err(opening("the thread of operations"))?;
         arbiters[0].spawn(keep_figures(metrics.clone()));
         let transcoding = transcoding(config, &arbiters[0])?;
         let live = Live::new(system.clone(), &rings);
-        let (egress, recordings) = outputs::start(config, (&live, &transcoding), &foundation.clock)?;
+        let sources = (&live, &transcoding);
+        let (egress, recordings) = outputs::start(config, sources, &foundation.clock)?;
         let health = Arc::new(Health::default());
         let parts = (&live, &transcoding, &health);
         inputs::serve((encoders, quic), config, &foundation, parts, &egress)?;

@@ -319,11 +319,7 @@ impl Peer {
         }
     }
 
-    fn send(
-        &mut self,
-        now: Instant,
-        give: impl FnOnce(&dyn Outbox) -> Result<(), OutboxFull>,
-    ) {
+    fn send(&mut self, now: Instant, give: impl FnOnce(&dyn Outbox) -> Result<(), OutboxFull>) {
         let Life::Running(state) = &mut self.life else {
             return;
         };

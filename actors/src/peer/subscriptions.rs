@@ -255,7 +255,10 @@ impl PeerState {
             return;
         }
         self.video = limit;
-        let video = self.slots.iter().filter(|(_, kind, _)| *kind == MediaKind::Video);
+        let video = self
+            .slots
+            .iter()
+            .filter(|(_, kind, _)| *kind == MediaKind::Video);
         let shown: Vec<(Mid, TrackId)> = video
             .filter_map(|(mid, _, track)| Some((mid, track?)))
             .collect();

@@ -163,10 +163,16 @@ impl RoomState {
         let empty = self.empty.map(|(since, time)| since + time);
         let qualities = self.qualities.due();
         let moving = self.move_due();
-        [empty, self.audience_due, self.reactions_due, qualities, moving]
-            .into_iter()
-            .flatten()
-            .min()
+        [
+            empty,
+            self.audience_due,
+            self.reactions_due,
+            qualities,
+            moving,
+        ]
+        .into_iter()
+        .flatten()
+        .min()
     }
 
     pub(crate) fn handle_timeout(&mut self, now: Instant) {

@@ -13,8 +13,8 @@ use crate::auth::Auth;
 use crate::config::Config;
 use crate::egress::Egress;
 use crate::egress::record::Recordings;
-use crate::quic::QuicReach;
 use crate::ops::Ops;
+use crate::quic::QuicReach;
 use crate::telemetry::Metrics;
 use crate::transcode::TranscoderStatus;
 
