@@ -62,6 +62,7 @@ replays!(
     ingest_amf,
     ingest_flv,
     ingest_handshake,
+    ingest_moq,
     ingest_rtmp,
     rtcp_compound,
     rtcp_extended_report,

@@ -77,10 +77,13 @@ fn every_committed_scenario_is_good_and_named_like_its_file() {
         "chat",
         "churn-soak",
         "fanout-500",
+        "fanout-60",
         "idle-signalling",
+        "janus-60",
         "join-storm",
         "rooms-of-3",
         "smoke",
+        "svc",
         "whip",
     ];
     assert_eq!(names, all);
