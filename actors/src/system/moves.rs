@@ -123,7 +123,8 @@ impl System {
     }
 
     /// Refuses new rooms, moves the rooms that somebody is in to other workers, and waits until
-    /// they have gone; those that cannot be moved stay for the caller to close. How many were moved.
+    /// they have gone; those that cannot be moved stay for the caller to close. How many were
+    /// moved.
     pub async fn drain_by_moving(&self) -> usize {
         self.context.start_draining();
         let mut left = std::collections::VecDeque::new();

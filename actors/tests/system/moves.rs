@@ -71,6 +71,20 @@ impl Pair {
         }
     }
 
+    /// Lets time pass while the connections of these clients answer pings.
+    async fn pass_with(&self, clients: &[&Client], time: Duration) {
+        let mut left = time;
+        while !left.is_zero() {
+            let now = tokio::time::Instant::now().into_std();
+            for client in clients {
+                *client.inbox.pinged.lock().unwrap() = Some(now);
+            }
+            let step = SECOND.min(left);
+            self.pass(step).await;
+            left = left.saturating_sub(step);
+        }
+    }
+
     async fn owner(&self, room: &RoomName) -> RoomOwner {
         let key = keys::room_owner(room);
         let entry = self.store.get(&key).await.unwrap().unwrap();
@@ -110,18 +124,58 @@ fn news(client: &Client) -> Vec<(String, Value)> {
 
 const SECOND: Duration = Duration::from_secs(1);
 
+/// Two who publish, and have nothing new to read.
+async fn call(pair: &Pair) -> (Client, Client) {
+    let (ana, bob) = (pair.a.join("r", "ana").await, pair.a.join("r", "bob").await);
+    for client in [&ana, &bob] {
+        client.offer(1, PUBLISH);
+        pair.a.settle().await;
+    }
+    ana.tell(2, "setMetadata", json!({"metadata": {"seat": 4}}));
+    pair.a.settle().await;
+    (ana, bob)
+}
+
+/// Clients of a room that was handed over know where to go; others are sent there.
+async fn sent_on(pair: &Pair, clients: [&Client; 2]) {
+    for client in clients {
+        let told = client.inbox.take_only(&["migrate"]);
+        assert_eq!(told[0].1["url"], "wss://2/v1/signal");
+        assert_eq!(told[0].1["reason"], "operator");
+    }
+    // Who comes now is sent to the new owner, and lets nobody in twice.
+    let eve = pair.a.try_join(request("r", "eve")).await.err().unwrap();
+    assert_eq!(eve.kind(), ErrorType::Moved);
+    assert_eq!(eve.data.url.as_deref(), Some("wss://2/v1/signal"));
+}
+
+/// Both join at the target, and publish what they published.
+async fn follow_both(pair: &Pair, ana: &Client, bob: &Client, of_bob: &[TrackId]) -> [Client; 2] {
+    let ana_there = follow(&pair.b, ana).await;
+    // The others are named though they have not come yet, with what they publish.
+    let view = &ana_there.joined.result.room;
+    let [other] = view.peers.as_slice() else {
+        panic!("{view:?}");
+    };
+    assert_eq!(other.peer_id.as_str(), "bob");
+    let named: Vec<TrackId> = view.tracks.iter().map(|track| track.track_id).collect();
+    assert_eq!(named, of_bob);
+    let bob_there = follow(&pair.b, bob).await;
+    let seen = &bob_there.joined.result.room.peers[0];
+    assert_eq!(seen.metadata, json!({"seat": 4}));
+    for client in [&ana_there, &bob_there] {
+        client.offer(1, PUBLISH);
+        pair.b.settle().await;
+    }
+    [ana_there, bob_there]
+}
+
 #[test]
 fn a_room_moves_and_nobody_hears_of_anybody_coming_or_going() {
     run(async {
         let pair = Pair::new().await;
-        let (ana, bob) = (pair.a.join("r", "ana").await, pair.a.join("r", "bob").await);
+        let (ana, bob) = call(&pair).await;
         let room = ana.room.clone();
-        for client in [&ana, &bob] {
-            client.offer(1, PUBLISH);
-            pair.a.settle().await;
-        }
-        ana.tell(2, "setMetadata", json!({"metadata": {"seat": 4}}));
-        pair.a.settle().await;
         let (of_ana, of_bob) = (tracks(&ana), tracks(&bob));
         drop((news(&ana), news(&bob)));
         let before = pair.a.system.room(&room).await.unwrap();
@@ -130,34 +184,8 @@ fn a_room_moves_and_nobody_hears_of_anybody_coming_or_going() {
         assert_eq!(moving.await.unwrap().record.to, WorkerId::new(2));
         pair.pass(SECOND).await;
         assert_eq!(pair.owner(&room).await.worker, Some(WorkerId::new(2)));
-        for client in [&ana, &bob] {
-            let told = client.inbox.take_only(&["migrate"]);
-            assert_eq!(told[0].1["url"], "wss://2/v1/signal");
-            assert_eq!(told[0].1["reason"], "operator");
-        }
-        // Who comes now is sent to the new owner, and lets nobody in twice.
-        let eve = pair.a.try_join(request("r", "eve")).await.err().unwrap();
-        assert_eq!(eve.kind(), ErrorType::Moved);
-        assert_eq!(eve.data.url.as_deref(), Some("wss://2/v1/signal"));
-
-        let ana_there = follow(&pair.b, &ana).await;
-        // The others are named though they have not come yet, with what they publish.
-        let view = &ana_there.joined.result.room;
-        let [other] = view.peers.as_slice() else {
-            panic!("{view:?}");
-        };
-        assert_eq!(other.peer_id.as_str(), "bob");
-        let named: Vec<TrackId> = view.tracks.iter().map(|track| track.track_id).collect();
-        assert_eq!(named, of_bob);
-        let bob_there = follow(&pair.b, &bob).await;
-        assert_eq!(
-            bob_there.joined.result.room.peers[0].metadata,
-            json!({"seat": 4})
-        );
-        for client in [&ana_there, &bob_there] {
-            client.offer(1, PUBLISH);
-            pair.b.settle().await;
-        }
+        sent_on(&pair, [&ana, &bob]).await;
+        let [ana_there, bob_there] = follow_both(&pair, &ana, &bob, &of_bob).await;
         assert_eq!((tracks(&ana_there), tracks(&bob_there)), (of_ana, of_bob));
 
         // The old worker serves everybody until all have settled.
@@ -173,7 +201,7 @@ fn a_room_moves_and_nobody_hears_of_anybody_coming_or_going() {
         let after = pair.b.system.room(&room).await.unwrap();
         assert_eq!((before.epoch, after.epoch, after.peers), (1, 2, 2));
 
-        pair.pass(40 * SECOND).await;
+        pair.pass_with(&[&ana_there, &bob_there], 40 * SECOND).await;
         for client in [&ana, &bob, &ana_there, &bob_there] {
             assert_eq!(news(client), []);
         }
@@ -195,7 +223,7 @@ fn who_does_not_follow_leaves_and_is_told_so_once() {
         moving.await.unwrap();
         pair.pass(SECOND).await;
         let there = follow(&pair.b, &ana).await;
-        pair.pass(32 * SECOND).await;
+        pair.pass_with(&[&ana, &bob, &there], 32 * SECOND).await;
         assert_eq!(bob.inbox.closed(), Some(CloseReason::Moved));
         let gone = mine.iter().map(|track| {
             let params = json!({"trackId": track, "peerId": "bob"});
