@@ -275,7 +275,7 @@ fn as_owned(view: &View, local: Local, owner: WorkerId) -> Option<Step> {
         Local::Active(old) if epoch > old && mine => Some(Step::Activate(epoch)),
         Local::Active(old) if epoch > old => Some(Step::HandOver(owner)),
         Local::Standby | Local::Handover { .. } if mine => Some(Step::Activate(epoch)),
-        _ => None,
+        Local::Absent | Local::Standby | Local::Active(_) | Local::Handover { .. } => None,
     }
 }
 
@@ -309,7 +309,7 @@ fn after_commit(view: &View, record: &MigrationRecord) -> Step {
             Local::Standby => Step::Activate(epoch),
             _ if !view.from_alive => Step::Forget,
             _ if view.now_ms > record.deadline_ms.saturating_add(STALE_AFTER_MS) => Step::Forget,
-            _ => Step::Wait,
+            Local::Absent | Local::Active(_) | Local::Handover { .. } => Step::Wait,
         };
     }
     if view.me != record.from {

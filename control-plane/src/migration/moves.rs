@@ -237,7 +237,7 @@ impl Moves {
                 record: look.owner,
                 revision,
             }),
-            _ => None,
+            Condition::At(_) | Condition::Absent => None,
         }
     }
 
