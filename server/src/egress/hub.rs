@@ -65,11 +65,14 @@ impl Hub {
     /// Runs until nobody wants the stream, or it ends.
     pub(super) async fn run(mut self) {
         let mut outputs = Outputs::default();
+        // Until somebody is there whom it can go to, what the source holds stays there: who has
+        // the stream made is to get the group of pictures that is going on.
+        let mut begun = false;
         let mut tick = tokio::time::interval(TICK);
         tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
             tokio::select! {
-                event = self.source.next() => match event {
+                event = self.source.next(), if begun || !self.source.is_settled() => match event {
                     SourceEvent::Frame(frame) => self.frame(&mut outputs, frame),
                     SourceEvent::Kinds(kinds) => {
                         outputs.kinds = kinds;
@@ -82,7 +85,10 @@ impl Hub {
                 }
                 // Who joins is let in when the tracks are known.
                 command = self.commands.recv(), if self.source.is_settled() => match command {
-                    Some(command) => self.obey(&mut outputs, command),
+                    Some(command) => {
+                        self.obey(&mut outputs, command);
+                        begun = true;
+                    }
                     None => return,
                 },
                 _ = tick.tick() => {

@@ -112,7 +112,11 @@ async fn a_publisher_and_a_player_that_move_lose_no_picture() -> Result<()> {
     let key = format!("cam?token={}", token("eve", "play")?);
     let mut player = Stream::open(&connection, ClientGoal::Play, &key).await?;
     player.started().await?;
-    let played = tokio::spawn(async move { player.pictures(usize::try_from(PICTURES)?).await });
+    let played = tokio::spawn(async move {
+        let numbers = player.pictures(usize::try_from(PICTURES)?).await?;
+        // It stays: a player that goes takes its path with it.
+        anyhow::Ok((player, numbers))
+    });
 
     let mut clock = interval(Duration::from_millis(20));
     for number in 1..PICTURES {
@@ -124,7 +128,7 @@ async fn a_publisher_and_a_player_that_move_lose_no_picture() -> Result<()> {
         }
         publisher.send(number).await?;
     }
-    let numbers = played.await??;
+    let (_player, numbers) = played.await??;
     ensure!(numbers == (0..PICTURES).collect::<Vec<_>>(), "{numbers:?}");
     for state in ["migrating", "active"] {
         let changes = path_changes(&server, state).await?;
