@@ -26,8 +26,10 @@ fn push(port: &mut IngestPort, pool: &mut BufferPool, codec: Codec, at_ms: u32, 
     } else {
         &[0x10, 1, 0, 0, 0]
     };
+    // Sound says in its second byte which 20 ms it is of.
+    let sound = [0xfc, u8::try_from(at_ms / 20 % 256).unwrap(), 2];
     let bytes: &[u8] = match codec {
-        Codec::Opus => &[0xfc, 1, 2],
+        Codec::Opus => &sound,
         _ => picture,
     };
     let filled = pool.fill(|buffer| -> Result<_, ()> {
@@ -70,30 +72,41 @@ async fn a_group_of_pictures_that_comes_first_waits_for_its_sound() {
     // The pictures come at once; nothing of them is told while the sound may still come.
     let early = tokio::time::timeout(Duration::from_millis(200), source.next());
     assert!(early.await.is_err(), "told before its sound");
-    for index in 0..10 {
-        push(&mut audio, &mut pool, Codec::Opus, 500 + index * 20, true);
-    }
-    let SourceEvent::Kinds(kinds) = next(&mut source).await else {
-        panic!("the kinds come first");
-    };
-    assert_eq!((kinds.video, kinds.audio), (true, true));
+    // Sound goes on, a frame each 20 ms; what comes before its tap is open has no history.
+    let mut beat = tokio::time::interval(Duration::from_millis(20));
+    let (mut told, mut sent) = (false, 0);
     let (mut pictures, mut sounds) = (Vec::new(), Vec::new());
     while pictures.len() < 15 || sounds.len() < 10 {
-        let SourceEvent::Frame(frame) = next(&mut source).await else {
-            panic!("frames follow");
+        let event = tokio::select! {
+            _ = beat.tick() => {
+                push(&mut audio, &mut pool, Codec::Opus, 500 + sent * 20, true);
+                sent += 1;
+                continue;
+            }
+            event = next(&mut source) => event,
         };
+        let frame = match event {
+            SourceEvent::Kinds(kinds) => {
+                assert_eq!((kinds.video, kinds.audio), (true, true));
+                assert!(!std::mem::replace(&mut told, true), "told twice");
+                continue;
+            }
+            SourceEvent::Frame(frame) => frame,
+            SourceEvent::Ended => panic!("frames follow"),
+        };
+        assert!(told, "the kinds come first");
         let ms = frame.dts * 1_000 / u64::from(frame.config.timescale);
         match frame.config.kind() {
             MediaKind::Video => pictures.push(ms),
-            MediaKind::Audio => sounds.push(ms),
+            MediaKind::Audio => sounds.push((ms, 20 * u64::from(frame.data[1]))),
         }
     }
     // All of the group, and the sound within 5 ms of where its capture lies beside it.
     assert_eq!(pictures[14] - pictures[0], 14 * 33);
-    assert!(
-        sounds[0].abs_diff(pictures[0] + 500) <= 5,
-        "{pictures:?} {sounds:?}"
-    );
+    for &(placed, captured) in &sounds {
+        let off = placed.abs_diff(pictures[0] + captured);
+        assert!(off <= 5, "{pictures:?} {sounds:?}");
+    }
     ingest.finish();
     rings.stop();
 }
