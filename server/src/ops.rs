@@ -125,7 +125,11 @@ impl Ops {
             config.admin.audit_retention,
         );
         Arc::new(Self {
-            journal: Arc::new(Journal::new(worker.clone(), Arc::clone(&clock))),
+            journal: Arc::new(Journal::new(
+                worker.clone(),
+                Arc::clone(&clock),
+                config.admin.events_kept,
+            )),
             audit: Arc::new(audit),
             policy: Arc::new(policy),
             sections,

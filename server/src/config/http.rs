@@ -63,6 +63,8 @@ pub struct AdminConfig {
     #[serde(with = "crate::config::duration")]
     #[schemars(with = "String")]
     pub audit_retention: Duration,
+    /// How many events are kept for those who were away, in memory and in the file; 512 at least.
+    pub events_kept: u32,
 }
 
 impl Default for AdminConfig {
@@ -72,6 +74,8 @@ impl Default for AdminConfig {
             public_url: None,
             file: PathBuf::from("data/admin.redb"),
             audit_retention: Duration::from_secs(30 * 24 * 3_600),
+            // Hours of a busy worker, some ten megabytes.
+            events_kept: 20_000,
         }
     }
 }

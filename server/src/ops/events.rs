@@ -16,8 +16,6 @@ use tokio::sync::watch;
 
 use crate::telemetry::{EVENTS, EVENTS_UNSAVED};
 
-/// Events that are kept: hours of a busy worker, some ten megabytes.
-const KEPT_MAX: usize = 20_000;
 /// Events written to the disk at once.
 const BATCH_MAX: usize = 512;
 /// How long an event may wait for its batch: one sync to the disk then does for all of them.
@@ -66,13 +64,32 @@ pub struct Since {
 pub struct Journal {
     worker: String,
     clock: Arc<dyn Clock>,
+    /// How many are kept.
+    kept_max: usize,
     inner: Mutex<Inner>,
     last: watch::Sender<u64>,
 }
 
+/// An event as it lies here: its text takes a fraction of what its parts would.
+#[derive(Clone)]
+struct Kept {
+    id: u64,
+    text: Arc<str>,
+}
+
+impl Kept {
+    fn of(event: &Event) -> Option<Self> {
+        let text = serde_json::to_string(event).ok()?;
+        Some(Self {
+            id: event.id,
+            text: text.into(),
+        })
+    }
+}
+
 #[derive(Default)]
 struct Inner {
-    events: VecDeque<Arc<Event>>,
+    events: VecDeque<Kept>,
     last: u64,
     /// The newest that is kept no more.
     forgotten: u64,
@@ -81,10 +98,12 @@ struct Inner {
 }
 
 impl Journal {
-    pub(super) fn new(worker: String, clock: Arc<dyn Clock>) -> Self {
+    /// Keeps so many events, and a batch at least.
+    pub(super) fn new(worker: String, clock: Arc<dyn Clock>, kept: u32) -> Self {
         Self {
             worker,
             clock,
+            kept_max: usize::try_from(kept).unwrap_or(usize::MAX).max(BATCH_MAX),
             inner: Mutex::new(Inner::default()),
             last: watch::Sender::new(0),
         }
@@ -97,7 +116,7 @@ impl Journal {
         let mut inner = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
         let id = now.max(inner.last.saturating_add(1));
         let (epoch, seq) = room.map_or((0, 0), |(name, epoch)| inner.number(name, epoch));
-        inner.push(Arc::new(Event {
+        let kept = Kept::of(&Event {
             id,
             at: u64::try_from(unix.as_millis()).unwrap_or(u64::MAX),
             kind: kind.to_owned(),
@@ -106,7 +125,10 @@ impl Journal {
             epoch,
             seq,
             data,
-        }));
+        });
+        if let Some(kept) = kept {
+            inner.push(kept, self.kept_max);
+        }
         drop(inner);
         counter!(EVENTS).increment(1);
         self.last.send_replace(id);
@@ -122,10 +144,15 @@ impl Journal {
     #[must_use]
     pub fn since(&self, after: u64, limit: usize) -> Since {
         let inner = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
-        let first = inner.events.partition_point(|event| event.id <= after);
+        let lost = after < inner.forgotten;
+        let found = inner.after(after, limit);
+        drop(inner);
+        let parsed = found
+            .iter()
+            .filter_map(|kept| serde_json::from_str(&kept.text).ok());
         Since {
-            events: inner.events.range(first..).take(limit).cloned().collect(),
-            lost: after < inner.forgotten,
+            events: parsed.map(Arc::new).collect(),
+            lost,
         }
     }
 
@@ -135,17 +162,9 @@ impl Journal {
         self.last.subscribe()
     }
 
-    fn unsaved(&self) -> Vec<Arc<Event>> {
+    fn unsaved(&self) -> Vec<Kept> {
         let inner = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
-        let first = inner
-            .events
-            .partition_point(|event| event.id <= inner.saved);
-        inner
-            .events
-            .range(first..)
-            .take(BATCH_MAX)
-            .cloned()
-            .collect()
+        inner.after(inner.saved, BATCH_MAX)
     }
 
     fn load(&self, events: Vec<Event>) {
@@ -153,11 +172,8 @@ impl Journal {
         // What happened since the start stands behind what was kept.
         let fresh: Vec<_> = inner.events.drain(..).collect();
         inner.saved = events.last().map_or(0, |event| event.id);
-        for event in events {
-            inner.push(Arc::new(event));
-        }
-        for event in fresh {
-            inner.push(event);
+        for kept in events.iter().filter_map(Kept::of).chain(fresh) {
+            inner.push(kept, self.kept_max);
         }
         let last = inner.last;
         drop(inner);
@@ -184,10 +200,15 @@ impl Inner {
         *entry
     }
 
-    fn push(&mut self, event: Arc<Event>) {
+    fn after(&self, id: u64, limit: usize) -> Vec<Kept> {
+        let first = self.events.partition_point(|event| event.id <= id);
+        self.events.range(first..).take(limit).cloned().collect()
+    }
+
+    fn push(&mut self, event: Kept, kept_max: usize) {
         self.last = self.last.max(event.id);
         self.events.push_back(event);
-        while self.events.len() > KEPT_MAX {
+        while self.events.len() > kept_max {
             if let Some(old) = self.events.pop_front() {
                 self.forgotten = old.id;
             }
@@ -209,8 +230,8 @@ pub(super) async fn keep(journal: Arc<Journal>, store: Arc<dyn Store>) {
             continue;
         };
         let key = format!("{PREFIX}{:020}", first.id);
-        let events: Vec<&Event> = batch.iter().map(AsRef::as_ref).collect();
-        let value = serde_json::to_vec(&events).unwrap_or_default();
+        let texts: Vec<&str> = batch.iter().map(|event| &*event.text).collect();
+        let value = format!("[{}]", texts.join(",")).into_bytes();
         match store.swap(&key, Condition::Absent, value, None).await {
             Ok(Swap::Done(revision)) => batches.push_back((key, revision, batch.len())),
             Ok(Swap::Conflict(_)) => {}
@@ -222,7 +243,7 @@ pub(super) async fn keep(journal: Arc<Journal>, store: Arc<dyn Store>) {
             }
         }
         journal.saved(last.id);
-        if let Err(error) = trim(&mut batches, &*store).await {
+        if let Err(error) = trim(&mut batches, journal.kept_max, &*store).await {
             tracing::warn!(%error, "old events cannot be forgotten");
         }
     }
@@ -243,9 +264,13 @@ async fn load(journal: &Journal, store: &dyn Store) -> Batches {
     batches
 }
 
-async fn trim(batches: &mut Batches, store: &dyn Store) -> Result<(), ControlPlaneError> {
+async fn trim(
+    batches: &mut Batches,
+    kept_max: usize,
+    store: &dyn Store,
+) -> Result<(), ControlPlaneError> {
     let mut kept: usize = batches.iter().map(|(.., count)| count).sum();
-    while kept > KEPT_MAX
+    while kept > kept_max
         && let Some((key, revision, count)) = batches.pop_front()
     {
         store.delete(&key, revision).await?;
@@ -263,7 +288,21 @@ mod tests {
     use crate::clock::SystemClock;
 
     fn journal() -> Arc<Journal> {
-        Arc::new(Journal::new("wk".to_owned(), Arc::new(SystemClock)))
+        Arc::new(Journal::new("wk".to_owned(), Arc::new(SystemClock), 0))
+    }
+
+    #[test]
+    fn the_oldest_give_way_and_who_missed_them_is_told() {
+        let journal = journal();
+        for n in 0..BATCH_MAX + 3 {
+            journal.emit("a", None, json!({ "n": n }));
+        }
+        let kept = journal.since(0, usize::MAX);
+        assert!(kept.lost);
+        let numbers: Vec<_> = kept.events.iter().map(|e| e.data["n"].as_u64()).collect();
+        let expected: Vec<_> = (3..BATCH_MAX + 3).map(|n| u64::try_from(n).ok()).collect();
+        assert_eq!(numbers, expected);
+        assert!(!journal.since(kept.events[0].id, 1).lost);
     }
 
     #[test]
