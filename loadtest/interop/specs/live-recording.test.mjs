@@ -22,6 +22,7 @@ const [DISK_KIB, OTHERS_BYTES] = [6_144, 4_000_000];
 
 let server;
 let source;
+let storage;
 let folder;
 let s3Port;
 let disk;
@@ -72,6 +73,7 @@ before(async () => {
 });
 
 after(async () => {
+  storage?.kill('SIGKILL');
   await source?.stop('SIGKILL');
   await server?.stop();
   await rm(folder, { recursive: true, force: true });
@@ -116,7 +118,7 @@ test('files wait for storage that is away, and reach it', async (t) => {
   assert.equal(away.state, 'active');
   assert.ok((await errors('storage_unreachable')) >= 1);
   assert.ok(server.log.join('').includes('storage_unreachable'), 'the log says it');
-  const storage = await startStorage();
+  storage = await startStorage();
   const since = Date.now();
   await server.admin('POST', `recordings/${id}/stop`);
   const kept = await seen(id, 'all stored', ({ state, fault, files }) => {
@@ -124,9 +126,16 @@ test('files wait for storage that is away, and reach it', async (t) => {
   });
   await figure(t, 'storage back → all stored', Date.now() - since, 'ms');
   assert.equal(await spooled(), 0);
-  const stored = (name) => fetch(`http://127.0.0.1:${s3Port}/kept/rooms/${id}/${name}`);
+  // The service looks for a signature, and not at it.
+  const scope = 'key/20260101/us-east-1/s3/aws4_request';
+  const signature = `Credential=${scope}, SignedHeaders=host, Signature=0`;
+  const headers = { authorization: `AWS4-HMAC-SHA256 ${signature}` };
+  const stored = (name) =>
+    fetch(`http://127.0.0.1:${s3Port}/kept/rooms/${id}/${name}`, { headers });
   for (const { name, bytes } of kept.files) {
-    const object = Buffer.from(await (await stored(name)).arrayBuffer());
+    const answer = await stored(name);
+    assert.equal(answer.status, 200);
+    const object = Buffer.from(await answer.arrayBuffer());
     assert.equal(object.length, bytes);
     assert.deepEqual(object, await readFile(join(disk, id, name)));
   }
