@@ -273,10 +273,10 @@ pub(super) fn run(args: AdminArgs) -> Result<String, CliError> {
         .url
         .unwrap_or_else(|| format!("http://{}", config.admin.listen));
     let worker = Worker { base, token };
-    match args.act {
-        Act::Audit(AuditAct::Verify) => audit::check(&worker),
-        act => worker.ask(&act.call()),
+    if let Act::Audit(AuditAct::Verify) = args.act {
+        return audit::check(&worker);
     }
+    worker.ask(&args.act.call())
 }
 
 impl Worker {

@@ -234,7 +234,7 @@ pub fn hide_secrets(value: Value) -> Value {
             Value::Object(keys.into_iter().map(hide).collect())
         }
         Value::Array(items) => Value::Array(items.into_iter().map(hide_secrets).collect()),
-        other => other,
+        plain @ (Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_)) => plain,
     }
 }
 

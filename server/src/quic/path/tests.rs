@@ -19,6 +19,11 @@ fn at(port: u16) -> PathSample {
     }
 }
 
+#[allow(clippy::disallowed_methods, reason = "a base to count from")]
+fn base() -> Instant {
+    Instant::now()
+}
+
 fn steps(machine: &mut PathMachine) -> Vec<(PathState, PathState)> {
     std::iter::from_fn(|| machine.poll_change())
         .map(|change| (change.from, change.to))
@@ -27,7 +32,7 @@ fn steps(machine: &mut PathMachine) -> Vec<(PathState, PathState)> {
 
 #[test]
 fn a_new_address_is_migrated_to_once_it_answers() {
-    let (now, mut machine) = (Instant::now(), PathMachine::new(HOME));
+    let (now, mut machine) = (base(), PathMachine::new(HOME));
     let challenged = PathSample {
         challenged: 1,
         ..at(2_000)
@@ -46,7 +51,7 @@ fn a_new_address_is_migrated_to_once_it_answers() {
 
 #[test]
 fn a_fast_migration_shows_both_steps() {
-    let (now, mut machine) = (Instant::now(), PathMachine::new(HOME));
+    let (now, mut machine) = (base(), PathMachine::new(HOME));
     let sample = PathSample {
         challenged: 2,
         answered: 1,
@@ -61,7 +66,7 @@ fn a_fast_migration_shows_both_steps() {
 
 #[test]
 fn an_address_that_does_not_answer_is_left_again() {
-    let (now, mut machine) = (Instant::now(), PathMachine::new(HOME));
+    let (now, mut machine) = (base(), PathMachine::new(HOME));
     let away = PathSample {
         challenged: 1,
         ..at(2_000)
@@ -92,7 +97,7 @@ fn an_address_that_does_not_answer_is_left_again() {
 
 #[test]
 fn a_client_that_tries_a_path_is_probing_for_a_while() {
-    let (now, mut machine) = (Instant::now(), PathMachine::new(HOME));
+    let (now, mut machine) = (base(), PathMachine::new(HOME));
     let probed = PathSample { probed: 1, ..HOME };
     machine.handle_sample(now, probed);
     assert_eq!(steps(&mut machine), [(Active, Probing)]);
@@ -111,7 +116,7 @@ proptest! {
     fn steps_join_and_end_in_the_state(
         samples in prop::collection::vec((0_u16..3, 0_u64..2, 0_u64..2, 0_u64..2, 0_u64..6), 1..60),
     ) {
-        let (mut now, mut machine) = (Instant::now(), PathMachine::new(HOME));
+        let (mut now, mut machine) = (base(), PathMachine::new(HOME));
         let (mut sample, mut state) = (HOME, Active);
         for (port, challenged, answered, probed, seconds) in samples {
             now += Duration::from_secs(seconds);
