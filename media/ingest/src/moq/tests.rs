@@ -155,10 +155,11 @@ fn start_codes_become_lengths_and_a_record() {
 fn sound_can_start_anywhere_and_pictures_at_their_group() {
     let keyframe = |codec: Codec, first| {
         let unpacker = Unpacker::new(rendition(codec.into(), "opus", b""), 1);
-        match unpacker.frame(&pack(0, b"x"), first).unwrap().2 {
-            Parcel::Frame { keyframe, .. } => keyframe,
-            other => panic!("{other:?}"),
-        }
+        let parcel = unpacker.frame(&pack(0, b"x"), first).unwrap().2;
+        let Parcel::Frame { keyframe, .. } = parcel else {
+            panic!("{parcel:?}");
+        };
+        keyframe
     };
     assert!(keyframe(Codec::Opus, false));
     assert!(keyframe(Codec::Vp8, true));

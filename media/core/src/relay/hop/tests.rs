@@ -39,6 +39,8 @@ fn packet(sequence: u64, bytes: usize) -> RelayBody {
     }
 }
 
+type Loss = Box<dyn FnMut(usize, &[u8]) -> bool>;
+
 /// Two ends with a path between them.
 struct Pair {
     now: Instant,
@@ -47,7 +49,7 @@ struct Pair {
     flying: Vec<(Instant, usize, Vec<u8>)>,
     one_way: Duration,
     /// Whether the datagram of that number to that end is lost.
-    lose: Box<dyn FnMut(usize, &[u8]) -> bool>,
+    lose: Loss,
     came: Vec<(usize, Delivery)>,
     largest: usize,
 }
@@ -332,15 +334,12 @@ fn frames_are_bounded_and_keep_their_order() {
     }
     assert_eq!(end.figures(pair.now).frames_dropped, 5);
     pair.exchange();
-    let numbers = pair
-        .came
-        .iter()
-        .map(|(_, delivery)| match &delivery.message.body {
-            RelayBody::Data { message, .. } => {
-                usize::from_be_bytes(message[..].try_into().unwrap())
-            }
-            other => panic!("{other:?}"),
-        });
+    let numbers = pair.came.iter().map(|(_, delivery)| {
+        let RelayBody::Data { message, .. } = &delivery.message.body else {
+            panic!("{delivery:?}");
+        };
+        usize::from_be_bytes(message[..].try_into().unwrap())
+    });
     assert!(numbers.eq(0..HOP_FRAMES_MAX));
 }
 
