@@ -281,7 +281,7 @@ test('the page of who goes live shows what encoders need, and a preview', async 
   await page.getByRole('button', { name: 'Copy: Stream key' }).getByText('Copied').waitFor();
   const key = await page.evaluate(() => navigator.clipboard.readText());
   assert.match(key, /^cam\?token=ey/);
-  const command = await page.getByLabel('ffmpeg command').inputValue();
+  const command = await page.getByLabel('ffmpeg command', { exact: true }).inputValue();
   assert.ok(command.includes(`-f flv "rtmp://127.0.0.1:${port}/show/${key}"`), command);
   // The publisher is on; a stream that is not yet says so.
   await page.goto(`${server.url}/watch/show/nobody`);
