@@ -14,6 +14,8 @@ use crate::store::{
 
 /// Changes kept for watches that start late; as etcd, the store forgets older ones.
 const HISTORY_MAX: usize = 4_096;
+/// The same in bytes of keys and values: batches of events are large, and there are many of them.
+const HISTORY_BYTES_MAX: usize = 2 * 1_024 * 1_024;
 
 /// What goes wrong with one operation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -70,6 +72,7 @@ struct State {
     last_lease: i64,
     revision: u64,
     history: VecDeque<Change>,
+    history_bytes: usize,
     forgotten: Revision,
     wakers: Vec<Waker>,
     faults: VecDeque<Fault>,
@@ -204,10 +207,15 @@ impl State {
     fn write(&mut self, change: impl FnOnce(Revision) -> Change) -> Revision {
         self.revision += 1;
         let revision = Revision(self.revision);
-        self.history.push_back(change(revision));
-        if self.history.len() > HISTORY_MAX
+        let change = change(revision);
+        self.history_bytes += size(&change);
+        self.history.push_back(change);
+        // The newest stays, however large it is.
+        while (self.history.len() > HISTORY_MAX || self.history_bytes > HISTORY_BYTES_MAX)
+            && self.history.len() > 1
             && let Some(oldest) = self.history.pop_front()
         {
+            self.history_bytes -= size(&oldest);
             self.forgotten = oldest.revision();
         }
         for waker in self.wakers.drain(..) {
@@ -360,6 +368,13 @@ impl Store for MemoryStore {
             state.end_lease(lease);
             Ok(())
         })
+    }
+}
+
+fn size(change: &Change) -> usize {
+    match change {
+        Change::Put(entry) => entry.key.len() + entry.value.len(),
+        Change::Deleted { key, .. } => key.len(),
     }
 }
 

@@ -107,3 +107,25 @@ fn a_forgotten_past_cannot_be_watched() {
     let watch = store.watch("k", Revision(1));
     assert!(matches!(watch, Err(ControlPlaneError::Compacted)));
 }
+
+#[test]
+fn a_past_of_large_values_is_forgotten_sooner() {
+    let store = MemoryStore::new(Arc::new(ManualClock::new()));
+    let value = vec![0; HISTORY_BYTES_MAX / 4];
+    for number in 0..8 {
+        let key = format!("k{number}");
+        let swap = block_on(store.swap(&key, Condition::Absent, value.clone(), None));
+        assert_eq!(swap.unwrap(), Swap::Done(Revision(number + 1)));
+    }
+    // With their keys four do not fit: the last three are there.
+    assert!(matches!(
+        store.watch("k", Revision(4)),
+        Err(ControlPlaneError::Compacted)
+    ));
+    let mut watch = store.watch("k", Revision(5)).unwrap();
+    for number in 6..=8 {
+        let next = std::future::poll_fn(|context| watch.poll_next(context));
+        let change = block_on(next).unwrap();
+        assert_eq!(change.revision(), Revision(number));
+    }
+}
