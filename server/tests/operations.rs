@@ -87,6 +87,7 @@ where
     Ok(())
 }
 
+#[allow(clippy::disallowed_methods, reason = "a test may read the clock")]
 fn unix_ms() -> u64 {
     let now = SystemTime::now()
         .duration_since(UNIX_EPOCH)
