@@ -280,7 +280,9 @@ impl IngestFeed {
                 let lane = &mut self.lanes[index(frame.codec.kind())];
                 lane.look(&frame);
                 if let Some(config) = &lane.config {
-                    let (source, clock) = source_of(&frame, config, now());
+                    // What was there already lies where it came: else all times lay in the future.
+                    let arrived = now().saturating_sub(self.reader.held_after(&frame));
+                    let (source, clock) = source_of(&frame, config, arrived);
                     lane.line.set_clock(Some(clock));
                     out.push_back(timeline.place(&mut lane.line, source));
                 }

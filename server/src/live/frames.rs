@@ -3,6 +3,7 @@
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use media_types::{EncodedFrame, FrameFormat, Identity, MediaKind, RoomName};
 use tokio::sync::broadcast;
@@ -243,6 +244,17 @@ pub struct FrameReader {
 }
 
 impl FrameReader {
+    /// How much later than this frame the newest of those came that were there at the start.
+    #[must_use]
+    pub fn held_after(&self, frame: &EncodedFrame) -> Duration {
+        let newest = self.backlog.iter().rev().find_map(|event| match event {
+            FrameEvent::Frame(newest) => Some(newest.decoded.as_duration()),
+            FrameEvent::Format(_) | FrameEvent::Skipped(_) | FrameEvent::Ended => None,
+        });
+        let after = newest.map(|newest| newest.saturating_sub(frame.decoded.as_duration()));
+        after.unwrap_or_default()
+    }
+
     /// Waits for the next event. May be cancelled and called again.
     pub async fn next(&mut self) -> FrameEvent {
         if let Some(event) = self.backlog.pop_front() {

@@ -28,9 +28,9 @@ fn push(port: &mut IngestPort, pool: &mut BufferPool, codec: Codec, at_ms: u32, 
     };
     // Sound says in its second byte which 20 ms it is of.
     let sound = [0xfc, u8::try_from(at_ms / 20 % 256).unwrap(), 2];
-    let bytes: &[u8] = match codec {
-        Codec::Opus => &sound,
-        _ => picture,
+    let bytes: &[u8] = match codec.kind() {
+        MediaKind::Audio => &sound,
+        MediaKind::Video => picture,
     };
     let filled = pool.fill(|buffer| -> Result<_, ()> {
         buffer[..bytes.len()].copy_from_slice(bytes);
@@ -108,6 +108,53 @@ async fn a_group_of_pictures_that_comes_first_waits_for_its_sound() {
         assert!(off <= 5, "{pictures:?} {sounds:?}");
     }
     ingest.finish();
+    rings.stop();
+}
+
+#[actix_rt::test]
+async fn a_group_that_was_there_lies_where_it_came() {
+    const STEP: u64 = 33;
+    let (live, rings) = worker();
+    let asked = request(true);
+    let publisher = live.frames().publish(&asked.room, &asked.claims.sub);
+    for index in 0..50 {
+        let time = media_types::MediaTime {
+            ticks: index * STEP,
+            rate: 1_000,
+        };
+        publisher.push(EncodedFrame {
+            codec: Codec::Vp9.into(),
+            presented: time,
+            decoded: time,
+            keyframe: index == 0,
+            captured: None,
+            data: Bytes::from_static(&[0x82, 0x49, 0x83, 0x42, 0x20, 0x27, 0xf0, 0x16, 0x70]),
+        });
+    }
+    let clock = SteadyClock::new(Arc::new(SystemClock));
+    let opened = clock.now();
+    let (wish, purpose) = (TapWish::default(), EgressPurpose::Packager);
+    let (room, stream) = (&asked.room, &asked.claims.sub);
+    let source = Source::open(&live, room, stream, wish, purpose, clock.clone()).await;
+    let mut source = source.unwrap();
+    let first = loop {
+        match next(&mut source).await {
+            SourceEvent::Kinds(kinds) => assert_eq!((kinds.video, kinds.audio), (true, false)),
+            SourceEvent::Frame(frame) => break frame,
+            SourceEvent::Ended => panic!("frames follow"),
+        }
+    };
+    let at = first.dts * 1_000 / u64::from(first.config.timescale);
+    let newest = source.epoch().unwrap() + Duration::from_millis(at + 49 * STEP);
+    // Between the opening and now, but for what rounding takes.
+    let slack = Duration::from_millis(2);
+    assert!(newest + slack >= opened, "{newest:?} {opened:?}");
+    assert!(
+        newest <= clock.now() + slack,
+        "{newest:?} {:?}",
+        clock.now()
+    );
+    publisher.finish();
     rings.stop();
 }
 
