@@ -15,7 +15,7 @@ use crate::store::{
 /// Changes kept for watches that start late; as etcd, the store forgets older ones.
 const HISTORY_MAX: usize = 4_096;
 /// The same in bytes of keys and values: batches of events are large, and there are many of them.
-const HISTORY_BYTES_MAX: usize = 2 * 1_024 * 1_024;
+const HISTORY_BYTES_MAX: usize = 1_024 * 1_024;
 
 /// What goes wrong with one operation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
