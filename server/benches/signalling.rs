@@ -12,7 +12,7 @@ use anyhow::Result;
 use criterion::{Criterion, criterion_group, criterion_main};
 use loadtest::Signalling;
 use serde_json::{Value, json};
-use tokio::runtime::Runtime;
+use tokio::runtime::Builder;
 
 #[path = "../tests/support/mod.rs"]
 mod support;
@@ -64,7 +64,10 @@ const UNHURRIED: [(&str, &str); 4] = [
 ];
 
 fn signalling(criterion: &mut Criterion) {
-    let runtime = Runtime::new().expect("a runtime");
+    let runtime = Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .expect("a runtime");
     let server = runtime
         .block_on(Server::start(&UNHURRIED))
         .expect("a server");
