@@ -15,10 +15,10 @@ use rustls_pki_types::{CertificateDer, ServerName, UnixTime};
 
 use crate::support::{Server, get};
 
-pub const ROOM: &str = "studio";
+pub(crate) const ROOM: &str = "studio";
 
 /// A server and its QUIC port.
-pub async fn serve(more: &[(&str, &str)]) -> Result<(Server, u16)> {
+pub(crate) async fn serve(more: &[(&str, &str)]) -> Result<(Server, u16)> {
     let port = UdpSocket::bind("127.0.0.1:0")?.local_addr()?.port();
     let quic = format!("127.0.0.1:{port}");
     let mut environment = vec![
@@ -30,7 +30,7 @@ pub async fn serve(more: &[(&str, &str)]) -> Result<(Server, u16)> {
 }
 
 /// A token of the command line.
-pub fn token(identity: &str, grant: &str) -> Result<String> {
+pub(crate) fn token(identity: &str, grant: &str) -> Result<String> {
     let words = ["token", "--dev", "--room", ROOM, "--identity", identity];
     let output = Command::new(env!("CARGO_BIN_EXE_troupe"))
         .args(words)
@@ -42,7 +42,7 @@ pub fn token(identity: &str, grant: &str) -> Result<String> {
 
 /// A client of one protocol that takes the certificate by its hash alone. It keeps what it is given
 /// to come back with.
-pub async fn endpoint(server: &Server, protocol: &str) -> Result<Endpoint> {
+pub(crate) async fn endpoint(server: &Server, protocol: &str) -> Result<Endpoint> {
     let told: serde_json::Value = serde_json::from_str(&get(server.url("/v1/quic")).await?)?;
     let hash = told["certificateHashes"][0].as_str().context("a hash")?;
     let mut tls =
@@ -59,19 +59,19 @@ pub async fn endpoint(server: &Server, protocol: &str) -> Result<Endpoint> {
     Ok(endpoint)
 }
 
-pub async fn connect(endpoint: &Endpoint, port: u16) -> Result<Connection> {
+pub(crate) async fn connect(endpoint: &Endpoint, port: u16) -> Result<Connection> {
     let address = format!("127.0.0.1:{port}").parse()?;
     Ok(endpoint.connect(address, "localhost")?.await?)
 }
 
 /// The client moves to another port, as behind a NAT that forgot it.
-pub fn rebind(endpoint: &Endpoint) -> Result<()> {
+pub(crate) fn rebind(endpoint: &Endpoint) -> Result<()> {
     endpoint.rebind(UdpSocket::bind("127.0.0.1:0")?)?;
     Ok(())
 }
 
 /// A picture of VP8 that carries its number; each group has 25.
-pub fn picture(number: u32) -> EncodedFrame {
+pub(crate) fn picture(number: u32) -> EncodedFrame {
     let keyframe = is_keyframe(number);
     let time = MediaTime {
         ticks: u64::from(number) * 20_000,
@@ -96,12 +96,12 @@ pub fn picture(number: u32) -> EncodedFrame {
     }
 }
 
-pub const fn is_keyframe(number: u32) -> bool {
+pub(crate) const fn is_keyframe(number: u32) -> bool {
     number.is_multiple_of(25)
 }
 
 /// The number of a picture.
-pub fn number_of(data: &[u8]) -> Option<u32> {
+pub(crate) fn number_of(data: &[u8]) -> Option<u32> {
     data.last_chunk::<4>()
         .map(|number| u32::from_be_bytes(*number))
 }

@@ -8,5 +8,4 @@ mod client;
 mod moq;
 mod rtmp;
 #[path = "../support/mod.rs"]
-#[allow(dead_code, reason = "other tests use the rest")]
 mod support;
