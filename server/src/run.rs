@@ -192,10 +192,7 @@ impl Worker {
         let threads = media::pump(running, &foundation::sink(&system, fatal), &arbiters);
         let standing = foundation.enlist(config, &system, advertised, &arbiters[0]);
         links::start(links, &foundation, &arbiters[0])?;
-        let ops = foundation
-            .ops
-            .start(system.clone(), Arc::clone(&foundation.plane));
-        ops.map_err(opening("the thread of operations"))?;
+        foundation.start_ops(&system)?;
         arbiters[0].spawn(keep_figures(metrics.clone()));
         let transcoding = transcoding(config, &arbiters[0])?;
         let live = Live::new(system.clone(), &rings);

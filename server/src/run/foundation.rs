@@ -10,7 +10,7 @@ use media_contract::{Event, Plane};
 use media_types::{Clock, ShardId, WorkerId};
 use tokio::sync::watch;
 
-use super::RunError;
+use super::{RunError, opening};
 use crate::auth::Auth;
 use crate::config::Config;
 use crate::http::{AppState, Health, WhipSessions};
@@ -66,6 +66,12 @@ impl Foundation {
             url,
             ops,
         })
+    }
+
+    /// Starts the thread that keeps what operators are told.
+    pub(super) fn start_ops(&self, system: &System) -> Result<(), RunError> {
+        let started = self.ops.start(system.clone(), Arc::clone(&self.plane));
+        started.map_err(opening("the thread of operations"))
     }
 
     /// Starts the tree on the control threads.
