@@ -111,7 +111,7 @@ fn two_shards_are_one_room() {
         world.run_for(seconds(4));
         nothing_foreign(&world);
         everybody_flows(&world, from, ms(500));
-        all_pairs(&world, from, 93);
+        all_pairs(&world, from, 97);
     });
 }
 
