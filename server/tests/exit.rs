@@ -8,8 +8,11 @@ use std::net::{TcpListener, UdpSocket};
 use std::process::{Command, Output};
 
 fn troupe(arguments: &[&str], environment: &[(&str, &str)]) -> Output {
+    // What a worker keeps is kept there, and two never share it.
+    let folder = tempfile::tempdir().unwrap();
     Command::new(env!("CARGO_BIN_EXE_troupe"))
         .args(arguments)
+        .current_dir(folder.path())
         .env("TROUPE_HTTP__LISTEN", "127.0.0.1:0")
         .env("TROUPE_ADMIN__LISTEN", "127.0.0.1:0")
         .env("TROUPE_WEBRTC__PORT", "0")
