@@ -208,7 +208,7 @@ fn step(seed: u64) -> Outcome {
             Bound::AtMost(1.0),
         ),
         Figure::new(
-            "down after",
+            "down, by layer or by bound, after",
             pair.lowered(secs(25)),
             "s",
             Bound::AtMost(1.0),
