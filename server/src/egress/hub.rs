@@ -65,9 +65,9 @@ impl Hub {
     /// Runs until nobody wants the stream, or it ends.
     pub(super) async fn run(mut self) {
         let mut outputs = Outputs::default();
-        // Until somebody is there whom it can go to, what an encoder's stream holds stays there: who
-        // has it made is to get the group of pictures that is going on. Packets do not wait: a
-        // packager that began with pictures older than their sound would never line them up.
+        // Until somebody is there whom it can go to, what an encoder's stream holds stays there:
+        // who has it made is to get the group of pictures that is going on. Packets do not wait:
+        // a packager that began with pictures older than their sound would never line them up.
         let mut begun = self.source.is_tapped();
         let mut tick = tokio::time::interval(TICK);
         tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
