@@ -18,6 +18,8 @@ T ?=
 SDK := signaling/js
 WEB := server/web/app
 INTEROP := loadtest/interop
+# Packages as the lock file says, fetched where it has changed since; npm leaves a stamp of its own.
+fetched = { [ node_modules/.package-lock.json -nt package-lock.json ] || npm ci --no-fund --no-audit; }
 # Crates with benches.
 BENCHED := media-rtp media-bwe media-core troupe
 
@@ -49,7 +51,7 @@ test-js: sdk
 interop: sdk
 	if [ -f $(INTEROP)/package.json ]; then \
 	  cargo build --locked -p troupe -p media-codec && cargo build --locked -p loadtest --bin troupe-shaper && \
-	  cd $(INTEROP) && npm ci --no-fund --no-audit && npm test; \
+	  cd $(INTEROP) && $(fetched) && npm test; \
 	fi
 
 lint: setup-lint lint-rust lint-js ## formatters, clippy, cargo deny, tsc, ESLint
@@ -65,7 +67,7 @@ lint-js: sdk
 	cd $(SDK) && npm run check && npm run lint
 	if [ -f $(WEB)/package.json ]; then cd $(WEB) && npm run lint --if-present; fi
 	if [ -f $(INTEROP)/package.json ]; then \
-	  cd $(INTEROP) && npm ci --no-fund --no-audit && npm run lint; fi
+	  cd $(INTEROP) && $(fetched) && npm run lint; fi
 
 sim: ## whole rooms in virtual time; SEED=7 for one seed
 	$(if $(SEED),SEED=$(SEED)) cargo test --locked -p sim --tests -- --nocapture
@@ -104,11 +106,11 @@ release: setup-build web ## the binaries as they ship
 	@ls -l target/release/troupe target/release/troupe-codec
 
 sdk: setup-build ## the TypeScript client
-	cd $(SDK) && npm ci --no-fund --no-audit && npm run build
+	cd $(SDK) && $(fetched) && npm run build
 
 web: sdk ## the web app that the binary embeds
 	if [ -f $(WEB)/package.json ]; then \
-	  cd $(WEB) && npm ci --no-fund --no-audit && npm run build; fi
+	  cd $(WEB) && $(fetched) && npm run build; fi
 
 setup-build:
 	@server/setup.sh build

@@ -116,7 +116,8 @@ check_rust() {
 install_deny() {
     cargo deny --version >/dev/null 2>&1 && return 0
     say "installing cargo-deny; on two cores this takes some minutes, once"
-    cargo install --locked cargo-deny
+    # Run for seconds, so compiled for soonness rather than for speed.
+    CARGO_PROFILE_DEV_DEBUG=none cargo install --debug --locked cargo-deny
 }
 
 python_environment() {
