@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::limits::{PAGE_LIMIT_DEFAULT, PAGE_LIMIT_MAX};
-use crate::view::{PeerState, Track};
+use crate::view::{PeerState, QualityReason, Track};
 
 /// What a room may hold and how long it lives: the body of `PUT rooms/{r}`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -142,6 +142,12 @@ pub struct PeerStatus {
     pub joined_at: u64,
     /// What it publishes.
     pub tracks: Vec<Track>,
+    /// How well its media arrives, both ways, as it was told last: 1 flawless, 0 unusable.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub quality: Option<f64>,
+    /// What costs most of what is missing to 1.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub quality_reason: Option<QualityReason>,
 }
 
 /// How a peer came.

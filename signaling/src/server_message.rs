@@ -76,6 +76,8 @@ notifications! {
     Quality = "quality", QualityParams;
     /// Which layers somebody watches; the others may rest at the sender.
     PublishLayers = "publishLayers", PublishLayersParams;
+    /// Somebody cannot decode one of one's own tracks.
+    CodecUnsupported = "codecUnsupported", CodecUnsupportedParams;
     /// A message by `send`.
     Message = "message", MessageParams;
     /// Somebody said something.
@@ -211,6 +213,16 @@ pub struct PublishLayersParams {
     /// layer that is not named has no bound, whatever was said before.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub max_bitrates: BTreeMap<String, u64>,
+}
+
+/// Somebody whose slot shows it cannot decode one of one's own tracks: it may go on in a codec that
+/// every browser has (RFC 7742, section 5). At most once a second for a track.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct CodecUnsupportedParams {
+    /// The track.
+    #[schemars(with = "String")]
+    pub track_id: TrackId,
 }
 
 /// A message by `send`.

@@ -155,6 +155,7 @@ fn notifications_look_as_documented() {
             "endpoints",
             "quality",
             "publishLayers",
+            "codecUnsupported",
             "message",
             "chat",
             "reactions",

@@ -9,6 +9,11 @@ export type VideoCodec = Exclude<Codec, 'opus'>;
 export interface VideoEncodingOptions {
   /** VP8 unless said otherwise. */
   codec?: VideoCodec;
+  /**
+   * What a video goes on in once somebody is in the room who cannot decode it; `null`: nothing, they
+   * see no picture. VP8, or H.264 for what is VP8, unless said otherwise: browsers have both.
+   */
+  backupCodec?: VideoCodec | null;
   /** Simulcast layers: 1, 2 or 3. Three for a camera, one for a screen. */
   layers?: 1 | 2 | 3;
   /** SVC in one stream in place of simulcast, such as `L3T3_KEY`; VP9 and AV1 alone. */
@@ -85,6 +90,29 @@ export function encodingsFor(size: PictureSize, options: VideoEncodingOptions): 
     if (codec === 'vp9' || codec === 'av1') encoding.scalabilityMode = 'L1T3';
     return encoding;
   });
+}
+
+/** What a video is sent in where its own codec is not for everybody. */
+export interface Backup {
+  codec: VideoCodec;
+  /** As many as before, with the same names. */
+  encodings: Encoding[];
+}
+
+/** What a picture falls back to; `null` where the caller wants nothing of the kind. */
+export function backupFor(size: PictureSize, options: VideoEncodingOptions): Backup | null {
+  const own = options.codec ?? 'vp8';
+  const codec = options.backupCodec === undefined ? (own === 'vp8' ? 'h264' : 'vp8') : options.backupCodec;
+  if (codec === null || codec === own) return null;
+  const { scalabilityMode, ...plain } = options;
+  const layers = scalabilityMode === undefined ? plain.layers : 1;
+  const encodings = encodingsFor(size, { ...plain, codec, ...(layers ? { layers } : {}) });
+  // A mode that was named goes away only for another.
+  const temporal = scalabilityMode !== undefined || own === 'vp9' || own === 'av1';
+  return {
+    codec,
+    encodings: temporal ? encodings.map((one) => ({ ...one, scalabilityMode: 'L1T3' })) : encodings,
+  };
 }
 
 /** The codecs a browser has, the wanted one first. What is not there is no reason to fail. */

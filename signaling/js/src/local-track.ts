@@ -1,5 +1,6 @@
 /** A track of one's own, published or about to be. */
 
+import type { VideoCodec } from './encodings.js';
 import { TroupeError, deviceError } from './errors.js';
 import { Emitter } from './events.js';
 import type { MediaKind, TrackSource } from './protocol/index.js';
@@ -14,6 +15,8 @@ export interface LocalTrackEvents {
   published: string;
   /** The rids that somebody watches; the others rest. */
   layers: string[];
+  /** It goes on in this codec: somebody in the room cannot decode the one before. */
+  codec: VideoCodec;
   /** It was unpublished, or its source ended, as when a screen share is stopped in the browser. */
   ended: undefined;
 }

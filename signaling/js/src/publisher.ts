@@ -2,13 +2,13 @@
 
 import type { CameraCapture, MicrophoneCapture, ScreenCapture } from './capture.js';
 import { captureCamera, captureMicrophone, captureScreen } from './capture.js';
-import type { Encoding, VideoEncodingOptions } from './encodings.js';
-import { encodingsFor, preferCodec } from './encodings.js';
+import type { Backup, Encoding, VideoEncodingOptions } from './encodings.js';
+import { backupFor, encodingsFor, preferCodec } from './encodings.js';
 import { TroupeError } from './errors.js';
 import type { LocalTrackHost, Recapture } from './local-track.js';
 import { LocalTrack } from './local-track.js';
 import type { Codec, OfferedTrack, Track, TrackSource } from './protocol/index.js';
-import { SenderParameters, activate, bound } from './sender-parameters.js';
+import { SenderParameters, activate, bound, remake } from './sender-parameters.js';
 
 /** Choices for publishing. */
 export interface PublishOptions extends VideoEncodingOptions {
@@ -45,6 +45,8 @@ interface Publication {
   track: LocalTrack;
   encodings: Encoding[];
   codec: Codec;
+  /** What it goes on in where somebody cannot decode it. */
+  backup: Backup | null;
   redundant: boolean;
   degradation: DegradationPreference | null;
   transceiver: RTCRtpTransceiver | null;
@@ -76,6 +78,8 @@ export class Publisher implements LocalTrackHost {
   readonly #parameters = new WeakMap<RTCRtpSender, SenderParameters>();
   /** Layers of tracks whose ids are not known here yet. */
   readonly #early = new Map<string, [string[], Record<string, number>]>();
+  /** Those of them that somebody cannot decode. */
+  readonly #refused = new Set<string>();
 
   constructor(host: PublisherHost) {
     this.#host = host;
@@ -136,6 +140,7 @@ export class Publisher implements LocalTrackHost {
       track,
       encodings,
       codec,
+      backup: audio ? null : backupFor(sizeOf(media), options),
       redundant,
       degradation: options.degradationPreference ?? null,
       shape,
@@ -161,6 +166,7 @@ export class Publisher implements LocalTrackHost {
   async moveTo(pc: RTCPeerConnection): Promise<void> {
     this.#spares = [];
     this.#early.clear();
+    this.#refused.clear();
     for (const publication of this.#publications) {
       publication.previous = publication.transceiver;
       await this.#place(publication, pc);
@@ -238,6 +244,7 @@ export class Publisher implements LocalTrackHost {
     const early = this.#early.get(trackId);
     this.#early.delete(trackId);
     if (early) this.setLayers(trackId, ...early).catch(() => undefined);
+    if (this.#refused.delete(trackId)) this.fallBack(trackId).catch(() => undefined);
   }
 
   /** The track with this id. */
@@ -276,6 +283,32 @@ export class Publisher implements LocalTrackHost {
       return activate(encodings, publication.watched) || bounded;
     });
     track.emit('layers', active);
+  }
+
+  /**
+   * Somebody cannot decode a track: it goes on in its backup codec for everybody. What rested for
+   * want of anybody who can wakes with it, since the server learns the new codec from what comes.
+   */
+  async fallBack(trackId: string): Promise<void> {
+    const publication = this.#publications.find(({ track }) => track.id === trackId);
+    if (!publication) this.#refused.add(trackId);
+    const { backup, transceiver } = publication ?? {};
+    if (!publication || !backup || !transceiver) return;
+    publication.backup = null;
+    publication.codec = backup.codec;
+    publication.encodings = backup.encodings;
+    publication.shape = shapeOf('video', backup.codec, backup.encodings);
+    const woken = (publication.watched?.length ?? 1) === 0;
+    if (woken) publication.watched = null;
+    await this.#parametersOf(transceiver.sender).change(({ encodings }) => {
+      remake(encodings, backup.encodings);
+      bound(encodings, backup.encodings, publication.bounds);
+      activate(encodings, publication.watched);
+      return true;
+    });
+    prefer(transceiver, 'video', backup.codec);
+    await this.#host.negotiate();
+    publication.track.emit('codec', backup.codec);
   }
 
   #parametersOf(sender: RTCRtpSender): SenderParameters {

@@ -414,6 +414,9 @@ export class Room extends Emitter<RoomEvents> {
       publishLayers: ({ trackId, active, maxBitrates }) => {
         this.#publisher.setLayers(trackId, active, maxBitrates).catch(() => undefined);
       },
+      codecUnsupported: ({ trackId }) => {
+        this.#publisher.fallBack(trackId).catch(() => undefined);
+      },
       message: (params) => this.emit('message', params),
       chat: (params) => this.emit('chat', params),
       reactions: ({ reactions }) => this.emit('reactions', reactions),

@@ -1,5 +1,7 @@
 /** The parameters of one sender, changed one at a time. */
 
+import type { Encoding } from './encodings.js';
+
 /** Changes parameters in place; says whether that made a difference. */
 export type Change = (parameters: RTCRtpSendParameters) => boolean;
 
@@ -41,6 +43,14 @@ export function activate(encodings: RTCRtpEncodingParameters[], rids: string[] |
     encoding.active = wanted;
   }
   return changed;
+}
+
+/** Takes over how a picture is encoded; which encodings run stays as it is. */
+export function remake(encodings: RTCRtpEncodingParameters[], made: Encoding[]): void {
+  encodings.forEach((encoding, index) => {
+    const { active } = encoding;
+    Object.assign(encoding, made[index], { active });
+  });
 }
 
 /**

@@ -137,6 +137,59 @@ test('an offer of the same connection keeps what rests, a new connection wakes a
   assert.deepEqual(made.sender.active, ['q', 'h', 'f']);
 });
 
+/** What a browser encodes, while the work is done. */
+async function withCodecs(names: string[], work: () => Promise<void>): Promise<void> {
+  const codecs = names.map((name) => ({ mimeType: `video/${name}` }));
+  const RTCRtpSender = { getCapabilities: () => ({ codecs }) };
+  Object.assign(globalThis, { RTCRtpSender });
+  try {
+    await work();
+  } finally {
+    Reflect.deleteProperty(globalThis, 'RTCRtpSender');
+  }
+}
+
+test('a track that somebody cannot decode goes on in its backup codec', async () => {
+  await withCodecs(['VP8', 'VP9', 'AV1'], async () => {
+    const made = await camera({ codec: 'av1', scalabilityMode: 'L3T3_KEY' });
+    const [transceiver] = made.pc.transceivers;
+    const [track] = made.publisher.tracks;
+    const told: string[] = [];
+    track!.on('codec', (codec) => told.push(codec));
+    assert.equal(transceiver!.preferred, 'video/AV1');
+    await made.publisher.setLayers('t0', []);
+    await made.publisher.fallBack('t0');
+    assert.equal(transceiver!.preferred, 'video/VP8');
+    assert.deepEqual(made.sender.active, ['-'], 'it wakes, so that the new codec is seen');
+    const [encoding] = made.sender.encodings as { scalabilityMode?: string; maxBitrate?: number }[];
+    assert.equal(encoding!.scalabilityMode, 'L1T3');
+    assert.equal(encoding!.maxBitrate, 1_700_000);
+    await made.publisher.fallBack('t0');
+    assert.deepEqual(told, ['vp8'], 'once');
+    await made.move();
+    assert.equal(made.pc.transceivers[0]!.preferred, 'video/VP8', 'on the next connection too');
+  });
+});
+
+test('layers that rest stay so over a fall to the backup codec', async () => {
+  await withCodecs(['VP8', 'H264'], async () => {
+    const made = await camera();
+    await made.publisher.setLayers('t0', ['q']);
+    await made.publisher.fallBack('t0');
+    assert.equal(made.pc.transceivers[0]!.preferred, 'video/H264');
+    assert.deepEqual(made.sender.active, ['q']);
+  });
+});
+
+test('without a backup codec nothing changes', async () => {
+  await withCodecs(['VP8', 'VP9'], async () => {
+    const made = await camera({ codec: 'vp9', backupCodec: null });
+    await made.publisher.fallBack('t0');
+    assert.equal(made.pc.transceivers[0]!.preferred, 'video/VP9');
+    assert.equal(made.sender.sets, 0);
+  });
+});
+
 test('an m-line that is used again wakes and takes the new bitrates', async () => {
   const made = await camera();
   await made.publisher.setLayers('t0', []);

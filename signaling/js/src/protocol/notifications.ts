@@ -40,6 +40,15 @@ export interface ClosingParams {
   retryAfterMs?: number | null;
 }
 
+/**
+ * Somebody whose slot shows it cannot decode one of one's own tracks: it may go on in a codec that
+ * every browser has (RFC 7742, section 5). At most once a second for a track.
+ */
+export interface CodecUnsupportedParams {
+  /** The track. */
+  trackId: string;
+}
+
 /** Where to reconnect. */
 export interface EndpointsParams {
   /** URLs of signalling: this worker's first, then up to three others. */
@@ -166,6 +175,7 @@ export interface Notifications {
   audience: AudienceParams;
   chat: ChatNotice;
   closing: ClosingParams;
+  codecUnsupported: CodecUnsupportedParams;
   endpoints: EndpointsParams;
   message: MessageParams;
   migrate: MigrateParams;

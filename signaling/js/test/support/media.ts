@@ -53,6 +53,10 @@ export interface FakeTransceiver {
   direction: string;
   receiver: { track: object };
   sender: FakeSender;
+  /** As `setCodecPreferences` was told, first one. */
+  preferred: string | null;
+  /** There where the test says which codecs there are. */
+  setCodecPreferences?(codecs: { mimeType: string }[]): void;
 }
 
 /** A peer connection that hands out mids as an offer would. */
@@ -67,7 +71,19 @@ export class FakePeerConnection {
     const sender = new FakeSender(init.sendEncodings ?? [{}]);
     if (typeof media !== 'string') sender.track = media;
     const direction = init.direction ?? 'sendrecv';
-    const transceiver = { mid: null, kind, direction, receiver: { track: { kind } }, sender };
+    const transceiver: FakeTransceiver = {
+      mid: null,
+      kind,
+      direction,
+      receiver: { track: { kind } },
+      sender,
+      preferred: null,
+    };
+    if ('RTCRtpSender' in globalThis) {
+      transceiver.setCodecPreferences = (codecs) => {
+        transceiver.preferred = codecs[0]?.mimeType ?? null;
+      };
+    }
     this.transceivers.push(transceiver);
     return transceiver;
   }
