@@ -4,6 +4,7 @@
 //! nobody's business but the log's, at DEBUG. Nothing here reads a clock; `now` is the time since
 //! the Unix epoch.
 
+mod bearer;
 mod issue;
 mod keys;
 mod play;
@@ -12,6 +13,7 @@ mod resume;
 mod revoke;
 mod verify;
 
+pub use bearer::{Bearer, Standing};
 pub(crate) use issue::random_id;
 pub use issue::{TokenRequest, issue};
 pub use keys::{KeyError, KeyRing};
@@ -24,6 +26,7 @@ pub use verify::{Access, Verifier, authorize};
 use std::sync::Arc;
 use std::time::Duration;
 
+use media_types::Clock;
 use signaling::{Claims, ErrorType};
 
 use crate::config::AuthConfig;
@@ -65,6 +68,12 @@ impl Auth {
         let claims = self.verifier.verify(token, access, now)?;
         let good = !self.revoked.meet(&claims, now);
         good.then_some(claims).ok_or(ErrorType::Unauthorized)
+    }
+
+    /// Whether who was let in with this may go on.
+    #[must_use]
+    pub fn standing(&self, bearer: Bearer, clock: Arc<dyn Clock>) -> Standing {
+        Standing::new(Arc::clone(&self.revoked), bearer, clock)
     }
 
     /// Judges a resume token in the same way.

@@ -2,8 +2,9 @@
 //!
 //! A signed URL holds for one path, or for all below a prefix, around the time it names. What it
 //! opens, and what a token opens, hands out a *session*: a short text in the addresses of a
-//! playlist that holds for one stream and longer than either, so that a player goes on for hours
-//! and a content network caches one address for all viewers of the same minutes.
+//! playlist that holds for one stream and longer than either, so that a player goes on for hours.
+//! It says on whose word, so that it ends when that is believed no more; where that is a key's alone,
+//! as of a signed URL, a content network caches one address for all viewers of the same minutes.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -13,6 +14,7 @@ use media_types::{Identity, RoomName};
 use serde::Deserialize;
 use signaling::ErrorType;
 
+use super::Bearer;
 use super::keys::cluster_secret;
 use super::seconds;
 use crate::config::AuthConfig;
@@ -24,9 +26,11 @@ pub(super) const SESSION_LIFE: Duration = Duration::from_secs(6 * 60 * 60);
 /// Sessions that begin in the same span are the same, so that their addresses can be cached.
 const SESSION_STEP_S: u64 = 600;
 /// Keeps sessions apart from whatever else the cluster's key signs.
-const SESSION_LABEL: &str = "troupe play session v1";
+const SESSION_LABEL: &str = "troupe play session v2";
 /// Characters of a nonce and of a prefix that are looked at.
 const FIELD_BYTES_MAX: usize = 512;
+/// Hexadecimal digits of who a session is for: a `jti`, an identity and the name of a key.
+const BEARER_DIGITS_MAX: usize = 4_096;
 
 /// The query of a signed URL.
 #[derive(Debug, Clone, Deserialize)]
@@ -92,7 +96,7 @@ impl PlaySigner {
             };
             let key = self.keys.get(&query.kid)?;
             let text = text(method, signed, query);
-            hmac::verify(key, text.as_bytes(), &from_hex(&query.sig)?).ok()
+            hmac::verify(key, text.as_bytes(), &from_hex(&query.sig, 64)?).ok()
         };
         good().ok_or(ErrorType::Unauthorized)
     }
@@ -108,15 +112,23 @@ impl PlaySigner {
 
     /// The session that a viewer of this stream carries on with.
     #[must_use]
-    pub fn session(&self, room: &RoomName, stream: &Identity, now: Duration) -> String {
+    pub fn session(
+        &self,
+        room: &RoomName,
+        stream: &Identity,
+        bearer: &Bearer,
+        now: Duration,
+    ) -> String {
+        let who = to_hex(bearer.text().as_bytes());
         let from = seconds(now) / SESSION_STEP_S * SESSION_STEP_S;
         let until = from + SESSION_STEP_S + SESSION_LIFE.as_secs();
-        let tag = hmac::sign(&self.sessions, session_text(room, stream, until).as_bytes());
+        let text = session_text(room, stream, &who, until);
+        let tag = hmac::sign(&self.sessions, text.as_bytes());
         let short = tag.as_ref().get(..16).unwrap_or_default();
-        format!("{until}-{}", to_hex(short))
+        format!("{until}-{who}-{}", to_hex(short))
     }
 
-    /// Judges a session.
+    /// Judges a session; on whose word it holds.
     ///
     /// # Errors
     /// `unauthorized`, whatever the reason.
@@ -126,14 +138,19 @@ impl PlaySigner {
         room: &RoomName,
         stream: &Identity,
         now: Duration,
-    ) -> Result<(), ErrorType> {
+    ) -> Result<Bearer, ErrorType> {
         let good = || {
-            let (until, given) = session.split_once('-')?;
+            let (until, rest) = session.split_once('-')?;
+            let (who, given) = rest.split_once('-')?;
             let until: u64 = until.parse().ok()?;
-            let tag = hmac::sign(&self.sessions, session_text(room, stream, until).as_bytes());
+            let text = session_text(room, stream, who, until);
+            let tag = hmac::sign(&self.sessions, text.as_bytes());
             let right = tag.as_ref().get(..16)?;
-            let same = aws_lc_rs::constant_time::verify_slices_are_equal(right, &from_hex(given)?);
-            (same.is_ok() && until > seconds(now)).then_some(())
+            let given = from_hex(given, 64)?;
+            let same = aws_lc_rs::constant_time::verify_slices_are_equal(right, &given);
+            let who = String::from_utf8(from_hex(who, BEARER_DIGITS_MAX)?).ok()?;
+            let bearer = Bearer::parse(&who)?;
+            (same.is_ok() && until > seconds(now)).then_some(bearer)
         };
         good().ok_or(ErrorType::Unauthorized)
     }
@@ -146,8 +163,8 @@ fn text(method: &str, path: &str, query: &SignedQuery) -> String {
     )
 }
 
-fn session_text(room: &RoomName, stream: &Identity, until: u64) -> String {
-    format!("{SESSION_LABEL}\n{room}\n{stream}\n{until}")
+fn session_text(room: &RoomName, stream: &Identity, who: &str, until: u64) -> String {
+    format!("{SESSION_LABEL}\n{room}\n{stream}\n{who}\n{until}")
 }
 
 /// Whether the path lies below the prefix: `/live/a` holds for `/live/a/x`, not for `/live/ab`.
@@ -161,8 +178,8 @@ fn to_hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-fn from_hex(text: &str) -> Option<Vec<u8>> {
-    if !text.is_ascii() || text.len() > 64 || !text.len().is_multiple_of(2) {
+fn from_hex(text: &str, digits_max: usize) -> Option<Vec<u8>> {
+    if !text.is_ascii() || text.len() > digits_max || !text.len().is_multiple_of(2) {
         return None;
     }
     (0..text.len())
@@ -236,11 +253,14 @@ mod tests {
     fn a_session_holds_for_one_stream_and_is_shared() {
         let signer = signer();
         let (room, stream): (RoomName, Identity) = ("r".parse().unwrap(), "s".parse().unwrap());
-        let session = signer.session(&room, &stream, NOW);
+        let bearer = Bearer::of_key("cdn".to_owned());
+        let session = signer.session(&room, &stream, &bearer, NOW);
         assert_eq!(
             session,
-            signer.session(&room, &stream, NOW + Duration::from_secs(60))
+            signer.session(&room, &stream, &bearer, NOW + Duration::from_secs(60))
         );
+        let judged = signer.judge_session(&session, &room, &stream, NOW);
+        assert_eq!(judged, Ok(bearer));
         let judge = |session: &str, stream: &Identity, now| {
             signer.judge_session(session, &room, stream, now).is_ok()
         };

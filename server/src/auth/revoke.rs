@@ -1,12 +1,15 @@
 //! Tokens that are believed no more, until they would have ended anyway.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use actors::Revocation;
 use media_types::Identity;
 use signaling::{Claims, ErrorType};
+
+use super::Bearer;
 
 /// Revocations at one time: what does not fit is a key to take out of the settings.
 const ENTRIES_MAX: usize = 100_000;
@@ -15,6 +18,7 @@ const ENTRIES_MAX: usize = 100_000;
 pub struct Revocations {
     life: Duration,
     until: Mutex<BTreeMap<Revocation, Duration>>,
+    count: AtomicU64,
 }
 
 impl Revocations {
@@ -23,6 +27,7 @@ impl Revocations {
         Self {
             life,
             until: Mutex::new(BTreeMap::new()),
+            count: AtomicU64::new(0),
         }
     }
 
@@ -57,16 +62,31 @@ impl Revocations {
         }
         let held = until.entry(revocation).or_default();
         *held = ends.max(*held);
+        drop(until);
+        self.count.fetch_add(1, Ordering::Release);
         Ok(())
     }
 
     /// Whether a token with these claims is believed no more.
     #[must_use]
     pub fn meet(&self, claims: &Claims, now: Duration) -> bool {
-        let token = claims.jti.clone().map(Revocation::Token);
-        let key = Revocation::Key(claims.iss.clone());
-        let named = [token, Some(key)].into_iter().flatten();
-        named.into_iter().any(|named| self.holds(&named, now)) || self.meet_peer(&claims.sub, now)
+        self.meet_bearer(&claims.into(), now)
+    }
+
+    /// The same, by what names a token.
+    #[must_use]
+    pub fn meet_bearer(&self, bearer: &Bearer, now: Duration) -> bool {
+        let token = bearer.token.clone().map(Revocation::Token);
+        let identity = bearer.identity.clone().map(Revocation::Identity);
+        let key = Revocation::Key(bearer.issuer.clone());
+        let named = [token, identity, Some(key)].into_iter().flatten();
+        named.into_iter().any(|named| self.holds(&named, now))
+    }
+
+    /// How many were added so far.
+    #[must_use]
+    pub fn count(&self) -> u64 {
+        self.count.load(Ordering::Acquire)
     }
 
     /// Whether nothing of this identity is believed.

@@ -17,7 +17,7 @@ use super::auth::{authorized, name, secure_enough};
 use super::problem::ApiError;
 use super::state::AppState;
 use super::whip::moved;
-use crate::auth::{Access, SignedQuery};
+use crate::auth::{Access, Bearer, SignedQuery};
 use crate::egress::{Stream, Window};
 use path::File;
 
@@ -44,6 +44,7 @@ struct Viewer {
     room: RoomName,
     stream: Identity,
     query: Query,
+    bearer: Bearer,
     /// Put behind addresses.
     suffix: String,
 }
@@ -87,7 +88,9 @@ pub(super) async fn continuous(
     let seat = state.egress()?.admit()?;
     let stream = opened(&state, &request, &viewer).await?;
     let joined = stream.join(container).await?;
-    Ok(answer::continuous(container, joined, (stream, seat)))
+    let clock = std::sync::Arc::clone(&state.clock);
+    let standing = state.auth.standing(viewer.bearer, clock);
+    Ok(answer::continuous(container, joined, standing, (stream, seat)))
 }
 
 /// Judges who asks: a session, a signed URL, or a token.
@@ -105,21 +108,27 @@ fn viewer(
         .map_err(|error| ApiError::detailed(ErrorType::InvalidParams, error.to_string()))?
         .into_inner();
     let (play, now) = (&state.auth.play, state.unix());
-    if let Some(session) = &query.session {
-        play.judge_session(session, &room, &stream, now)?;
+    let bearer = if let Some(session) = &query.session {
+        play.judge_session(session, &room, &stream, now)?
     } else if query.sig.is_some() {
         let signed = web::Query::<SignedQuery>::from_query(request.query_string());
         let signed = signed.map_err(|_| ErrorType::Unauthorized)?;
         play.judge_url(request.method().as_str(), request.path(), &signed, now)?;
+        Bearer::of_key(signed.into_inner().kid)
     } else {
-        authorized(state, request, Access::Play, &room)?;
+        (&authorized(state, request, Access::Play, &room)?).into()
+    };
+    // A session outlives what opened it, unless that was revoked.
+    if state.auth.revoked.meet_bearer(&bearer, now) {
+        return Err(ErrorType::Unauthorized.into());
     }
     let session = query.session.clone();
-    let session = session.unwrap_or_else(|| play.session(&room, &stream, now));
+    let session = session.unwrap_or_else(|| play.session(&room, &stream, &bearer, now));
     Ok(Viewer {
         room,
         stream,
         query,
+        bearer,
         suffix: format!("?session={session}"),
     })
 }

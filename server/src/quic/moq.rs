@@ -12,6 +12,7 @@ mod stage;
 pub(super) use stage::Stage;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use moq_net::{origin, time};
 use quinn::Connection;
@@ -25,6 +26,9 @@ use super::endpoint::QuicServer;
 use super::metrics;
 use crate::limits::MOQ_CACHE_BYTES_MAX;
 use crate::live::IngestProtocol;
+
+/// How often a session is asked whether its token is still believed.
+const STANDING_PERIOD: Duration = Duration::from_secs(1);
 
 /// A session that has begun.
 struct Begun {
@@ -184,6 +188,22 @@ async fn run(server: &Arc<QuicServer>, begun: Begun, protocol: IngestProtocol) -
             });
             ended
         }
+        () = revoked(server, &rights) => {
+            session.abort(moq_net::Error::Unauthorized);
+            "revoked"
+        }
         _error = session.closed() => "client",
+    }
+}
+
+/// Comes back once the session's token is believed no more.
+async fn revoked(server: &QuicServer, rights: &Rights) {
+    let Some(bearer) = rights.bearer() else {
+        return std::future::pending().await;
+    };
+    let (auth, clock) = (&server.rtmp.auth, &server.rtmp.clock);
+    let mut standing = auth.standing(bearer, Arc::clone(clock));
+    while !standing.is_revoked() {
+        tokio::time::sleep(STANDING_PERIOD).await;
     }
 }

@@ -14,6 +14,7 @@ use media_types::MediaKind;
 use std::time::Duration;
 use tokio::sync::broadcast::error::RecvError;
 
+use crate::auth::Standing;
 use crate::egress::{Container, Joined, Player, Seat, Stream, Window, bytes_out};
 
 pub(super) const HLS: &str = "application/vnd.apple.mpegurl";
@@ -179,32 +180,38 @@ pub(super) fn growing(stream: Stream, kind: MediaKind, number: u64) -> HttpRespo
         .streaming(body)
 }
 
-/// A player of a continuous format: what came before, and then what comes, until either leaves.
+/// A player of a continuous format: what came before, and then what comes, until either leaves or
+/// what let the player in is believed no more.
 pub(super) fn continuous(
     container: Container,
     joined: Joined,
+    standing: Standing,
     held: (Stream, Seat),
 ) -> HttpResponse {
     let Joined { prelude, chunks } = joined;
     let player = Player::new(container.word());
     let first = stream::iter(prelude.into_iter().map(Ok::<_, Failure>));
-    let state = (chunks, player, false, held);
-    let rest = stream::unfold(state, |(mut chunks, player, mut behind, held)| async move {
-        loop {
-            match chunks.recv().await {
-                Ok(chunk) if behind && !chunk.start => {}
-                Ok(chunk) => {
-                    player.sent(chunk.bytes.len());
-                    return Some((Ok(chunk.bytes), (chunks, player, false, held)));
+    let state = (chunks, player, false, (standing, held));
+    let rest = stream::unfold(
+        state,
+        |(mut chunks, player, mut behind, mut held)| async move {
+            loop {
+                match chunks.recv().await {
+                    Ok(_) if held.0.is_revoked() => return None,
+                    Ok(chunk) if behind && !chunk.start => {}
+                    Ok(chunk) => {
+                        player.sent(chunk.bytes.len());
+                        return Some((Ok(chunk.bytes), (chunks, player, false, held)));
+                    }
+                    Err(RecvError::Lagged(_)) => {
+                        player.lagged();
+                        behind = true;
+                    }
+                    Err(RecvError::Closed) => return None,
                 }
-                Err(RecvError::Lagged(_)) => {
-                    player.lagged();
-                    behind = true;
-                }
-                Err(RecvError::Closed) => return None,
             }
-        }
-    });
+        },
+    );
     HttpResponse::Ok()
         .insert_header((CACHE_CONTROL, "no-store"))
         .content_type(container.content_type())

@@ -5,6 +5,7 @@
 
 use std::future::Future;
 use std::pin::Pin;
+use std::sync::Arc;
 
 use bytes::Bytes;
 use media_egress::mux::Chunk;
@@ -16,7 +17,7 @@ use tokio::sync::broadcast::error::RecvError;
 use super::RtmpServer;
 use super::key::StreamKey;
 use super::publish::refusal;
-use crate::auth::{Access, authorize};
+use crate::auth::{Access, Standing, authorize};
 use crate::egress::{Container, Joined, Player as Count, Seat, Stream, tags};
 
 /// Length of the header that an FLV file has before its first tag.
@@ -29,6 +30,7 @@ pub(super) struct Player {
     state: State,
     paused: bool,
     count: Count,
+    standing: Standing,
     /// While it lives the stream is packaged, and its place is taken.
     source: Stream,
     _seat: Seat,
@@ -80,6 +82,9 @@ impl Player {
             state: joining(&source, container),
             paused: false,
             count: Count::new(Container::Rtmp.word()),
+            standing: server
+                .auth
+                .standing((&claims).into(), Arc::clone(&server.clock)),
             source,
             _seat: seat,
         })
@@ -110,6 +115,7 @@ impl Player {
                     Err(_) => return Played::Ended,
                 },
                 State::Playing { chunks, behind } => match chunks.recv().await {
+                    Ok(_) if self.standing.is_revoked() => return Played::Ended,
                     Ok(chunk) if self.paused || *behind && !chunk.start => {}
                     Ok(chunk) => {
                         *behind = false;

@@ -3,7 +3,7 @@
 use media_types::RoomName;
 use signaling::{Claims, ErrorType};
 
-use crate::auth::{Access, authorize};
+use crate::auth::{Access, Bearer, authorize};
 use crate::ingest::rtmp::RtmpServer;
 use crate::ingest::rtmp::key::{StreamKey, token_of};
 
@@ -79,7 +79,7 @@ pub(super) struct Rights {
     room: RoomName,
     token: String,
     ingest: Option<Claims>,
-    play: bool,
+    play: Option<Claims>,
 }
 
 impl Rights {
@@ -94,7 +94,7 @@ impl Rights {
         let play = allowed(Access::Play);
         let play = match (&ingest, play) {
             (Err(_), Err(error)) => return Err(error.into()),
-            (_, play) => play.is_ok(),
+            (_, play) => play.ok(),
         };
         Ok(Self {
             ingest: ingest.ok(),
@@ -113,7 +113,15 @@ impl Rights {
     }
 
     pub(super) const fn plays(&self) -> bool {
-        self.play
+        self.play.is_some()
+    }
+
+    /// On whose word it is here.
+    pub(super) fn bearer(&self) -> Option<Bearer> {
+        self.ingest
+            .as_ref()
+            .or(self.play.as_ref())
+            .map(Bearer::from)
     }
 
     /// What it publishes under.
