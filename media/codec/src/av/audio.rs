@@ -191,6 +191,13 @@ impl AudioEncoder {
         usize::try_from(self.encoder.frame_size()).unwrap_or(0)
     }
 
+    /// Samples that decoders of its packets give before those that were put in.
+    pub(crate) fn padding(&self) -> u64 {
+        // SAFETY: the context is open, and the field does not change while it is borrowed.
+        let padding = unsafe { (*self.encoder.as_ptr()).initial_padding };
+        u64::try_from(padding).unwrap_or(0)
+    }
+
     /// What a decoder must know.
     pub(crate) fn config(&self) -> Vec<u8> {
         // SAFETY: the context is open; libav keeps the pointer and the size beside it in step, and
