@@ -17,6 +17,7 @@ T ?=
 
 SDK := signaling/js
 WEB := server/web/app
+CONSOLE := server/web/console
 INTEROP := loadtest/interop
 # Packages as the lock file says, fetched where it has changed since; npm leaves a stamp of its own.
 fetched = { [ node_modules/.package-lock.json -nt package-lock.json ] || npm ci --no-fund --no-audit; }
@@ -47,6 +48,7 @@ test-rust:
 test-js: sdk
 	cd $(SDK) && npm test
 	if [ -f $(WEB)/package.json ]; then cd $(WEB) && npm test --if-present; fi
+	cd $(CONSOLE) && npm test
 
 interop: sdk
 	if [ -f $(INTEROP)/package.json ]; then \
@@ -66,6 +68,7 @@ lint-rust: web
 lint-js: sdk
 	cd $(SDK) && npm run check && npm run lint
 	if [ -f $(WEB)/package.json ]; then cd $(WEB) && npm run lint --if-present; fi
+	cd $(CONSOLE) && npm run lint
 	if [ -f $(INTEROP)/package.json ]; then \
 	  cd $(INTEROP) && $(fetched) && npm run lint; fi
 
@@ -108,9 +111,10 @@ release: setup-build web ## the binaries as they ship
 sdk: setup-build ## the TypeScript client
 	cd $(SDK) && $(fetched) && npm run build
 
-web: sdk ## the web app that the binary embeds
+web: sdk ## the pages that the binary embeds
 	if [ -f $(WEB)/package.json ]; then \
 	  cd $(WEB) && $(fetched) && npm run build; fi
+	cd $(CONSOLE) && $(fetched) && npm run build
 
 setup-build:
 	@server/setup.sh build
