@@ -14,7 +14,7 @@ use crate::idle::LimitDetector;
 use crate::limits::{FEEDBACK_REPORTS_MAX, REMB_AGE_MAX};
 use crate::loss::{LossController, LossInput, ReportLoss};
 use crate::overuse::Usage;
-use crate::probe::{ProbeCluster, ProbeContext, ProbeId, Prober};
+use crate::probe::{ProbeCluster, ProbeContext, ProbeId, Prober, is_useful};
 
 /// A change smaller than this is not told.
 const TELL_PERCENT: u64 = 3;
@@ -80,6 +80,8 @@ pub struct GccEstimator {
     /// When the first packet was sent, from which sending is counted.
     origin: Option<Instant>,
     acked: RateWindow,
+    /// The rate of that window at the last feedback: asked for at each turn, and far in memory.
+    carried: Option<Bitrate>,
     delay: DelayDetector,
     aimd: Aimd,
     loss: LossController,
@@ -111,6 +113,7 @@ impl GccEstimator {
             results: Vec::new(),
             origin: None,
             acked: RateWindow::default(),
+            carried: None,
             delay: DelayDetector::default(),
             aimd: Aimd::new(config.start),
             loss: LossController::default(),
@@ -167,7 +170,9 @@ impl GccEstimator {
             // Feedback waits up to its interval at the far end, so this is an upper bound.
             self.feedback_rtt = Some(now.saturating_duration_since(newest.sent));
         }
+        self.history.forget(now);
         self.take_arrivals();
+        self.carried = self.acked.rate();
         self.judge(now);
     }
 
@@ -214,6 +219,7 @@ impl GccEstimator {
 
     /// A cluster of packets to send now, if it is time to ask the path for more.
     pub fn poll_probe(&mut self, now: Instant) -> Option<ProbeCluster> {
+        self.prober.expire(now);
         let context = self.probe_context(now)?;
         let cluster = self.prober.poll(now, &context)?;
         self.probe_until = Some(cluster.until + self.rtt() + PROBE_GRACE);
@@ -258,9 +264,20 @@ impl GccEstimator {
     #[must_use]
     pub fn pacing_rate(&self, now: Instant) -> Bitrate {
         let estimate = self.estimate(now);
-        let used = self.acked.rate().filter(|_| self.limit.is_limited());
+        let used = self.carried.filter(|_| self.limit.is_limited());
         let seen = |used: Bitrate| used.max(estimate.percent(UNUSED_PERCENT));
         used.map_or(estimate, |used| seen(used).min(estimate))
+    }
+
+    /// Reads a little of all that sending needs and gives something of no meaning: who serves many
+    /// paths in turn has the next one's memory fetched at once, and not line after line.
+    #[must_use]
+    pub fn touch(&self) -> u64 {
+        let rates = self.aimd.target().bps() ^ self.config.most.bps();
+        let told = self.told.map_or(0, Bitrate::bps) ^ self.wanted.map_or(0, Bitrate::bps);
+        let limits = self.loss.limit().map_or(0, Bitrate::bps);
+        let flags = u64::from(self.limit.is_limited()) ^ u64::from(self.remb.is_some());
+        rates ^ told ^ limits ^ flags ^ self.history.touch() ^ self.prober.touch()
     }
 
     /// The share of packets lost in the last interval, in 256ths.
@@ -334,8 +351,13 @@ impl GccEstimator {
 
     fn probe_context(&self, now: Instant) -> Option<ProbeContext> {
         let wanted = self.wanted.filter(|_| self.has_feedback)?;
+        let estimate = self.estimate(now);
+        // Asked at each turn of each path: most are wide enough, and their queue need not be read.
+        if !is_useful(estimate, wanted, self.config.most) {
+            return None;
+        }
         Some(ProbeContext {
-            estimate: self.estimate(now),
+            estimate,
             wanted,
             most: self.config.most,
             rtt: self.rtt(),

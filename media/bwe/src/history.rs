@@ -44,7 +44,10 @@ impl SentHistory {
 
     /// Takes note of a packet and gives it its transport-wide number.
     pub fn on_sent(&mut self, now: Instant, size: DataSize, probe: Option<ProbeId>) -> u16 {
-        self.forget(now);
+        // With feedback that is done there; the oldest entry lies far from the newest.
+        if self.packets.len() >= HISTORY_PACKETS_USUAL {
+            self.forget(now);
+        }
         if self.packets.capacity() == 0 {
             self.packets.reserve(HISTORY_PACKETS_USUAL);
         }
@@ -98,7 +101,14 @@ impl SentHistory {
         self.in_flight
     }
 
-    fn forget(&mut self, now: Instant) {
+    /// Reads the entry beside which the next will stand.
+    pub(crate) fn touch(&self) -> u64 {
+        let newest = self.packets.back();
+        self.first ^ newest.map_or(0, |packet| packet.size.bytes())
+    }
+
+    /// Forgets what can tell nothing more.
+    pub(crate) fn forget(&mut self, now: Instant) {
         while let Some(front) = self.packets.front() {
             let old = now.saturating_duration_since(front.at) > HISTORY_AGE_MAX;
             // What has arrived can tell nothing more, and memory that is used again soon is near.

@@ -37,6 +37,8 @@ const OVERDUE: Duration = Duration::from_millis(100);
 /// A probe or a run of audio may not silence the rest for longer than this.
 const DEBT: Duration = Duration::from_millis(50);
 const CLASSES: usize = 4;
+/// Room for a few pictures' packets, made with the first.
+const CLASS_USUAL: usize = 16;
 
 /// How urgent a packet is; smaller is more urgent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -161,11 +163,7 @@ impl<T> Pacer<T> {
         }
         self.fill(now);
         let class = self.classes.iter().position(|class| !class.is_empty())?;
-        let due = self.probing.as_ref().map_or_else(
-            || self.quick.0 > 0 && self.slow.0 > 0,
-            |probing| probing.may_send(now),
-        );
-        if class != class_of(Priority::Audio) && !due {
+        if class != class_of(Priority::Audio) && !self.is_due(now) {
             return None;
         }
         let waiting = self.take(class)?;
@@ -174,6 +172,47 @@ impl<T> Pacer<T> {
             item: waiting.item,
             probe,
         })
+    }
+
+    /// Lets something of `size` bytes out at once, as if it were pushed and popped: the probe that it
+    /// is part of, if any. `None` if it has to wait, and is to be pushed.
+    pub fn pass(
+        &mut self,
+        now: Instant,
+        priority: Priority,
+        size: DataSize,
+    ) -> Option<Option<ProbeId>> {
+        if self.items > 0 {
+            return None;
+        }
+        let class = self.classes.get_mut(class_of(priority));
+        if let Some(class) = class.filter(|class| class.capacity() == 0) {
+            // What is sent at all waits at some time, which should then cost no allocation.
+            class.reserve(CLASS_USUAL);
+        }
+        self.expire_probe(now);
+        self.waiting = size;
+        self.fill(now);
+        self.waiting = DataSize::ZERO;
+        let passes = priority == Priority::Audio || self.is_due(now);
+        passes.then(|| self.count(now, size))
+    }
+
+    /// Reads a little of all that [`pass`](Self::pass) needs; of no meaning.
+    #[must_use]
+    pub fn touch(&self) -> u64 {
+        let capacities = self.classes.iter().map(VecDeque::capacity);
+        let capacity = capacities.fold(0, |all, one| all ^ one);
+        let credit = self.quick.0.cast_unsigned() ^ self.slow.0.cast_unsigned();
+        let probing = u64::from(self.probing.is_some());
+        credit ^ probing ^ u64::try_from(capacity ^ self.items).unwrap_or(0)
+    }
+
+    fn is_due(&self, now: Instant) -> bool {
+        self.probing.as_ref().map_or_else(
+            || self.quick.0 > 0 && self.slow.0 > 0,
+            |probing| probing.may_send(now),
+        )
     }
 
     /// When [`pop_next`](Self::pop_next) or [`poll_padding`](Self::poll_padding) may have something

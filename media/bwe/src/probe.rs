@@ -163,7 +163,7 @@ impl Prober {
     /// The next cluster, if one is due.
     pub(crate) fn poll(&mut self, now: Instant, context: &ProbeContext) -> Option<ProbeCluster> {
         self.expire(now);
-        if context.queued || !is_useful(context) || self.due(context).is_some_and(|due| now < due) {
+        if context.queued || !is_worth(context) || self.due(context).is_some_and(|due| now < due) {
             return None;
         }
         let estimate = context.estimate;
@@ -179,7 +179,7 @@ impl Prober {
             }
         };
         let rate = rate
-            .min(ceiling(context))
+            .min(ceiling(context.wanted, context.most))
             .min(estimate.percent(RATE_PERCENT_MAX));
         Some(self.launch(now, rate, context))
     }
@@ -187,7 +187,7 @@ impl Prober {
     /// The instant before which [`poll`](Self::poll) has nothing; `None` if that is over, or if no
     /// probe is of use.
     pub(crate) fn due(&self, context: &ProbeContext) -> Option<Instant> {
-        if !is_useful(context) {
+        if !is_worth(context) {
             return None;
         }
         let quiet = if self.recover.is_some() {
@@ -254,6 +254,10 @@ impl Prober {
         };
     }
 
+    pub(crate) fn touch(&self) -> u64 {
+        u64::from(self.next_id) ^ u64::from(self.recover.is_some())
+    }
+
     pub(crate) const fn sent(&self) -> u32 {
         self.next_id
     }
@@ -286,7 +290,7 @@ impl Prober {
     }
 
     /// Gives up a cluster that nobody answered.
-    fn expire(&mut self, now: Instant) {
+    pub(crate) fn expire(&mut self, now: Instant) {
         if let ProbePhase::Waiting { until } = self.phase
             && now >= until
         {
@@ -304,13 +308,17 @@ const fn dither(estimate: Bitrate) -> Duration {
 }
 
 /// The most that a probe may try.
-fn ceiling(context: &ProbeContext) -> Bitrate {
-    context.wanted.percent(WANTED_PERCENT).min(context.most)
+fn ceiling(wanted: Bitrate, most: Bitrate) -> Bitrate {
+    wanted.percent(WANTED_PERCENT).min(most)
 }
 
-fn is_useful(context: &ProbeContext) -> bool {
-    let gain = context.estimate.percent(GAIN_PERCENT);
-    context.wanted > context.estimate && ceiling(context) >= gain
+fn is_worth(context: &ProbeContext) -> bool {
+    is_useful(context.estimate, context.wanted, context.most)
+}
+
+/// Whether more could be used than the estimate by so much that a probe is worth it.
+pub(crate) fn is_useful(estimate: Bitrate, wanted: Bitrate, most: Bitrate) -> bool {
+    wanted > estimate && ceiling(wanted, most) >= estimate.percent(GAIN_PERCENT)
 }
 
 #[cfg(test)]

@@ -38,6 +38,8 @@ pub(crate) struct Demux {
     by_path: HashMap<Path, LinkIndex>,
     by_ufrag: HashMap<Box<str>, LinkIndex>,
     known: HashMap<LinkIndex, Known>,
+    /// Who was found last: pictures come in bursts, of which only the first packet is looked up.
+    last: Option<(Path, LinkIndex)>,
 }
 
 impl Demux {
@@ -59,6 +61,7 @@ impl Demux {
 
     /// Forgets a transport.
     pub(crate) fn remove(&mut self, link: LinkIndex) {
+        self.last = None;
         let known = self.known.remove(&link).unwrap_or_default();
         for ufrag in known.ufrags {
             self.by_ufrag.remove(&ufrag);
@@ -70,6 +73,7 @@ impl Demux {
 
     /// Forgets a path whose connection ended; gives the transport that used it.
     pub(crate) fn remove_path(&mut self, path: Path) -> Option<LinkIndex> {
+        self.last = None;
         let link = self.by_path.remove(&path)?;
         if let Some(known) = self.known.get_mut(&link) {
             known.paths.retain(|&other| other != path);
@@ -84,10 +88,10 @@ impl Demux {
         kind: PacketKind,
         datagram: &[u8],
     ) -> Result<LinkIndex, DropReason> {
-        let known = self.by_path.get(&path).copied();
         if kind != PacketKind::Stun {
-            return known.ok_or(DropReason::UnknownAddress);
+            return self.find_known(path).ok_or(DropReason::UnknownAddress);
         }
+        let known = self.by_path.get(&path).copied();
         let Some(ufrag) = stun_username(datagram) else {
             return known.ok_or(DropReason::UnknownAddress);
         };
@@ -101,10 +105,20 @@ impl Demux {
         }
     }
 
+    fn find_known(&mut self, path: Path) -> Option<LinkIndex> {
+        if let Some((_, link)) = self.last.filter(|(last, _)| *last == path) {
+            return Some(link);
+        }
+        let link = *self.by_path.get(&path)?;
+        self.last = Some((path, link));
+        Some(link)
+    }
+
     fn learn(&mut self, path: Path, link: LinkIndex) {
         self.remove_path(path);
         let paths = &mut self.known.entry(link).or_default().paths;
         if paths.len() >= PATHS_PER_TRANSPORT_MAX {
+            self.last = None;
             self.by_path.remove(&paths.remove(0));
         }
         paths.push(path);

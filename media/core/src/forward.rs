@@ -212,6 +212,12 @@ impl Forwarder {
         }
     }
 
+    /// Reads where the next packet will be remembered; of no meaning.
+    pub(crate) fn touch(&self) -> u64 {
+        let last = self.rewriter.last();
+        last.map_or(0, |(last, _)| self.sent.touch(last + 1))
+    }
+
     /// The client cannot decode what it gets.
     pub(crate) fn on_keyframe_requested(&mut self) {
         self.repair = true;

@@ -34,6 +34,12 @@ impl SealedWindow {
         Some((index, fresh))
     }
 
+    /// Reads the word that the next number changes.
+    pub(crate) fn touch(&self) -> u64 {
+        let word = word_of(self.highest).and_then(|at| self.words.get(at));
+        word.copied().unwrap_or(0) ^ self.base.unwrap_or(0)
+    }
+
     fn advance(&mut self, index: u64) {
         if index - self.highest >= SPAN {
             self.words = [0; WORDS];

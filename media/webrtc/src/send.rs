@@ -167,6 +167,8 @@ pub(crate) struct Sender {
     pub(crate) slots: Vec<SlotState>,
     pub(crate) pacer: Pacer<SendPacket>,
     pub(crate) estimator: GccEstimator,
+    /// When a packet last passed without waiting, for which the estimate was asked.
+    paced_at: Option<Instant>,
     /// When the estimator may want to probe next.
     pub(crate) probe_at: Option<Instant>,
     pub(crate) loss: PathLoss,
@@ -199,6 +201,7 @@ impl Sender {
             slots: Vec::new(),
             pacer: Pacer::new(now, config.start_bitrate, PACER_PACKETS_MAX),
             estimator,
+            paced_at: None,
             probe_at: None,
             loss: PathLoss::default(),
             redundancy: Meter::default(),
@@ -226,14 +229,17 @@ impl Sender {
         self.transport_feedback = open.any(|agreed| agreed);
     }
 
+    /// Follows the clock of what a slot shows.
+    pub(crate) fn on_packet(&mut self, now: Instant, packet: &SendPacket) {
+        let first_time = packet.retransmission_of.is_none();
+        if let Some(state) = self.slot_mut(packet.slot).filter(|_| first_time) {
+            let clock_rate = packet.codec.clock_rate();
+            state.clock.on_packet(now, packet.timestamp, clock_rate);
+        }
+    }
+
     pub(crate) fn queue(&mut self, now: Instant, packet: SendPacket) {
-        let size = packet.payload.len() + packet.prefix.len() + OVERHEAD_BYTES + UNDERLAY_BYTES;
-        let size = DataSize::from_bytes(u64::try_from(size).unwrap_or(u64::MAX));
-        // Sound is as urgent when it is sent again.
-        let priority = match packet.codec.kind() {
-            MediaKind::Audio => packet.priority.min(Priority::Audio),
-            MediaKind::Video => packet.priority,
-        };
+        let (priority, size) = weigh(&packet);
         let copy = self.repairs_twice(now, &packet).then(|| packet.clone());
         for packet in [packet].into_iter().chain(copy) {
             if self.pacer.push(now, priority, size, packet).is_some() {
@@ -250,13 +256,55 @@ impl Sender {
         repair && self.loss.loses(now) && self.estimator.figures(now).queue <= REPEAT_QUEUE_MAX
     }
 
-    /// Seals what may leave now, and fills a probe that is under way.
-    pub(crate) fn poll_transmit(&mut self, exit: &mut Exit<'_>) {
+    /// Seals a packet at once if nothing waits before it and it may leave; else gives it back. Most
+    /// packets pass, and need no place to wait in.
+    pub(crate) fn pass(&mut self, exit: &mut Exit<'_>, packet: SendPacket) -> Option<SendPacket> {
         let now = exit.now;
+        if packet.retransmission_of.is_some() || !exit.out.fits(DATAGRAM_BYTES_MAX) {
+            return Some(packet);
+        }
+        if self.paced_at != Some(now) {
+            self.pace(now);
+            self.paced_at = Some(now);
+        }
+        let (priority, size) = weigh(&packet);
+        let Some(probe) = self.pacer.pass(now, priority, size) else {
+            return Some(packet);
+        };
+        let purpose = Purpose {
+            probe,
+            padding: false,
+        };
+        self.seal(exit, &packet, purpose);
+        self.keep(now, packet);
+        None
+    }
+
+    /// Follows the estimate, and starts a probe if it is time.
+    fn pace(&mut self, now: Instant) {
         if let Some(cluster) = self.estimator.poll_probe(now) {
             self.pacer.start_probe(now, cluster);
         }
         self.pacer.set_rate(self.estimator.pacing_rate(now));
+    }
+
+    /// Keeps a packet that has left, if a probe may want it once more soon.
+    fn keep(&mut self, now: Instant, packet: SendPacket) {
+        let unheard = self.estimator.feedback_rtt().is_none();
+        let probes = self.probe_at.is_some() || unheard || self.pacer.is_probing();
+        if probes && self.transport_feedback {
+            self.recent.keep(now, packet);
+        } else {
+            self.recent.clear();
+        }
+    }
+
+    /// Seals what may leave now, and fills a probe that is under way.
+    pub(crate) fn poll_transmit(&mut self, exit: &mut Exit<'_>) {
+        let now = exit.now;
+        if self.paced_at.take() != Some(now) {
+            self.pace(now);
+        }
         loop {
             if !exit.out.fits(DATAGRAM_BYTES_MAX) {
                 if !self.pacer.is_empty() {
@@ -272,10 +320,23 @@ impl Sender {
                 padding: false,
             };
             self.seal(exit, &departure.item, purpose);
-            self.recent.keep(now, departure.item);
+            self.keep(now, departure.item);
         }
         self.fill_probe(exit);
         self.probe_at = self.estimator.poll_timeout(now);
+    }
+
+    /// Reads a little of all that sending on a slot needs; of no meaning.
+    pub(crate) fn touch(&self, slot: SlotIndex) -> u64 {
+        let state = self.slots.get(usize::from(slot.0));
+        let state = state.map_or(0, |state| {
+            let newest = state.clock.latest().unwrap_or(0);
+            let counts = state.packets ^ u32::from(state.known) ^ newest;
+            u64::from(counts) ^ state.sealed.touch() ^ state.meter.packets()
+        });
+        let flags = u64::from(self.paced_at.is_some()) ^ u64::from(self.unheard_since.is_some());
+        let own = self.meter.packets() ^ flags ^ u64::from(self.probe_at.is_some());
+        state ^ own ^ self.pacer.touch() ^ self.estimator.touch()
     }
 
     /// Another path: what was learnt of the one before is void.
@@ -304,6 +365,18 @@ impl Sender {
         let losses = self.slots.iter().map(|slot| slot.loss);
         losses.max().unwrap_or(0)
     }
+}
+
+/// How urgent a packet is, and about how long on the wire.
+fn weigh(packet: &SendPacket) -> (Priority, DataSize) {
+    let size = packet.payload.len() + packet.prefix.len() + OVERHEAD_BYTES + UNDERLAY_BYTES;
+    let size = DataSize::from_bytes(u64::try_from(size).unwrap_or(u64::MAX));
+    // Sound is as urgent when it is sent again.
+    let priority = match packet.codec.kind() {
+        MediaKind::Audio => packet.priority.min(Priority::Audio),
+        MediaKind::Video => packet.priority,
+    };
+    (priority, size)
 }
 
 #[cfg(test)]

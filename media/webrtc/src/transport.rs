@@ -3,6 +3,7 @@
 mod figures;
 mod rtcp_in;
 mod rtcp_out;
+mod timing;
 
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
@@ -190,18 +191,6 @@ impl Transport {
         }
     }
 
-    /// When [`Transport::handle_timeout`] and [`Transport::poll_transmit`] want to be called next.
-    #[must_use]
-    pub fn poll_timeout(&self) -> Option<Instant> {
-        if matches!(self.phase, TransportPhase::Ended) {
-            return None;
-        }
-        let session = self.session.poll_timeout().into_iter();
-        let base = session.chain(self.dies_at());
-        let media = self.is_sending().then(|| self.media_timeout()).flatten();
-        base.chain(media).min()
-    }
-
     /// What happened, oldest first.
     pub fn poll_event(&mut self) -> Option<TransportEvent> {
         self.events.pop_front()
@@ -271,15 +260,30 @@ impl Transport {
     /// Queues a packet; it leaves at the next [`Transport::poll_transmit`] that the pacer allows.
     /// Without a connection it is dropped.
     pub fn send(&mut self, now: Instant, packet: SendPacket) {
-        if !self.is_sending() {
+        if self.is_sending() {
+            self.sender.on_packet(now, &packet);
+            self.sender.queue(now, packet);
+        }
+    }
+
+    /// Sends a packet at once where the pacer allows it, else queues it as [`Transport::send`] does;
+    /// to be followed by [`Transport::poll_transmit`].
+    pub fn send_through(&mut self, now: Instant, packet: SendPacket, out: &mut TransmitBatch) {
+        let (Some(path), TransportPhase::Connected(srtp)) = (self.paths.current(), &mut self.phase)
+        else {
             return;
+        };
+        self.sender.on_packet(now, &packet);
+        let mut exit = Exit {
+            now,
+            path,
+            slots: &self.slots,
+            srtp: &mut srtp.sender,
+            out,
+        };
+        if let Some(packet) = self.sender.pass(&mut exit, packet) {
+            self.sender.queue(now, packet);
         }
-        let first_time = packet.retransmission_of.is_none();
-        if let Some(state) = self.sender.slot_mut(packet.slot).filter(|_| first_time) {
-            let clock_rate = packet.codec.clock_rate();
-            state.clock.on_packet(now, packet.timestamp, clock_rate);
-        }
-        self.sender.queue(now, packet);
     }
 
     /// How the clock of what a slot shows goes with our wall clock, where its source tells: sender
@@ -394,24 +398,6 @@ impl Transport {
     pub fn close(&mut self, _now: Instant) {
         self.session.close();
         self.phase = TransportPhase::Ended;
-    }
-
-    const fn is_sending(&self) -> bool {
-        self.is_connected() && self.paths.current().is_some()
-    }
-
-    fn dies_at(&self) -> Option<Instant> {
-        self.alive_at.map(|at| at + self.config.liveness)
-    }
-
-    fn media_timeout(&self) -> Option<Instant> {
-        let feedback = self.rtcp.feedback_at(&self.receiver);
-        let nacks = self.receiver.nack_at();
-        let pacer = self.sender.pacer.poll_timeout();
-        let probe = self.sender.probe_at;
-        let all = feedback.into_iter().chain(nacks).chain(pacer).chain(probe);
-        let grant = self.receiver.grant.next_at();
-        all.chain(grant).chain(self.rtcp.reports_at()).min()
     }
 
     fn tell(&mut self, event: TransportEvent) {

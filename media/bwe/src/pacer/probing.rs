@@ -63,6 +63,12 @@ impl<T> Pacer<T> {
         self.probing = (cluster.until > now).then(|| Probing::new(cluster));
     }
 
+    /// Whether a probe is under way.
+    #[must_use]
+    pub const fn is_probing(&self) -> bool {
+        self.probing.is_some()
+    }
+
     /// Gives up the probe that is under way, for want of anything to fill it with.
     pub fn cancel_probe(&mut self) {
         self.probing = None;

@@ -34,6 +34,41 @@ fn the_urgent_leave_first_and_audio_never_waits() {
 }
 
 #[test]
+fn what_passes_counts_as_what_was_pushed_and_popped() {
+    let base = Instant::now();
+    let rate = Bitrate::from_kbps(1_000);
+    let (mut passing, mut pushing) = (Pacer::new(base, rate, 100), Pacer::new(base, rate, 100));
+    for step in 0..2_000_u32 {
+        let now = base + Duration::from_millis(1) * step;
+        let urgent = step % 5 == 0;
+        let priority = if urgent {
+            Priority::Audio
+        } else {
+            Priority::Video
+        };
+        pushing.push(now, priority, PACKET, step);
+        let pushed = drain(&mut pushing, now);
+        let passed = if passing.pass(now, priority, PACKET).is_some() {
+            vec![step]
+        } else {
+            passing.push(now, priority, PACKET, step);
+            drain(&mut passing, now)
+        };
+        assert_eq!(passed, pushed, "at {step}");
+        assert_eq!(passing.poll_timeout(), pushing.poll_timeout(), "at {step}");
+    }
+}
+
+#[test]
+fn nothing_passes_what_waits() {
+    let now = Instant::now();
+    let mut pacer = Pacer::new(now, Bitrate::from_kbps(100), 10);
+    pacer.push(now, Priority::Padding, PACKET, ());
+    assert_eq!(pacer.pass(now, Priority::Audio, PACKET), None);
+    assert_eq!(pacer.backlog(), PACKET);
+}
+
+#[test]
 fn the_rate_holds_over_time() {
     let base = Instant::now();
     let rate = Bitrate::from_kbps(1_000);

@@ -53,6 +53,7 @@ fn a_user_name_wins_over_an_address() {
         demux.find(path(9), PacketKind::Stun, &stun("00aaaa:x")),
         Ok(1)
     );
+    assert_eq!(demux.find(path(9), PacketKind::Rtp, &[0x80, 96]), Ok(1));
     assert_eq!(
         demux.find(path(9), PacketKind::Stun, &stun("00bbbb:x")),
         Ok(2)

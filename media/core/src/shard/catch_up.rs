@@ -54,6 +54,7 @@ impl Shard {
             dirty,
             doomed,
             counters,
+            out: None,
         };
         forward(now, streams, taken, subscription, &mut exits);
         subscription.told_layer = subscription.forwarder.current();

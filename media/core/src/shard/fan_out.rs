@@ -103,7 +103,7 @@ impl Shard {
         (room, index): (RoomIndex, TrackIndex),
         run: &[Waiting],
         position: usize,
-        mut out: Option<&mut TransmitBatch>,
+        out: Option<&mut TransmitBatch>,
     ) -> Option<usize> {
         let Self {
             rooms,
@@ -132,18 +132,16 @@ impl Shard {
             dirty,
             doomed,
             counters,
+            out,
         };
-        for (at, subscription) in subscriptions.iter_mut().enumerate().skip(position) {
-            if !subscription.awake {
-                continue;
-            }
+        for at in position..subscriptions.len() {
+            exits.touch(subscriptions.get(at + 1));
+            let awake = subscriptions.get_mut(at).filter(|it| it.awake);
+            let Some(subscription) = awake else { continue };
             visit(now, streams, run, subscription, &mut exits);
             note_layer(subscription, changed);
-            if let Some(out) = out.as_deref_mut() {
-                exits.transmit(now, subscription.link, out, wheel);
-                if out.is_full() {
-                    return Some(at + 1);
-                }
+            if exits.transmit(now, subscription.link, wheel) {
+                return Some(at + 1);
             }
         }
         for tap in taps {

@@ -31,6 +31,8 @@ pub(super) struct Exits<'a> {
     pub(super) dirty: &'a mut VecDeque<LinkIndex>,
     pub(super) doomed: &'a mut Vec<LinkIndex>,
     pub(super) counters: &'a mut Counters,
+    /// Where packets leave at once, if somebody waits for them.
+    pub(super) out: Option<&'a mut TransmitBatch>,
 }
 
 impl Exits<'_> {
@@ -39,10 +41,30 @@ impl Exits<'_> {
             return;
         };
         self.counters.on_packet_out(packet.codec.kind());
-        if link.call(|transport| transport.send(now, packet)).is_none() {
+        let sent = match self.out.as_deref_mut() {
+            Some(out) => {
+                let before = out.bytes();
+                let sent = link.call(|transport| transport.send_through(now, packet, out));
+                self.counters.bytes_out += count(out.bytes().saturating_sub(before));
+                sent
+            }
+            None => link.call(|transport| transport.send(now, packet)),
+        };
+        if sent.is_none() {
             self.doomed.push(index);
         }
         mark_dirty(link, index, self.dirty);
+    }
+
+    /// Fetches what serving a subscription needs, while another is served.
+    pub(super) fn touch(&self, subscription: Option<&Subscription>) {
+        let Some(subscription) = subscription.filter(|it| it.awake) else {
+            return;
+        };
+        std::hint::black_box(subscription.forwarder.touch());
+        if let Some(link) = self.links.get(subscription.link) {
+            link.peek(|transport| transport.touch(subscription.slot));
+        }
     }
 
     /// Tells a slot's transport how the clock of a fed track goes with ours: the frames of sound
@@ -54,20 +76,22 @@ impl Exits<'_> {
     }
 
     /// Sends what a link has to send, while it is at hand. What is left, or has to be heard of it,
-    /// comes with the others that have something to send.
+    /// comes with the others that have something to send. Whether there is no room for more.
     pub(super) fn transmit(
         &mut self,
         now: Instant,
         index: LinkIndex,
-        out: &mut TransmitBatch,
         wheel: &mut Wheel<Timer>,
-    ) {
+    ) -> bool {
+        let Some(out) = self.out.as_deref_mut() else {
+            return false;
+        };
         // Others wait for longer than who is not the last.
         if self.dirty.back() != Some(&index) {
-            return;
+            return out.is_full();
         }
         let Some(link) = self.links.get_mut(index) else {
-            return;
+            return out.is_full();
         };
         let before = out.bytes();
         let rest = link.call(|transport| {
@@ -76,7 +100,7 @@ impl Exits<'_> {
         });
         self.counters.bytes_out += count(out.bytes().saturating_sub(before));
         let Some((told, timeout)) = rest else {
-            return;
+            return out.is_full();
         };
         if let Some(at) = timeout {
             wheel.set_by(link.timer, at);
@@ -85,6 +109,7 @@ impl Exits<'_> {
             link.dirty = false;
             self.dirty.pop_back();
         }
+        out.is_full()
     }
 }
 

@@ -114,6 +114,15 @@ impl SentMap {
         }
     }
 
+    /// Reads the entry that a packet with the number `out_seq` will have; of no meaning.
+    #[must_use]
+    pub fn touch(&self, out_seq: u64) -> u64 {
+        let mask = self.entries.len().wrapping_sub(1);
+        let place = usize::from(SequenceNumber::of(out_seq).0) & mask;
+        let entry = self.entries.get(place);
+        entry.map_or(self.budget, |entry| entry.in_seq)
+    }
+
     /// What to do about a NACK for `out_seq`. A [`Resend::Packet`] counts as sent again; if its
     /// history no longer has it, nothing is lost but an attempt.
     pub fn resend(&mut self, now: Instant, out_seq: u16, rtt: Duration) -> Resend {

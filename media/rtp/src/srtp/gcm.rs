@@ -48,6 +48,12 @@ impl Gcm {
         Halves::derive(master, side).map(Self)
     }
 
+    /// Reads some of the salt, which lies beside the key.
+    pub(super) const fn touch(&self) -> u32 {
+        let [a, b, .., y, z] = self.0.rtp.salt;
+        u32::from_be_bytes([a, b, y, z])
+    }
+
     /// Opens `sealed`, which is as long as `out` and the tag.
     pub(super) fn open_rtp(
         &self,

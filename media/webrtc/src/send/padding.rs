@@ -41,6 +41,13 @@ impl Recent {
         }
     }
 
+    /// Gives the buffers back.
+    pub(super) fn clear(&mut self) {
+        if !self.packets.is_empty() {
+            *self = Self::default();
+        }
+    }
+
     /// The next one that is young enough, out of its place.
     fn take(&mut self, now: Instant) -> Option<(Instant, SendPacket)> {
         // Older numbers could be taken for future ones, and nobody needs the buffers any more.

@@ -132,8 +132,12 @@ impl Transport {
 
     /// Whether there may be something to tell: who publishes nothing is only told reports.
     fn is_rtcp_due(&self, now: Instant) -> bool {
-        let publishes = !self.receiver.streams.is_empty() || self.receiver.recorder.is_pending();
-        publishes || self.rtcp.reports_at.is_some_and(|at| at <= now)
+        self.is_publishing() || self.rtcp.reports_at.is_some_and(|at| at <= now)
+    }
+
+    /// Whether the client sends media, or has: who does not is only told reports.
+    pub(super) fn is_publishing(&self) -> bool {
+        !self.receiver.streams.is_empty() || self.receiver.recorder.is_pending()
     }
 
     fn write_nacks(&mut self, now: Instant, path: Path, out: &mut TransmitBatch) {
