@@ -124,6 +124,13 @@ pub(crate) struct Quality {
     thin_since: Option<Instant>,
 }
 
+impl Quality {
+    /// The score that the member was told last, of both its ways.
+    pub(crate) fn told(&self) -> Option<Score> {
+        self.own.told.map(|(score, _)| score)
+    }
+}
+
 /// When a score is worth telling.
 #[derive(Debug, Default)]
 struct Pace {

@@ -11,6 +11,7 @@ use signaling::view::CloseReason;
 use super::Room;
 use crate::peer::PeerMessage;
 use crate::room::message::RoomMessage;
+use crate::room::quality::Score;
 use crate::room::record::PeerRecord;
 use crate::room::talk::Stamp;
 use crate::session::SessionKind;
@@ -109,13 +110,13 @@ impl Room {
     fn peer_statuses(&self) -> Vec<PeerStatus> {
         let members = self.state.members.values();
         let mut statuses: Vec<_> = members
-            .map(|member| self.peer_status(&member.record))
+            .map(|member| self.peer_status(&member.record, member.quality.told()))
             .collect();
         statuses.sort_by(|a, b| a.peer_id.cmp(&b.peer_id));
         statuses
     }
 
-    fn peer_status(&self, record: &PeerRecord) -> PeerStatus {
+    fn peer_status(&self, record: &PeerRecord, quality: Option<Score>) -> PeerStatus {
         PeerStatus {
             peer_id: record.identity.clone(),
             session_id: record.peer,
@@ -130,6 +131,8 @@ impl Room {
             },
             joined_at: record.joined_at_ms,
             tracks: self.state.tracks_of(record.peer),
+            quality: quality.map(|score| score.value),
+            quality_reason: quality.map(|score| score.reason),
         }
     }
 

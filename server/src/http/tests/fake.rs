@@ -237,6 +237,8 @@ impl Rooms for FakeRooms {
                 via: SessionKind::WebSocket,
                 joined_at: 1,
                 tracks: Vec::new(),
+                quality: None,
+                quality_reason: None,
             }]
         });
         ready(peers)
