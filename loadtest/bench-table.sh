@@ -1,6 +1,6 @@
 #!/bin/sh
-# Prints what the last `cargo bench` of each crate has measured as one table, and with `--write`
-# puts it into docs/performance.md. Needs jq.
+# Prints what the last `cargo bench` of each crate has measured, criterion's benches as one table,
+# and with `--write` puts both into docs/performance.md. Needs jq.
 set -eu
 
 cd "$(dirname "$0")/.."
@@ -28,13 +28,21 @@ cpu=$(sed -n 's/^model name[^:]*: *//p' /proc/cpuinfo | head -1)
   done
 } > "$measured"
 
-cat "$measured"
-if [ "${1:-}" = --write ]; then
-  awk -v table="$measured" '
-    /^<!-- benches -->$/ { print; print ""; while ((getline line < table) > 0) print line
+# Puts a file between two marks of the page.
+put() { # mark file
+  awk -v mark="$1" -v table="$2" '
+    $0 == "<!-- " mark " -->" { print; print ""; while ((getline line < table) > 0) print line
       print ""; skip = 1; next }
-    /^<!-- end of benches -->$/ { skip = 0 }
+    $0 == "<!-- end of " mark " -->" { skip = 0 }
     !skip { print }
   ' "$page" > "$page.new"
   cp "$page.new" "$page"
+}
+
+forwarding=target/bench/forwarding.md
+cat "$measured"
+if [ -f "$forwarding" ]; then cat "$forwarding"; fi
+if [ "${1:-}" = --write ]; then
+  put benches "$measured"
+  if [ -f "$forwarding" ]; then put measured "$forwarding"; fi
 fi

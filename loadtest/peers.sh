@@ -54,6 +54,13 @@ echo 'general: { ws = true, ws_port = 18188, ws_ip = "'"$ADDRESS"'" }' \
 cat > "$work/troupe.toml" <<CONFIG
 [http]
 listen = "$ADDRESS:18080"
+[admin]
+listen = "127.0.0.1:18090"
+[webrtc]
+port = 18100
+tcp_port = 18100
+[cluster]
+file = "$work/store.redb"
 [log]
 filter = "warn"
 CONFIG

@@ -15,9 +15,24 @@ cleanup() {
 }
 trap cleanup EXIT INT TERM
 
-TROUPE_LOG__FILTER=warn "${TROUPE:-$BIN/troupe}" serve --dev > "$work/troupe.log" 2>&1 &
+# Ports and a store of its own, so that it runs beside others.
+cat > "$work/troupe.toml" <<CONFIG
+[http]
+listen = "127.0.0.1:18480"
+[admin]
+listen = "127.0.0.1:18490"
+[webrtc]
+port = 18500
+tcp_port = 18500
+[cluster]
+file = "$work/store.redb"
+[log]
+filter = "warn"
+CONFIG
+"${TROUPE:-$BIN/troupe}" serve --dev --config "$work/troupe.toml" > "$work/troupe.log" 2>&1 &
 server=$!
 sleep 2
-"${LOADTEST:-$BIN/troupe-loadtest}" run "$(dirname "$0")/scenarios/churn-soak.toml" \
-  --duration "$((MINUTES * 60))" --pid "$server" --metrics http://127.0.0.1:9090/metrics \
+"${LOADTEST:-$BIN/troupe-loadtest}" run \
+  "${SCENARIO:-$(dirname "$0")/scenarios/churn-soak.toml}" --duration "$((MINUTES * 60))" \
+  --url http://127.0.0.1:18480 --metrics http://127.0.0.1:18490/metrics --pid "$server" \
   --out "$OUT"
