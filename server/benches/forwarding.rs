@@ -5,7 +5,7 @@
 //! everything else. Clients are light, but their sockets, keys and feedback are real.
 //!
 //! Words choose what is measured: `fan`, `stock`, `rooms`, `latency`, `shards`, `memory`, `bare`;
-//! none: everything but the last. `--write` puts the table into docs/performance.md.
+//! none: everything but the last, and the table is kept for `loadtest/bench-table.sh`.
 #![allow(
     missing_docs,
     unsafe_code,
@@ -79,7 +79,7 @@ fn main() {
         rows.extend(rows::bare(&provider));
     }
     println!("{}\n\n{}", report::machine(), report::table(&rows));
-    if words.iter().any(|word| word == "--write") {
-        report::write(&rows);
+    if !named {
+        report::save(&rows);
     }
 }

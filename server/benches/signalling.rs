@@ -94,5 +94,15 @@ fn signalling(criterion: &mut Criterion) {
     group.finish();
 }
 
-criterion_group!(benches, signalling);
+/// A whole `make bench` is to be a matter of minutes.
+fn brief() -> Criterion {
+    let brief = Criterion::default().warm_up_time(Duration::from_millis(500));
+    brief.measurement_time(Duration::from_secs(2))
+}
+
+criterion_group! {
+    name = benches;
+    config = brief();
+    targets = signalling
+}
 criterion_main!(benches);

@@ -193,5 +193,15 @@ fn control(criterion: &mut Criterion) {
     });
 }
 
-criterion_group!(benches, control);
+/// A whole `make bench` is to be a matter of minutes.
+fn brief() -> Criterion {
+    let brief = Criterion::default().warm_up_time(Duration::from_millis(500));
+    brief.measurement_time(Duration::from_secs(2))
+}
+
+criterion_group! {
+    name = benches;
+    config = brief();
+    targets = control
+}
 criterion_main!(benches);

@@ -94,7 +94,7 @@ impl Stage {
 fn fan_out(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("fan_out");
     group.sample_size(10);
-    for subscribers in [10_usize, 100, 500] {
+    for subscribers in [10_usize, 100, 500, 1_000] {
         let mut stage = Stage::new(subscribers);
         group.throughput(Throughput::Elements(subscribers as u64));
         group.bench_function(BenchmarkId::from_parameter(subscribers), |bencher| {
@@ -104,5 +104,15 @@ fn fan_out(criterion: &mut Criterion) {
     group.finish();
 }
 
-criterion_group!(benches, fan_out);
+/// A whole `make bench` is to be a matter of minutes.
+fn brief() -> Criterion {
+    let brief = Criterion::default().warm_up_time(Duration::from_millis(500));
+    brief.measurement_time(Duration::from_secs(2))
+}
+
+criterion_group! {
+    name = benches;
+    config = brief();
+    targets = fan_out
+}
 criterion_main!(benches);

@@ -135,5 +135,15 @@ fn receive(criterion: &mut Criterion) {
     });
 }
 
-criterion_group!(benches, inspect, rewrite, history, receive);
+/// A whole `make bench` is to be a matter of minutes.
+fn brief() -> Criterion {
+    let brief = Criterion::default().warm_up_time(Duration::from_millis(500));
+    brief.measurement_time(Duration::from_secs(2))
+}
+
+criterion_group! {
+    name = benches;
+    config = brief();
+    targets = inspect, rewrite, history, receive
+}
 criterion_main!(benches);

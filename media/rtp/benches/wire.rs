@@ -202,5 +202,15 @@ fn feedback(c: &mut Criterion) {
     });
 }
 
-criterion_group!(wire, header, seal, open, seal_variants, feedback);
+/// A whole `make bench` is to be a matter of minutes.
+fn brief() -> Criterion {
+    let brief = Criterion::default().warm_up_time(Duration::from_millis(500));
+    brief.measurement_time(Duration::from_secs(2))
+}
+
+criterion_group! {
+    name = wire;
+    config = brief();
+    targets = header, seal, open, seal_variants, feedback
+}
 criterion_main!(wire);

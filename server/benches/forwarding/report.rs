@@ -1,13 +1,8 @@
-//! The table, and the page that it is written into.
+//! The table.
 
 use std::fmt::Write;
 use std::path::Path;
 use std::process::Command;
-
-use serde_json::Value;
-
-const BEGIN: &str = "<!-- measured -->";
-const END: &str = "<!-- end of measured -->";
 
 /// One figure beside its bound.
 pub(crate) struct Row {
@@ -22,42 +17,6 @@ pub(crate) fn table(rows: &[Row]) -> String {
         writeln!(text, "| {} | {} | {} |", row.what, row.value, row.target).unwrap();
     }
     text
-}
-
-/// What criterion has measured last, if it was run: names and medians.
-fn criterion(root: &Path) -> String {
-    let mut found = Vec::new();
-    collect(&root.join("target/criterion"), &mut found);
-    found.sort_by(|one, other| one.0.cmp(&other.0));
-    let mut text = String::from("| operation | median |\n| --- | --- |\n");
-    for (name, nanos) in &found {
-        let shown = match nanos {
-            10_000.0.. => format!("{:.1} µs", nanos / 1e3),
-            _ => format!("{nanos:.0} ns"),
-        };
-        writeln!(text, "| `{name}` | {shown} |").unwrap();
-    }
-    text
-}
-
-fn collect(folder: &Path, found: &mut Vec<(String, f64)>) {
-    let read = |path: &Path| -> Option<Value> {
-        serde_json::from_str(&std::fs::read_to_string(path).ok()?).ok()
-    };
-    let (benchmark, estimates) = (folder.join("benchmark.json"), folder.join("estimates.json"));
-    if let (Some(benchmark), Some(estimates)) = (read(&benchmark), read(&estimates)) {
-        let name = benchmark["full_id"].as_str().unwrap_or_default().to_owned();
-        let median = estimates["median"]["point_estimate"].as_f64();
-        found.extend(median.map(|median| (name, median)));
-    }
-    let Ok(entries) = std::fs::read_dir(folder) else {
-        return;
-    };
-    for entry in entries.flatten().filter(|it| it.file_name() != "base") {
-        if entry.path().is_dir() {
-            collect(&entry.path(), found);
-        }
-    }
 }
 
 fn output(program: &str, words: &[&str]) -> String {
@@ -75,22 +34,15 @@ pub(crate) fn machine() -> String {
     format!("{name}, {cores} cores, Linux {}", output("uname", &["-r"]))
 }
 
-/// Puts the tables into the page, between its marks.
-pub(crate) fn write(rows: &[Row]) {
+/// Keeps the table where `loadtest/bench-table.sh` finds it.
+pub(crate) fn save(rows: &[Row]) {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
-    let page = root.join("docs/performance.md");
-    let text = std::fs::read_to_string(&page).unwrap();
-    let (before, rest) = text.split_once(BEGIN).unwrap();
-    let (_, after) = rest.split_once(END).unwrap();
+    let folder = root.join("target/bench");
     let commit = output(
         "git",
         &["-C", root.to_str().unwrap(), "rev-parse", "--short", "HEAD"],
     );
-    let measured = format!(
-        "{BEGIN}\n\nCommit `{commit}`, on {}.\n\n{}\n{}\n{END}",
-        machine(),
-        table(rows),
-        criterion(root),
-    );
-    std::fs::write(&page, format!("{before}{measured}{after}")).unwrap();
+    let text = format!("At commit `{commit}` on {}:\n\n{}", machine(), table(rows));
+    std::fs::create_dir_all(&folder).unwrap();
+    std::fs::write(folder.join("forwarding.md"), text).unwrap();
 }

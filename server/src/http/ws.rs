@@ -38,6 +38,7 @@ mod admit;
 mod backlog;
 mod close;
 mod fragments;
+mod heartbeat;
 mod ping;
 
 use fragments::Fragments;
@@ -103,6 +104,9 @@ struct Socket {
     stalled: Option<Instant>,
     fragments: Fragments,
     figures: figures::Connection,
+    _counted: heartbeat::Counted,
+    /// How much longer than by the settings the client may be silent.
+    longer: Duration,
 }
 
 type SocketContext = ws::WebsocketContext<Socket>;
@@ -148,6 +152,8 @@ impl Socket {
             stalled: None,
             fragments: Fragments::default(),
             figures: figures::Connection::open(),
+            _counted: heartbeat::Counted::new(),
+            longer: Duration::ZERO,
         }
     }
 
@@ -184,7 +190,7 @@ impl Socket {
         self.figures.pinged();
         self.write(pong, ctx);
         if let Phase::Active(session) = &self.phase {
-            self.out.heard_at(now);
+            self.out.heard_at(now + self.longer);
             if session.is_over() {
                 self.out.end(CloseReason::Internal);
             }
@@ -268,7 +274,7 @@ impl Socket {
                 self.answer(incoming.id, Ok(result.into()), ctx);
             }
             ClientMessage::Ping(_) => {
-                self.out.heard_at(self.now());
+                self.out.heard_at(self.now() + self.longer);
                 self.answer(incoming.id, Ok(Reply::EMPTY), ctx);
             }
             ClientMessage::Leave(_) => {
@@ -315,6 +321,10 @@ impl Socket {
                 let servers = &self.state.config.webrtc.ice_servers;
                 let now = self.state.unix();
                 result.ice_servers = ice_servers::for_client(servers, &result.peer_id, now);
+                self.longer = heartbeat::relax(&mut result.heartbeat);
+                if !self.longer.is_zero() {
+                    self.out.heard_at(self.now() + self.longer);
+                }
                 self.phase = Phase::Active(session);
                 let first = id.map(|id| Outgoing::answer(id, Ok(result)));
                 self.out.release(first.as_ref());
