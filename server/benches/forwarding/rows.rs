@@ -15,6 +15,8 @@ use crate::world::{Plan, Sample, World};
 
 /// Interleaved runs; the median of their ratios counts.
 const ROUNDS: usize = 7;
+/// Runs until the load is what it should be.
+const LOAD_TRIES: usize = 5;
 const WARM_UP: Duration = Duration::from_secs(3);
 /// Packets of one run at least.
 const PACKETS: usize = 40_000;
@@ -93,7 +95,11 @@ pub(crate) fn fan_out(provider: &Arc<CryptoProvider>, plans: &[Plan]) -> Vec<Row
         rows.push(Row {
             what: format!("{}: ours by the floor, one by one", plan.name()),
             value: format!("{alone:.2} × ({:.0} ns)", over(&all, |it| it.ours[0])),
-            target: "≤ 1.7 ×",
+            target: if plan.viewers == 500 {
+                "≤ 1.7 ×"
+            } else {
+                ""
+            },
         });
         rows.push(Row {
             what: format!("{}: ours by the floor, segmented", plan.name()),
@@ -101,7 +107,7 @@ pub(crate) fn fan_out(provider: &Arc<CryptoProvider>, plans: &[Plan]) -> Vec<Row
                 "{segmented:.2} × ({:.0} ns, {sends:.1} datagrams a send)",
                 over(&all, |it| it.ours[1])
             ),
-            target: "≤ 2 ×",
+            target: if plan.viewers == 500 { "≤ 2 ×" } else { "" },
         });
     }
     if let [first, .., last] = shares.as_slice() {
@@ -153,9 +159,16 @@ pub(crate) fn latency(provider: &Arc<CryptoProvider>) -> Vec<Row> {
         world.run(WARM_UP);
         world.queue(Duration::from_secs(time))
     };
-    let (load, _) = run(40, 1);
-    let rooms = (40.0 * 0.7 / load).max(1.0) as usize;
-    let (load, mut latencies) = run(rooms, 3);
+    // More rooms cost more than in proportion, so the number is corrected until it fits.
+    let mut rooms = 40;
+    let (mut load, mut latencies) = run(rooms, 1);
+    for _ in 0..LOAD_TRIES {
+        if (load - 0.7).abs() < 0.03 {
+            break;
+        }
+        rooms = (rooms as f64 * 0.7 / load).max(1.0) as usize;
+        (load, latencies) = run(rooms, 3);
+    }
     latencies.sort();
     let at = |permille: usize| latencies[latencies.len() * permille / 1_000].as_secs_f64() * 1e6;
     vec![Row {
