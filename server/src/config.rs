@@ -25,7 +25,7 @@ pub use egress::{EgressConfig, RecordingConfig, S3Config};
 pub use error::{ConfigError, Origin};
 pub use http::{AdminConfig, ApiKey, AuthConfig, HttpConfig, KeyAlgorithm};
 pub use load::Sources;
-pub use ops::{LimitsConfig, Rate, WebhookConfig, check_webhooks};
+pub use ops::{LimitsConfig, Rate, TracesConfig, WebhookConfig, check_webhooks};
 pub use plane::{IceServerConfig, WebrtcConfig};
 pub use quic::QuicConfig;
 pub use room::{RoomConfig, SessionConfig};
@@ -80,6 +80,8 @@ pub struct Config {
     pub shutdown: ShutdownConfig,
     /// What is logged.
     pub log: LogConfig,
+    /// Where spans are sent.
+    pub traces: TracesConfig,
     /// What only tests and developers want.
     pub debug: DebugConfig,
     /// Whether this is `--dev`: the known keys are accepted and tokens handed out.

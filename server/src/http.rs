@@ -6,6 +6,7 @@
 
 mod admin;
 mod auth;
+mod console;
 mod cors;
 mod health;
 mod ice_servers;

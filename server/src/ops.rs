@@ -6,21 +6,25 @@
 
 use std::collections::BTreeMap;
 use std::io;
+use std::net::IpAddr;
 use std::path::Path;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use actors::{Hooks, Revocation, System};
+use arc_swap::ArcSwap;
 use control_plane::{Entry, Store, keys};
 use control_plane_embedded::{EmbeddedStore, OpenError};
 use media_contract::Plane;
 use media_types::Clock;
-use serde_json::json;
+use serde_json::{Value, json};
 use signaling::{ErrorType, RpcError};
+use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
 use crate::auth::Revocations;
 use crate::config::{Config, WebhookConfig};
+use crate::telemetry::traces::Exporter;
 
 pub mod audit;
 pub mod breaker;
@@ -28,6 +32,7 @@ pub mod events;
 pub mod flags;
 mod follow;
 pub mod limits;
+pub mod others;
 pub mod policy;
 mod revoked;
 pub mod sections;
@@ -89,10 +94,14 @@ pub struct Ops {
     pub worker: String,
     /// Where its admin API is.
     pub url: String,
+    /// The collector of traces.
+    traces: Option<String>,
     own: Arc<dyn Store>,
     clock: Arc<dyn Clock>,
     revoked: Arc<Revocations>,
     system: OnceLock<System>,
+    /// The other workers, as they were last known.
+    known: ArcSwap<Vec<others::Other>>,
 }
 
 /// Opens the worker's own store.
@@ -138,10 +147,12 @@ impl Ops {
             client: reqwest::Client::new(),
             worker,
             url,
+            traces: config.traces.endpoint.clone(),
             own,
             clock,
             revoked,
             system: OnceLock::new(),
+            known: ArcSwap::default(),
         })
     }
 
@@ -158,23 +169,41 @@ impl Ops {
     ///
     /// # Errors
     /// The thread cannot be had.
-    pub fn start(self: &Arc<Self>, system: System, plane: Arc<dyn Plane>) -> io::Result<()> {
+    pub fn start(
+        self: &Arc<Self>,
+        system: System,
+        plane: Arc<dyn Plane>,
+        spans: Option<mpsc::Receiver<Value>>,
+    ) -> io::Result<()> {
         // The first wins; there is one tree a worker.
         let _ = self.system.set(system);
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build()?;
         let ops = Arc::clone(self);
-        let run = move || runtime.block_on(ops.run(plane));
+        let exporter = spans.map(|spans| self.exporter(spans));
+        let run = move || runtime.block_on(ops.run(plane, exporter));
         std::thread::Builder::new()
             .name("ops".to_owned())
             .spawn(run)?;
         Ok(())
     }
 
-    async fn run(self: Arc<Self>, plane: Arc<dyn Plane>) {
+    fn exporter(&self, spans: mpsc::Receiver<Value>) -> Exporter {
+        Exporter {
+            endpoint: self.traces.clone().unwrap_or_default(),
+            worker: self.worker.clone(),
+            client: self.client.clone(),
+            spans,
+        }
+    }
+
+    async fn run(self: Arc<Self>, plane: Arc<dyn Plane>, exporter: Option<Exporter>) {
         self.audit.check().await;
         let mut tasks = JoinSet::new();
+        if let Some(exporter) = exporter {
+            tasks.spawn(exporter.run());
+        }
         tasks.spawn(events::keep(
             Arc::clone(&self.journal),
             Arc::clone(&self.own),
@@ -278,7 +307,7 @@ impl Ops {
         self.apply(name, sections::decode(&entry.value).map(Some));
     }
 
-    fn apply(&self, name: &str, section: Result<Option<serde_json::Value>, String>) {
+    fn apply(&self, name: &str, section: Result<Option<Value>, String>) {
         let applied = section.and_then(|section| self.sections.apply(name, section.as_ref()));
         if applied.is_ok() {
             self.journal
@@ -312,6 +341,15 @@ impl Ops {
             Ok(None) => {}
             Err(problem) => tracing::warn!(key = entry.key, problem, "a revocation is not heeded"),
         }
+    }
+
+    /// Whether an address may ask for a session, or connect to publish or play.
+    ///
+    /// # Errors
+    /// `rate_limited`, with how long to wait.
+    pub fn knock(&self, address: IpAddr) -> Result<(), RpcError> {
+        let limits = &self.sections.live().limits;
+        self.policy.gates.knock(limits, address, self.clock.now())
     }
 
     /// Has tokens believed no more, here at once and on all workers as soon as they hear.
@@ -349,7 +387,7 @@ impl Ops {
     /// `invalid_params`, `unavailable`.
     pub async fn patch_config(
         &self,
-        changes: &BTreeMap<String, serde_json::Value>,
+        changes: &BTreeMap<String, Value>,
     ) -> Result<(), RpcError> {
         for (name, section) in changes {
             let section = Some(section).filter(|section| !section.is_null());

@@ -20,6 +20,7 @@ use crate::auth::{Admitted, Auth};
 use crate::http::{
     Answer, JoinRequest, Joined, Outbox, OutboxError, Rooms, Session, SessionHandle, TellError, Via,
 };
+use crate::telemetry::traces;
 
 /// [`Rooms`] over the tree of actors.
 pub struct ActorRooms(System);
@@ -42,11 +43,18 @@ impl ActorRooms {
 
 impl Rooms for ActorRooms {
     fn join(&self, request: JoinRequest) -> Answer<Joined> {
-        self.ask(|system| async move {
-            let joined = system.join(translate(request)).await?;
-            Ok(Joined {
-                result: joined.result,
-                session: SessionHandle::new(Arc::new(ActorSession(Arc::new(joined.session)))),
+        let given = request.params.traceparent.as_deref();
+        let cause = given
+            .and_then(traces::Context::parse)
+            .or_else(traces::current);
+        let span = traces::Span::begin("join", traces::Kind::Server, cause).about(&request.room);
+        self.ask(|system| {
+            span.judge(async move {
+                let joined = system.join(translate(request)).await?;
+                Ok(Joined {
+                    result: joined.result,
+                    session: SessionHandle::new(Arc::new(ActorSession(Arc::new(joined.session)))),
+                })
             })
         })
     }

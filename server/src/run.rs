@@ -26,7 +26,7 @@ use crate::plane::Rings;
 use crate::quic::QuicSocket;
 use crate::shutdown::{self, Cause, Drained, Fatal, Signals};
 use crate::store::{self, StoreError};
-use crate::telemetry::{Metrics, start_logs, start_metrics};
+use crate::telemetry::{Metrics, start_logs, start_metrics, traces};
 use crate::tls::{self, TlsError};
 use crate::transcode::{self, Transcoding};
 
@@ -134,7 +134,8 @@ async fn run(config: Arc<Config>, metrics: Metrics) -> Result<(), RunError> {
     let fatal = Fatal::new();
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let store = store::open(&config.cluster, &clock).await?;
-    let worker = Worker::start(&config, metrics, &fatal, clock, store)?;
+    let (store, spans) = start_traces(&config, store, &clock);
+    let worker = Worker::start(&config, metrics, &fatal, clock, (store, spans))?;
     if config.dev {
         print!("{}", worker.banner);
     }
@@ -150,6 +151,22 @@ async fn run(config: Arc<Config>, metrics: Metrics) -> Result<(), RunError> {
         Cause::Signal if !fatal.is_called() => Ok(()),
         Cause::Signal | Cause::Failure => Err(RunError::Failed),
     }
+}
+
+/// What waits for the collector of traces.
+type Spans = tokio::sync::mpsc::Receiver<serde_json::Value>;
+
+/// Begins to make spans, where the settings name a collector.
+fn start_traces(
+    config: &Config,
+    store: Arc<dyn Store>,
+    clock: &Arc<dyn Clock>,
+) -> (Arc<dyn Store>, Option<Spans>) {
+    if config.traces.endpoint.is_none() {
+        return (store, None);
+    }
+    let spans = traces::start(clock, config.traces.percent);
+    (traces::traced(store, Arc::clone(clock)), spans)
 }
 
 /// Everything that runs.
@@ -171,7 +188,7 @@ impl Worker {
         metrics: Metrics,
         fatal: &Fatal,
         clock: Arc<dyn Clock>,
-        store: Arc<dyn Store>,
+        (store, spans): (Arc<dyn Store>, Option<Spans>),
     ) -> Result<Self, RunError> {
         let auth = Arc::new(Auth::new(&config.auth)?);
         let reach = reach(config);
@@ -192,7 +209,7 @@ impl Worker {
         let threads = media::pump(running, &foundation::sink(&system, fatal), &arbiters);
         let standing = foundation.enlist(config, &system, advertised, &arbiters[0]);
         links::start(links, &foundation, &arbiters[0])?;
-        foundation.start_ops(&system)?;
+        foundation.start_ops(&system, spans)?;
         arbiters[0].spawn(keep_figures(metrics.clone()));
         let transcoding = transcoding(config, &arbiters[0])?;
         let live = Live::new(system.clone(), &rings);

@@ -2,6 +2,8 @@
 
 mod logs;
 mod metrics;
+mod process;
+pub mod traces;
 
 pub use logs::start_logs;
 pub(crate) use logs::{check_log_filter, set_log_filter};

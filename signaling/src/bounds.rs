@@ -35,6 +35,8 @@ fn join(params: &JoinParams) -> Result<(), RpcError> {
     }
     let nonce = params.nonce.as_deref().unwrap_or_default();
     text("nonce", nonce, limits::NONCE_BYTES_MAX)?;
+    let cause = params.traceparent.as_deref().unwrap_or_default();
+    text("traceparent", cause, limits::TRACEPARENT_BYTES_MAX)?;
     let name = params.name.as_deref().unwrap_or_default();
     text("name", name, limits::DISPLAY_NAME_BYTES_MAX)?;
     params.metadata.as_ref().map_or(Ok(()), metadata)

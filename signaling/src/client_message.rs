@@ -127,6 +127,9 @@ pub struct JoinParams {
     /// The `resumeToken` of an earlier `join`, in place of a token.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub resume: Option<Secret>,
+    /// What the join is part of, where it is traced (W3C Trace Context, section 3.2).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub traceparent: Option<String>,
 }
 
 /// Parameters of `ping`: none.

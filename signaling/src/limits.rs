@@ -20,6 +20,8 @@ pub const REACTION_BYTES_MAX: usize = 64;
 pub const TOPIC_BYTES_MAX: usize = 64;
 /// The `nonce` of a join, in bytes.
 pub const NONCE_BYTES_MAX: usize = 64;
+/// Bytes of a `traceparent`: 55 today, and room for what later versions add.
+pub const TRACEPARENT_BYTES_MAX: usize = 128;
 /// Slots named in one `subscribe`: more than any page can show.
 pub const SLOTS_MAX: usize = 256;
 /// Tracks described in one `offer`.

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use clap::{ArgGroup, Args, Subcommand};
-use media_types::{Clock, Identity, RoomName};
+use media_types::{Clock, Identity, PeerId, RoomName, WorkerId};
 use serde_json::{Value, json};
 use signaling::token::{AdminRole, RoomPattern};
 use signaling::{Address, Grants};
@@ -14,7 +14,10 @@ use crate::clock::SystemClock;
 use crate::config::Config;
 use crate::ops::flags::Flag;
 
+mod acts;
 mod audit;
+
+use acts::{EgressAct, RecordingAct, RoomAct};
 
 /// How long the worker may take to answer.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -39,8 +42,11 @@ pub(super) struct AdminArgs {
 
 #[derive(Debug, Subcommand)]
 enum Act {
-    /// Lists the rooms
+    /// Lists the rooms of all workers
     Rooms,
+    /// One room
+    #[command(subcommand)]
+    Room(RoomAct),
     /// Lists the peers of a room
     Peers { room: RoomName },
     /// Sends a message into a room
@@ -87,9 +93,32 @@ enum Act {
     Workers,
     /// Shows the workers and the rooms that they own
     Topology,
-    /// Lists the live sources of this worker
+    /// Moves a room to another worker
+    Migrate {
+        room: RoomName,
+        /// That one; the one that suits best, if not given
+        #[arg(long)]
+        to: Option<WorkerId>,
+    },
+    /// Lists the rooms that move
+    Migrations,
+    /// Empties a worker: its rooms move to others
+    Drain { worker: WorkerId },
+    /// Shows the metrics of a worker
+    Metrics { worker: WorkerId },
+    /// Lists the live sources of all workers
     Ingests,
-    /// Lists what happened on this worker
+    /// Sends a live source away
+    CloseIngest { id: PeerId },
+    /// Lists the transcoding jobs of all workers
+    Transcoders,
+    /// Streams that are watched by HTTP
+    #[command(subcommand)]
+    Egress(EgressAct),
+    /// Recordings of the worker that is asked
+    #[command(subcommand)]
+    Recording(RecordingAct),
+    /// Lists what happened on all workers
     Events {
         /// After the event with this number
         #[arg(long, default_value_t = 0)]
@@ -194,6 +223,18 @@ impl Act {
                 )
             }
             Self::Kick { room, peer } => Call("DELETE", format!("rooms/{room}/peers/{peer}"), None),
+            Self::Room(act) => act.call(),
+            Self::Migrate { room, to } => {
+                let body = to.map_or_else(|| json!({}), |to| json!({ "to": to }));
+                Call("POST", format!("rooms/{room}/migrate"), Some(body))
+            }
+            Self::Migrations => get("migrations?limit=1000"),
+            Self::Drain { worker } => Call("POST", format!("workers/{worker}/drain"), None),
+            Self::Metrics { worker } => get(&format!("workers/{worker}/metrics")),
+            Self::CloseIngest { id } => Call("DELETE", format!("ingests/{id}"), None),
+            Self::Transcoders => get("transcoders?limit=1000"),
+            Self::Egress(act) => act.call(),
+            Self::Recording(act) => act.call(),
             Self::Workers => get("workers?limit=1000"),
             Self::Topology => get("topology"),
             Self::Ingests => get("ingests?limit=1000"),
@@ -360,6 +401,13 @@ mod tests {
             (method, path.as_str(), body),
             ("DELETE", "rooms/r/peers/bob", None)
         );
+        let Call(method, path, body) = call("migrate r --to wk_00000000000000ff");
+        assert_eq!((method, path.as_str()), ("POST", "rooms/r/migrate"));
+        assert_eq!(body, Some(json!({"to": "wk_00000000000000ff"})));
+        let Call(.., body) = call("migrate r");
+        assert_eq!(body, Some(json!({})));
+        let path = "workers/wk_00000000000000ff/drain".to_owned();
+        assert_eq!(call("drain wk_00000000000000ff"), Call("POST", path, None));
         let Call(.., body) = call("revoke --sub bob --end");
         let expected = json!({"jti": null, "sub": "bob", "kid": null, "end": true});
         assert_eq!(body, Some(expected));

@@ -1,4 +1,4 @@
-//! `[limits]` and `[[webhooks]]`: what may be changed while workers run.
+//! `[limits]`, `[[webhooks]]` and `[traces]`: what operators steer and look into a worker by.
 
 use std::time::Duration;
 
@@ -20,7 +20,7 @@ pub struct Rate {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct LimitsConfig {
-    /// WebSockets, and sessions by WHIP and WHEP, of one address.
+    /// WebSockets, sessions by WHIP and WHEP, connections by RTMP and QUIC, of one address.
     pub per_address: Rate,
     /// Joins with tokens of one key.
     pub per_key: Rate,
@@ -84,6 +84,25 @@ impl WebhookConfig {
             None => kind == wanted,
         };
         self.events.is_empty() || self.events.iter().any(fits)
+    }
+}
+
+/// Spans for an OpenTelemetry collector.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct TracesConfig {
+    /// The collector's URL for traces, OTLP over HTTP; none: no spans are made.
+    pub endpoint: Option<String>,
+    /// Of a hundred requests that bring no decision of their own, how many are traced.
+    pub percent: u8,
+}
+
+impl Default for TracesConfig {
+    fn default() -> Self {
+        Self {
+            endpoint: None,
+            percent: 100,
+        }
     }
 }
 

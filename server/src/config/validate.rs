@@ -126,6 +126,14 @@ impl Config {
             let problem = "there are not as many ports above it as there are shards";
             return Err(ConfigError::unset("webrtc.port", problem));
         }
+        if self.traces.percent > 100 {
+            return Err(ConfigError::unset("traces.percent", "is more than 100"));
+        }
+        let endpoint = self.traces.endpoint.as_deref().unwrap_or("http://");
+        if !endpoint.starts_with("http://") && !endpoint.starts_with("https://") {
+            let problem = "begins with http:// or https://";
+            return Err(ConfigError::unset("traces.endpoint", problem));
+        }
         if self.session.heartbeat_interval.is_zero() || self.session.heartbeat_missed == 0 {
             let problem = "must not be zero";
             return Err(ConfigError::unset("session.heartbeat_interval", problem));

@@ -3,7 +3,7 @@
 use actix_web::{HttpRequest, HttpResponse, web};
 use actors::Fault;
 use serde::Deserialize;
-use serde_json::json;
+use serde_json::{Value, json};
 use signaling::rest::{Page, PageQuery, RoomPatch, RoomSettings};
 use signaling::{AdminRole, Claims, ErrorType};
 
@@ -16,13 +16,16 @@ mod act;
 mod audited;
 mod cluster;
 mod egress;
+mod events;
 mod log;
 mod moves;
 mod openapi;
+mod others;
 mod settings;
 pub(super) mod table;
 
 pub(super) use audited::audited;
+pub(super) use others::forwarded;
 
 type State = web::Data<AppState>;
 
@@ -37,27 +40,32 @@ fn operator(state: &AppState, request: &HttpRequest, role: AdminRole) -> Result<
     }
 }
 
-pub(super) async fn rooms(
-    state: State,
-    request: HttpRequest,
-    query: web::Query<PageQuery>,
-) -> Result<HttpResponse, ApiError> {
-    operator(&state, &request, AdminRole::Viewer)?;
-    let rooms = state.rooms.list().await?;
-    let page = Page::cut(rooms, &query, |room| room.name.to_string());
-    Ok(HttpResponse::Ok().json(page))
+/// A text of a listed item.
+fn text(item: &Value, field: &str) -> String {
+    item[field].as_str().unwrap_or_default().to_owned()
 }
 
-/// Every transcoding job of this worker, those that were given up among them.
+pub(super) async fn rooms(state: State, request: HttpRequest) -> Result<HttpResponse, ApiError> {
+    operator(&state, &request, AdminRole::Viewer)?;
+    let rooms = state.rooms.list().await?;
+    let own = rooms.iter().map(|room| json!(room)).collect();
+    others::merged(&state, &request, "rooms", own, |room| text(room, "name")).await
+}
+
+/// Every transcoding job, those that were given up among them.
 pub(super) async fn transcoders(
     state: State,
     request: HttpRequest,
-    query: web::Query<PageQuery>,
 ) -> Result<HttpResponse, ApiError> {
     operator(&state, &request, AdminRole::Viewer)?;
     let jobs = (state.transcoders)();
-    let page = Page::cut(jobs, &query, |job| format!("{:012}", job.id));
-    Ok(HttpResponse::Ok().json(page))
+    let own = jobs.iter().map(|job| {
+        let mut job = json!(job);
+        job["worker"] = json!(state.ops.worker);
+        job
+    });
+    let key = |job: &Value| format!("{}-{:012}", text(job, "worker"), job["id"].as_u64().unwrap_or(0));
+    others::merged(&state, &request, "transcoders", own.collect(), key).await
 }
 
 pub(super) async fn room(

@@ -57,9 +57,7 @@ pub(super) fn may_enter(state: &AppState, request: &HttpRequest) -> Result<(), A
     let Some(address) = address_of(request, state.config.http.trust_proxy) else {
         return Ok(());
     };
-    let limits = &state.ops.sections.live().limits;
-    let gates = &state.ops.policy.gates;
-    Ok(gates.knock(limits, address, state.clock.now())?)
+    Ok(state.ops.knock(address)?)
 }
 
 /// Who asks: the other end of the connection, or whom a proxy that we believe names last.

@@ -16,8 +16,8 @@ use socket2::{Domain, Socket, Type};
 
 use super::problem::ApiError;
 use super::state::AppState;
-use super::{admin, cors, health, live, quic, web as page, whip, ws};
-use crate::telemetry;
+use super::{admin, console, cors, health, live, quic, web as page, whip, ws};
+use crate::telemetry::{self, traces};
 
 /// A body of the admin API: settings and metadata of one room.
 const JSON_BYTES_MAX: usize = 64 * 1024;
@@ -72,6 +72,7 @@ pub fn run(state: web::Data<AppState>, tls: Option<ServerConfig>) -> io::Result<
             .app_data(state.clone())
             .configure(operators)
             .wrap(from_fn(admin::audited))
+            .wrap(from_fn(admin::forwarded))
             .wrap(from_fn(measured))
     })
     .workers(1)
@@ -136,11 +137,7 @@ pub(super) fn operators(app: &mut web::ServiceConfig) {
         .route("/readyz", web::get().to(health::ready))
         .route("/metrics", web::get().to(health::metrics))
         .configure(admin::table::configure)
-        .default_service(web::to(unknown));
-}
-
-async fn unknown() -> Result<actix_web::HttpResponse, ApiError> {
-    Err(ErrorType::NotFound.into())
+        .default_service(web::to(console::page));
 }
 
 fn json_errors() -> web::JsonConfig {
@@ -176,7 +173,19 @@ async fn measured<B: MessageBody>(
     let clock = request.app_data::<web::Data<AppState>>().cloned();
     let clock = clock.map(|state| state.clock.clone());
     let started = clock.as_ref().map(|clock| clock.now());
-    let response = next.call(request).await?;
+    let mut span = traces::of_request(&request);
+    let response = match span.context() {
+        Some(_) => {
+            let called = span.within(next.call(request)).await?;
+            span.set("http.response.status_code", called.status().as_u16());
+            if called.status().is_server_error() {
+                span.fail(called.status());
+            }
+            called
+        }
+        None => next.call(request).await?,
+    };
+    drop(span);
     let route = response.request().match_pattern();
     let route = route.as_deref().unwrap_or("other");
     let took = clock

@@ -40,23 +40,29 @@ const NOT_BUILT: &str = "<!doctype html><meta charset=utf-8><title>Troupe</title
 #[allow_missing = true]
 struct App;
 
-struct File {
+pub(super) struct File {
     content: Cow<'static, [u8]>,
     etag: String,
 }
 
 #[cfg(feature = "web")]
 fn find(path: &str) -> Option<File> {
-    let file = App::get(path)?;
-    let hash = file.metadata.sha256_hash();
-    let short = hash
-        .iter()
-        .take(8)
-        .fold(0_u64, |sum, &byte| sum << 8 | u64::from(byte));
-    Some(File {
-        content: file.data,
-        etag: format!("\"{short:016x}\""),
-    })
+    App::get(path).map(File::of)
+}
+
+#[cfg(feature = "web")]
+impl File {
+    pub(super) fn of(file: rust_embed::EmbeddedFile) -> Self {
+        let hash = file.metadata.sha256_hash();
+        let short = hash
+            .iter()
+            .take(8)
+            .fold(0_u64, |sum, &byte| sum << 8 | u64::from(byte));
+        Self {
+            content: file.data,
+            etag: format!("\"{short:016x}\""),
+        }
+    }
 }
 
 #[cfg(not(feature = "web"))]
@@ -77,20 +83,26 @@ pub(super) async fn app(request: HttpRequest) -> Result<HttpResponse, ApiError> 
         return Err(ErrorType::NotFound.into());
     }
     if let Some(file) = find(path) {
-        return Ok(serve(&request, path, file));
+        return Ok(serve(&request, path, file, POLICY));
     }
     if looks_like_file {
         return Err(ErrorType::NotFound.into());
     }
     Ok(match find("index.html") {
-        Some(file) => serve(&request, "index.html", file),
+        Some(file) => serve(&request, "index.html", file, POLICY),
         None => HttpResponse::Ok()
             .content_type("text/html; charset=utf-8")
             .body(NOT_BUILT),
     })
 }
 
-fn serve(request: &HttpRequest, path: &str, file: File) -> HttpResponse {
+/// A built file, under the policy of its page.
+pub(super) fn serve(
+    request: &HttpRequest,
+    path: &str,
+    file: File,
+    policy: &'static str,
+) -> HttpResponse {
     let known = request.headers().get(IF_NONE_MATCH);
     let known = known.and_then(|value| value.to_str().ok());
     let mut response = if known == Some(&file.etag) {
@@ -101,7 +113,7 @@ fn serve(request: &HttpRequest, path: &str, file: File) -> HttpResponse {
     let hashed = path.starts_with("assets/");
     let cache = if hashed { IMMUTABLE } else { REVALIDATE };
     response.insert_header((CACHE_CONTROL, cache));
-    response.insert_header((CONTENT_SECURITY_POLICY, POLICY));
+    response.insert_header((CONTENT_SECURITY_POLICY, policy));
     response.insert_header((X_CONTENT_TYPE_OPTIONS, "nosniff"));
     response.insert_header((REFERRER_POLICY, "no-referrer"));
     if known == Some(&file.etag) {

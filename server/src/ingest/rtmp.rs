@@ -22,6 +22,7 @@ use crate::config::RtmpConfig;
 use crate::egress::Egress;
 use crate::http::Health;
 use crate::live::Live;
+use crate::ops::Ops;
 use crate::transcode::Transcoding;
 use gate::Gate;
 
@@ -44,6 +45,8 @@ pub struct RtmpServer {
     pub health: Arc<Health>,
     /// The time.
     pub clock: Arc<dyn Clock>,
+    /// How often one address may come.
+    pub ops: Arc<Ops>,
 }
 
 /// The listeners, bound before anything else starts.
@@ -138,6 +141,10 @@ fn admit(
     gate: &Gate,
     tls: Option<&TlsAcceptor>,
 ) {
+    if server.ops.knock(remote.ip()).is_err() {
+        super::metrics::refused("rate");
+        return;
+    }
     // Beyond the gate's bounds the connection is closed without a word.
     let Some(pass) = gate.enter(remote.ip().to_canonical()) else {
         super::metrics::refused("connections");

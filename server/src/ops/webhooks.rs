@@ -13,11 +13,12 @@ use control_plane::{Condition, Store, Swap};
 use futures_util::future::join_all;
 use media_types::Clock;
 use metrics::{counter, gauge};
-use reqwest::{Client, StatusCode};
+use reqwest::{Client, RequestBuilder, StatusCode};
 
 use super::breaker::Breaker;
 use super::events::{Event, Journal};
 use crate::config::WebhookConfig;
+use crate::telemetry::traces::{Kind, Span};
 use crate::telemetry::{WEBHOOK_DELIVERIES, WEBHOOK_LAG, WEBHOOK_LOST};
 
 /// The header of the signature.
@@ -158,7 +159,8 @@ impl Courier {
 
     async fn attempt(&self, hook: &WebhookConfig, id: u64, body: &str) -> Outcome {
         let signature = sign(hook.key.expose(), self.clock.unix(), body);
-        let request = self
+        let mut span = Span::begin("webhook", Kind::Client, None).with("troupe.event", id);
+        let mut request = self
             .client
             .post(&hook.url)
             .header("content-type", "application/json")
@@ -166,6 +168,17 @@ impl Courier {
             .header("Troupe-Event-Id", id.to_string())
             .timeout(hook.timeout)
             .body(body.to_owned());
+        if let Some(context) = span.context() {
+            request = request.header("traceparent", context.text());
+        }
+        let outcome = self.ask(hook, id, request).await;
+        if matches!(outcome, Outcome::Failed | Outcome::Refused) {
+            span.fail("not taken");
+        }
+        outcome
+    }
+
+    async fn ask(&self, hook: &WebhookConfig, id: u64, request: RequestBuilder) -> Outcome {
         match request.send().await.map(|response| response.status()) {
             Ok(status) if status.is_success() => Outcome::Taken,
             Ok(StatusCode::REQUEST_TIMEOUT | StatusCode::TOO_MANY_REQUESTS) => Outcome::Failed,

@@ -145,6 +145,10 @@ async fn accept(endpoint: Endpoint, server: Arc<QuicServer>, gate: Gate) {
                 // Its error hands back what may not be retried, which was ruled out.
                 let _retried = incoming.retry();
             }
+            Welcome::Enter if server.rtmp.ops.knock(remote.ip()).is_err() => {
+                metrics::refused("rate");
+                incoming.refuse();
+            }
             Welcome::Enter => match gate.enter(remote.ip().to_canonical()) {
                 Some(pass) => enter(incoming, &server, pass),
                 None => {

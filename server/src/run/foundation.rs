@@ -69,8 +69,13 @@ impl Foundation {
     }
 
     /// Starts the thread that keeps what operators are told.
-    pub(super) fn start_ops(&self, system: &System) -> Result<(), RunError> {
-        let started = self.ops.start(system.clone(), Arc::clone(&self.plane));
+    pub(super) fn start_ops(
+        &self,
+        system: &System,
+        spans: Option<super::Spans>,
+    ) -> Result<(), RunError> {
+        let plane = Arc::clone(&self.plane);
+        let started = self.ops.start(system.clone(), plane, spans);
         started.map_err(opening("the thread of operations"))
     }
 

@@ -83,6 +83,7 @@ pub(super) fn serve(
         health: Arc::clone(health),
         egress: Arc::clone(egress),
         clock: Arc::clone(&foundation.clock),
+        ops: Arc::clone(&foundation.ops),
     });
     if let Some(socket) = quic {
         let runtime = quic::start_thread().map_err(opening("the thread of QUIC"))?;

@@ -78,6 +78,7 @@ impl Metrics {
     #[must_use]
     pub fn render(&self) -> String {
         self.handle.run_upkeep();
+        super::process::look();
         self.handle.render()
     }
 }
@@ -117,6 +118,8 @@ fn describe() {
     describe_counter!(SIGNALING_CLOSED, "Sockets that we closed by reason");
     describe_counter!(RATELIMIT_REJECTED, "What a limit turned away");
     describe_operations();
+    super::process::describe();
+    super::traces::describe();
 }
 
 fn describe_operations() {

@@ -5,10 +5,10 @@ use actors::{IngestStatus, IngestTrackStatus};
 use control_plane::{Record, RoomOwner, WorkerRecord, keys};
 use media_types::{PeerId, RoomName};
 use serde_json::{Value, json};
-use signaling::AdminRole;
 use signaling::rest::{Page, PageQuery};
+use signaling::{AdminRole, ErrorType, RpcError};
 
-use super::{State, operator};
+use super::{State, operator, others, text};
 use crate::http::auth::name;
 use crate::http::problem::ApiError;
 
@@ -38,13 +38,16 @@ fn source(ingest: &IngestStatus) -> Value {
 pub(in crate::http) async fn ingests(
     state: State,
     request: HttpRequest,
-    query: web::Query<PageQuery>,
 ) -> Result<HttpResponse, ApiError> {
     operator(&state, &request, AdminRole::Viewer)?;
     let all = state.rooms.ingests().await?;
-    let page = Page::cut(all, &query, |it| format!("{}/{}", it.room, it.identity));
-    let items: Vec<Value> = page.items.iter().map(source).collect();
-    Ok(HttpResponse::Ok().json(json!({ "items": items, "cursor": page.cursor })))
+    let own = all.iter().map(|ingest| {
+        let mut shown = source(ingest);
+        shown["worker"] = json!(state.ops.worker);
+        shown
+    });
+    let key = |it: &Value| format!("{}/{}", text(it, "room"), text(it, "identity"));
+    others::merged(&state, &request, "ingests", own.collect(), key).await
 }
 
 pub(in crate::http) async fn close_ingest(
@@ -53,7 +56,12 @@ pub(in crate::http) async fn close_ingest(
     id: web::Path<String>,
 ) -> Result<HttpResponse, ApiError> {
     operator(&state, &request, AdminRole::Operator)?;
-    state.rooms.close_ingest(name::<PeerId>(&id)?).await?;
+    let closed = state.rooms.close_ingest(name::<PeerId>(&id)?).await;
+    let elsewhere = |error: &RpcError| error.kind() == ErrorType::NotFound;
+    if closed.as_ref().is_err_and(elsewhere) && others::any_other(&state, &request).await {
+        return Ok(HttpResponse::NoContent().finish());
+    }
+    closed?;
     Ok(HttpResponse::NoContent().finish())
 }
 

@@ -6,10 +6,11 @@ use actix_web::http::header::LOCATION;
 use actix_web::{HttpRequest, HttpResponse, web};
 use media_types::{Identity, RoomName, TrackId};
 use serde::{Deserialize, Serialize};
+use serde_json::json;
 use signaling::rest::{Page, PageQuery};
 use signaling::{AdminRole, ErrorType};
 
-use super::{State, operator};
+use super::{State, operator, others, text};
 use crate::egress::record::RecordingRequest;
 use crate::http::auth::name;
 use crate::http::problem::ApiError;
@@ -28,23 +29,28 @@ struct EgressStatus {
     stream: Identity,
     /// Since somebody last asked for something.
     quiet_ms: u64,
+    worker: String,
 }
 
 pub(in crate::http) async fn list(
     state: State,
     request: HttpRequest,
-    query: web::Query<PageQuery>,
 ) -> Result<HttpResponse, ApiError> {
     operator(&state, &request, AdminRole::Viewer)?;
     let all = state.egress()?.list().into_iter();
-    let all = all.map(|(room, stream, quiet)| EgressStatus {
-        id: format!("{room}/{stream}"),
-        room,
-        stream,
-        quiet_ms: u64::try_from(quiet.as_millis()).unwrap_or(u64::MAX),
+    let own = all.map(|(room, stream, quiet)| {
+        json!(EgressStatus {
+            id: format!("{room}/{stream}"),
+            room,
+            stream,
+            quiet_ms: u64::try_from(quiet.as_millis()).unwrap_or(u64::MAX),
+            worker: state.ops.worker.clone(),
+        })
     });
-    let page = Page::cut(all.collect(), &query, |it| it.id.clone());
-    Ok(HttpResponse::Ok().json(page))
+    others::merged(&state, &request, "egress", own.collect(), |it| {
+        text(it, "id")
+    })
+    .await
 }
 
 pub(in crate::http) async fn close(

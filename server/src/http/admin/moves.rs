@@ -6,10 +6,9 @@ use media_types::{RoomName, WorkerId};
 use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::{Value, json};
-use signaling::rest::{Page, PageQuery};
 use signaling::{AdminRole, ErrorType};
 
-use super::{State, operator};
+use super::{State, operator, others, text};
 use crate::http::auth::name;
 use crate::http::problem::ApiError;
 
@@ -44,13 +43,11 @@ pub(in crate::http) async fn migrate(
 pub(in crate::http) async fn migrations(
     state: State,
     request: HttpRequest,
-    query: web::Query<PageQuery>,
 ) -> Result<HttpResponse, ApiError> {
     operator(&state, &request, AdminRole::Viewer)?;
     let all = state.rooms.migrations().await?;
-    let page = Page::cut(all, &query, |it| it.room.to_string());
-    let items: Vec<Value> = page.items.iter().map(shown).collect();
-    Ok(HttpResponse::Ok().json(json!({ "items": items, "cursor": page.cursor })))
+    let own = all.iter().map(shown).collect();
+    others::merged(&state, &request, "migrations", own, |it| text(it, "room")).await
 }
 
 /// Empties this worker. The process stays; readiness does not.

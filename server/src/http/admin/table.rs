@@ -7,7 +7,7 @@ use serde_json::Value;
 use signaling::AdminRole;
 use signaling::rest::{Page, PeerStatus, RoomPatch, RoomSettings, RoomStatus};
 
-use super::{act, cluster, egress, log, moves, openapi, settings};
+use super::{act, cluster, egress, events, log, moves, openapi, others, settings};
 use crate::http::whip::not_allowed;
 use crate::ops::flags::Flag;
 
@@ -46,6 +46,10 @@ fn page(_: &mut SchemaGenerator) -> Value {
         "properties": { "items": items, "cursor": { "type": "string" } },
         "required": ["items"],
     })
+}
+
+fn text(_: &mut SchemaGenerator) -> Value {
+    serde_json::json!({ "type": "string" })
 }
 
 const VIEWER: Option<AdminRole> = Some(AdminRole::Viewer);
@@ -139,10 +143,10 @@ pub(in crate::http) const TABLE: &[Entry] = &[
     entry!(post "/rooms/{room}/migrate" OPERATOR moves::migrate, "Moves it to another worker")
         .takes(schema::<moves::MigrateBody>)
         .gives(202, object),
-    entry!(get "/migrations" VIEWER moves::migrations, "Rooms that move from or to this worker")
-        .lists(page),
-    entry!(post "/workers/{worker}/drain" OPERATOR moves::drain, "Empties this worker")
+    entry!(get "/migrations" VIEWER moves::migrations, "Rooms that move").lists(page),
+    entry!(post "/workers/{worker}/drain" OPERATOR moves::drain, "Empties a worker")
         .gives(202, object),
+    entry!(get "/workers/{worker}/metrics" VIEWER others::figures, "Its metrics").gives(200, text),
     entry!(post "/tokens/revoke" ADMIN act::revoke, "Has tokens believed no more")
         .takes(schema::<act::RevokeBody>)
         .gives(200, object),
@@ -172,7 +176,7 @@ pub(in crate::http) const TABLE: &[Entry] = &[
         .takes(object)
         .gives(200, object),
     entry!(get "/audit" ADMIN log::audit, "What operators did, on all workers").lists(page),
-    entry!(get "/events" VIEWER log::events, "What happened here; a stream if one asks for it")
+    entry!(get "/events" VIEWER events::events, "What happened; a stream if one asks for it")
         .lists(page),
 ];
 

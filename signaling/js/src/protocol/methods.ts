@@ -50,6 +50,8 @@ export interface JoinParams {
   resume?: Secret | null;
   /** The join token, unless it came with the URL or as a header. */
   token?: Secret | null;
+  /** What the join is part of, where it is traced (W3C Trace Context, section 3.2). */
+  traceparent?: string | null;
 }
 
 /** Result of `join`. */

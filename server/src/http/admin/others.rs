@@ -1,0 +1,220 @@
+//! What is asked of one worker and answered by another, or by all of them.
+
+use actix_web::body::{EitherBody, MessageBody};
+use actix_web::dev::{ServiceRequest, ServiceResponse};
+use actix_web::http::StatusCode;
+use actix_web::http::header::{CONTENT_TYPE, LOCATION, RETRY_AFTER};
+use actix_web::middleware::Next;
+use actix_web::{Error, HttpRequest, HttpResponse, web};
+use bytes::Bytes;
+use control_plane::{Record, RoomOwner, keys};
+use futures_util::future::join_all;
+use media_types::RoomName;
+use serde::Deserialize;
+use serde_json::{Value, json};
+use signaling::rest::{Page, PageQuery};
+use signaling::{AdminRole, ErrorType};
+use std::time::Duration;
+
+use super::table::ROOT;
+use super::{State, operator};
+use crate::auth::Access;
+use crate::http::auth::{bearer, verified};
+use crate::http::problem::ApiError;
+use crate::http::state::AppState;
+use crate::ops::others::Other;
+use crate::telemetry::traces;
+
+/// How long another worker may take to answer.
+const OTHERS_MAX: Duration = Duration::from_secs(5);
+/// Says that a request came by another worker, so that it goes no further.
+pub(super) const FORWARDED: &str = "troupe-forwarded";
+
+/// Whether this worker alone is asked.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct LocalQuery {
+    local: bool,
+}
+
+/// Whether this worker alone is asked: by `?local=true`, or by another worker.
+pub(super) fn is_local(request: &HttpRequest) -> bool {
+    let query = web::Query::<LocalQuery>::from_query(request.query_string());
+    query.is_ok_and(|query| query.local) || request.headers().contains_key(FORWARDED)
+}
+
+fn json_of(bytes: &[u8]) -> Option<Value> {
+    serde_json::from_slice(bytes).ok()
+}
+
+/// Asks another worker with what the operator brought.
+pub(super) async fn ask(state: &AppState, other: &Other, path: &str, token: &str) -> Option<Value> {
+    let asked = state.ops.client.get(format!("{}{ROOT}/{path}", other.url));
+    let mut asked = asked.bearer_auth(token).timeout(OTHERS_MAX);
+    if let Some(context) = traces::current() {
+        asked = asked.header("traceparent", context.text());
+    }
+    let answer = asked.send().await.ok()?.error_for_status().ok()?;
+    json_of(&answer.bytes().await.ok()?)
+}
+
+/// What all workers list under a path, sorted and cut by `key`; those that do not answer are named.
+pub(super) async fn merged(
+    state: &State,
+    request: &HttpRequest,
+    path: &str,
+    own: Vec<Value>,
+    key: fn(&Value) -> String,
+) -> Result<HttpResponse, ApiError> {
+    let query = web::Query::<PageQuery>::from_query(request.query_string());
+    let query =
+        query.map_err(|error| ApiError::detailed(ErrorType::InvalidParams, error.to_string()))?;
+    let (mut items, mut missing) = (own, Vec::new());
+    if !is_local(request) {
+        let token = bearer(request).ok_or(ErrorType::Unauthorized)?;
+        let cursor = query.cursor.as_deref().map(|it| format!("&cursor={it}"));
+        let cursor = cursor.unwrap_or_default();
+        let path = format!("{path}?local=true&limit={}{cursor}", query.limit());
+        let others = state.ops.others().await;
+        let asked = others
+            .iter()
+            .map(|other| ask(state, other, &path, token.expose()));
+        for (other, answer) in others.iter().zip(join_all(asked).await) {
+            match answer {
+                Some(mut answer) => {
+                    items.extend(
+                        answer["items"]
+                            .as_array_mut()
+                            .map(std::mem::take)
+                            .unwrap_or_default(),
+                    );
+                }
+                None => missing.push(other.worker.clone()),
+            }
+        }
+    }
+    items.sort_by_key(key);
+    // A room that moves may be on two workers.
+    items.dedup_by_key(|item| key(item));
+    let page = Page::cut(items, &query, key);
+    Ok(HttpResponse::Ok().json(json!({
+        "items": page.items, "cursor": page.cursor, "missing": missing,
+    })))
+}
+
+/// The worker that a request is for, by its path; `None`: this one.
+async fn addressee(state: &AppState, path: &str) -> Option<Other> {
+    let mut parts = path.strip_prefix(ROOT)?.trim_start_matches('/').split('/');
+    let worker = match (parts.next()?, parts.next()?) {
+        ("rooms", room) => owner(state, room.parse().ok()?).await?,
+        ("egress", room) if parts.next().is_some() => owner(state, room.parse().ok()?).await?,
+        ("workers", worker) => worker.to_owned(),
+        _ => return None,
+    };
+    if worker == state.ops.worker {
+        return None;
+    }
+    let others = state.ops.others().await;
+    others.iter().find(|other| other.worker == worker).cloned()
+}
+
+/// Who has a room that is not here.
+async fn owner(state: &AppState, room: RoomName) -> Option<String> {
+    if state.rooms.get(room.clone()).await.is_ok() {
+        return None;
+    }
+    let key = keys::room_owner(&room);
+    let entry = state.ops.store.get(&key).await.ok()??;
+    let owner = RoomOwner::decode(&key, &entry.value).ok()?;
+    Some(owner.worker?.to_string())
+}
+
+/// Hands requests about rooms and workers to the worker that can answer them, which judges them and
+/// writes them into its audit log.
+pub(in crate::http) async fn forwarded<B: MessageBody + 'static>(
+    mut request: ServiceRequest,
+    next: Next<B>,
+) -> Result<ServiceResponse<EitherBody<B>>, Error> {
+    let state = request.app_data::<web::Data<AppState>>().cloned();
+    let other = match state.as_ref().filter(|_| !is_local(request.request())) {
+        // Strangers make us ask nobody.
+        Some(state)
+            if verified(state, request.request(), Access::Admin(AdminRole::Viewer)).is_ok() =>
+        {
+            addressee(state, request.path()).await
+        }
+        _ => None,
+    };
+    let (Some(state), Some(other)) = (state, other) else {
+        return Ok(next.call(request).await?.map_into_left_body());
+    };
+    let body = request.extract::<Bytes>().await?;
+    let response = match hand_over(&state, request.request(), &other, body).await {
+        Some(response) => response,
+        None => actix_web::ResponseError::error_response(&ApiError::detailed(
+            ErrorType::Unavailable,
+            format!("{} does not answer", other.worker),
+        )),
+    };
+    Ok(request.into_response(response).map_into_right_body())
+}
+
+async fn hand_over(
+    state: &AppState,
+    request: &HttpRequest,
+    other: &Other,
+    body: Bytes,
+) -> Option<HttpResponse> {
+    let token = bearer(request)?;
+    let method = reqwest::Method::from_bytes(request.method().as_str().as_bytes()).ok()?;
+    let url = format!("{}{}", other.url, request.uri());
+    let asked = state.ops.client.request(method, url);
+    let mut asked = asked.bearer_auth(token.expose()).header(FORWARDED, "1");
+    if let Some(context) = traces::current() {
+        asked = asked.header("traceparent", context.text());
+    }
+    let kind = request.headers().get(CONTENT_TYPE);
+    let asked = match kind.and_then(|kind| kind.to_str().ok()) {
+        Some(kind) => asked.header("content-type", kind).body(body),
+        None => asked,
+    };
+    let answer = asked.timeout(OTHERS_MAX).send().await.ok()?;
+    let status = StatusCode::from_u16(answer.status().as_u16()).ok()?;
+    let mut response = HttpResponse::build(status);
+    for name in [CONTENT_TYPE, LOCATION, RETRY_AFTER] {
+        let value = answer.headers().get(name.as_str());
+        if let Some(value) = value.and_then(|value| value.to_str().ok()) {
+            response.insert_header((name, value));
+        }
+    }
+    Some(response.body(answer.bytes().await.ok()?))
+}
+
+/// Asks the other workers to do something, one after another; whether one of them did.
+pub(super) async fn any_other(state: &State, request: &HttpRequest) -> bool {
+    if is_local(request) {
+        return false;
+    }
+    for other in state.ops.others().await.iter() {
+        let answer = hand_over(state, request, other, Bytes::new()).await;
+        if answer.is_some_and(|answer| answer.status().is_success()) {
+            return true;
+        }
+    }
+    false
+}
+
+/// The figures of one worker, as Prometheus reads them: for pages that reach only one of them.
+pub(in crate::http) async fn figures(
+    state: State,
+    request: HttpRequest,
+    worker: web::Path<String>,
+) -> Result<HttpResponse, ApiError> {
+    operator(&state, &request, AdminRole::Viewer)?;
+    if *worker != state.ops.worker {
+        return Err(ErrorType::NotFound.into());
+    }
+    Ok(HttpResponse::Ok()
+        .content_type("text/plain; version=0.0.4; charset=utf-8")
+        .body(state.metrics.render()))
+}
