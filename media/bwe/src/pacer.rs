@@ -174,8 +174,8 @@ impl<T> Pacer<T> {
         })
     }
 
-    /// Lets something of `size` bytes out at once, as if it were pushed and popped: the probe that it
-    /// is part of, if any. `None` if it has to wait, and is to be pushed.
+    /// Lets something of `size` bytes out at once, as if it were pushed and popped: the probe that
+    /// it is part of, if any. `None` if it has to wait, and is to be pushed.
     pub fn pass(
         &mut self,
         now: Instant,

@@ -266,8 +266,8 @@ impl Transport {
         }
     }
 
-    /// Sends a packet at once where the pacer allows it, else queues it as [`Transport::send`] does;
-    /// to be followed by [`Transport::poll_transmit`].
+    /// Sends a packet at once where the pacer allows it, else queues it as [`Transport::send`]
+    /// does; to be followed by [`Transport::poll_transmit`].
     pub fn send_through(&mut self, now: Instant, packet: SendPacket, out: &mut TransmitBatch) {
         let (Some(path), TransportPhase::Connected(srtp)) = (self.paths.current(), &mut self.phase)
         else {
