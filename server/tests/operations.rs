@@ -296,7 +296,7 @@ async fn a_flag_reaches_three_workers_and_a_bad_value_none() -> Result<()> {
             Ok(flag["value"] == last)
         })
         .await?;
-        let (_, events) = ask(worker, &token, "GET", "events?limit=1000", None).await?;
+        let (_, events) = ask(worker, &token, "GET", "events?local=true&limit=1000", None).await?;
         for event in events["items"].as_array().context("items")? {
             if let (Some(n), Some(at)) = (
                 event["data"]["flag"]["value"].as_u64(),

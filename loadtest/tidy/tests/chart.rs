@@ -1,5 +1,5 @@
-//! The Helm chart, as far as it can be judged without Helm: what its templates name exists, and their
-//! blocks end.
+//! The Helm chart, as far as it can be judged without Helm: what its templates name exists, and
+//! their blocks end.
 #![allow(
     missing_docs,
     reason = "an integration test has no readers of its documentation"

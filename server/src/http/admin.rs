@@ -64,7 +64,13 @@ pub(super) async fn transcoders(
         job["worker"] = json!(state.ops.worker);
         job
     });
-    let key = |job: &Value| format!("{}-{:012}", text(job, "worker"), job["id"].as_u64().unwrap_or(0));
+    let key = |job: &Value| {
+        format!(
+            "{}-{:012}",
+            text(job, "worker"),
+            job["id"].as_u64().unwrap_or(0)
+        )
+    };
     others::merged(&state, &request, "transcoders", own.collect(), key).await
 }
 

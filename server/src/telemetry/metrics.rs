@@ -56,6 +56,13 @@ pub(crate) const AUDIT_LOST: &str = "troupe_audit_lost_total";
 /// Whether the audit log was changed, found at start.
 pub(crate) const AUDIT_BROKEN: &str = "troupe_audit_broken";
 
+/// Processor time, user and system together. A gauge by type, since counters hold whole numbers.
+pub(super) const PROCESS_CPU: &str = "troupe_process_cpu_seconds_total";
+/// Memory that is in RAM.
+pub(super) const PROCESS_RESIDENT: &str = "troupe_process_resident_bytes";
+/// Spans, by what became of them.
+pub(in crate::telemetry) const TRACES_SPANS: &str = "troupe_traces_spans_total";
+
 /// Upper bounds of histograms, in seconds: from a local answer to a client that gave up.
 const BUCKETS: [f64; 12] = [
     0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0,

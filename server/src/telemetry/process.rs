@@ -2,16 +2,18 @@
 
 use metrics::{Unit, describe_gauge, gauge};
 
-/// Processor time, user and system together. A gauge by type, since counters hold whole numbers.
-const CPU: &str = "troupe_process_cpu_seconds_total";
-/// Memory that is in RAM.
-const RESIDENT: &str = "troupe_process_resident_bytes";
+use super::metrics::{PROCESS_CPU, PROCESS_RESIDENT};
+
 /// Of `stat` and `VmRSS` in proc(5): Linux counts in hundredths of a second for everybody.
 const TICKS_PER_SECOND: f64 = 100.0;
 
 pub(super) fn describe() {
-    describe_gauge!(CPU, Unit::Seconds, "Processor time, user and system");
-    describe_gauge!(RESIDENT, Unit::Bytes, "Memory in RAM");
+    describe_gauge!(
+        PROCESS_CPU,
+        Unit::Seconds,
+        "Processor time, user and system"
+    );
+    describe_gauge!(PROCESS_RESIDENT, Unit::Bytes, "Memory in RAM");
 }
 
 /// Looks, and notes what it sees; where there is no proc(5), nothing.
@@ -21,14 +23,14 @@ pub(super) fn look() {
         .and_then(|it| ticks(&it))
     {
         let ticks = u32::try_from(ticks).unwrap_or(u32::MAX);
-        gauge!(CPU).set(f64::from(ticks) / TICKS_PER_SECOND);
+        gauge!(PROCESS_CPU).set(f64::from(ticks) / TICKS_PER_SECOND);
     }
     if let Some(kib) = std::fs::read_to_string("/proc/self/status")
         .ok()
         .and_then(|it| resident(&it))
     {
         let kib = u32::try_from(kib).unwrap_or(u32::MAX);
-        gauge!(RESIDENT).set(f64::from(kib) * 1_024.0);
+        gauge!(PROCESS_RESIDENT).set(f64::from(kib) * 1_024.0);
     }
 }
 

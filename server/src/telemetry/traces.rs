@@ -24,7 +24,7 @@ pub(crate) use export::{Exporter, describe};
 pub(crate) use http::of_request;
 pub(crate) use store::traced;
 
-use export::OUTCOMES;
+use super::metrics::TRACES_SPANS;
 
 /// Spans that may wait for the collector; past it they are dropped and counted.
 const WAITING_MAX: usize = 4_096;
@@ -213,7 +213,7 @@ impl Drop for Span {
             .try_send(open.as_json(tracer.clock.unix()))
             .is_err()
         {
-            counter!(OUTCOMES, "outcome" => "dropped").increment(1);
+            counter!(TRACES_SPANS, "outcome" => "dropped").increment(1);
         }
     }
 }

@@ -1,4 +1,5 @@
 //! A real etcd.
+#![allow(dead_code, reason = "each test file includes it and uses its part")]
 
 use std::net::TcpListener;
 use std::process::{Child, Command, Stdio};
@@ -13,7 +14,24 @@ use crate::support::{self, Server};
 pub(crate) struct Etcd {
     process: Child,
     url: String,
-    _data: tempfile::TempDir,
+    peers: String,
+    data: tempfile::TempDir,
+}
+
+fn spawn(url: &str, peers: &str, data: &std::path::Path) -> Result<Child> {
+    let process = Command::new("etcd")
+        .args(["--name", "one", "--log-level", "error", "--unsafe-no-fsync"])
+        .arg("--data-dir")
+        .arg(data.join("etcd"))
+        .arg(format!("--listen-client-urls={url}"))
+        .arg(format!("--advertise-client-urls={url}"))
+        .arg(format!("--listen-peer-urls={peers}"))
+        .arg(format!("--initial-advertise-peer-urls={peers}"))
+        .arg(format!("--initial-cluster=one={peers}"))
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()?;
+    Ok(process)
 }
 
 impl Etcd {
@@ -24,40 +42,57 @@ impl Etcd {
         let data = tempfile::tempdir()?;
         let url = format!("http://127.0.0.1:{client}");
         let peers = format!("http://127.0.0.1:{peer}");
-        let process = Command::new("etcd")
-            .args(["--name", "one", "--log-level", "error", "--unsafe-no-fsync"])
-            .arg("--data-dir")
-            .arg(data.path().join("etcd"))
-            .arg(format!("--listen-client-urls={url}"))
-            .arg(format!("--advertise-client-urls={url}"))
-            .arg(format!("--listen-peer-urls={peers}"))
-            .arg(format!("--initial-advertise-peer-urls={peers}"))
-            .arg(format!("--initial-cluster=one={peers}"))
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn()?;
         let etcd = Self {
-            process,
+            process: spawn(&url, &peers, data.path())?,
             url,
-            _data: data,
+            peers,
+            data,
         };
+        etcd.answers().await?;
+        Ok(etcd)
+    }
+
+    async fn answers(&self) -> Result<()> {
         let end = Instant::now() + Duration::from_secs(30);
-        while support::get(format!("{}/health", etcd.url)).await.is_err() {
+        while support::get(format!("{}/health", self.url)).await.is_err() {
             ensure!(Instant::now() < end, "etcd does not start");
             sleep(Duration::from_millis(50)).await;
         }
-        Ok(etcd)
+        Ok(())
+    }
+
+    /// `kill -9`.
+    pub(crate) fn kill(&mut self) -> Result<()> {
+        self.process.kill()?;
+        self.process.wait()?;
+        Ok(())
+    }
+
+    /// A start with what it had on its disk.
+    pub(crate) async fn restart(&mut self) -> Result<()> {
+        self.process = spawn(&self.url, &self.peers, self.data.path())?;
+        self.answers().await
+    }
+
+    /// Where it is, as a worker's settings say it.
+    pub(crate) fn endpoints(&self) -> String {
+        format!("[\"{}\"]", self.url)
     }
 
     /// A worker on it.
     pub(crate) async fn worker(&self) -> Result<Server> {
-        let endpoints = format!("[\"{}\"]", self.url);
-        Server::start(&[
+        self.worker_with(&[]).await
+    }
+
+    /// The same, with more settings.
+    pub(crate) async fn worker_with(&self, more: &[(&str, &str)]) -> Result<Server> {
+        let endpoints = self.endpoints();
+        let own = [
             ("TROUPE_CLUSTER__STORE", "etcd"),
-            ("TROUPE_CLUSTER__ETCD__ENDPOINTS", &endpoints),
+            ("TROUPE_CLUSTER__ETCD__ENDPOINTS", &*endpoints),
             ("TROUPE_CLUSTER__LEASE_TTL", "3s"),
-        ])
-        .await
+        ];
+        Server::start(&[&own, more].concat()).await
     }
 
     /// Writes a key past all workers.

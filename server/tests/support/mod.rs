@@ -214,21 +214,36 @@ impl Server {
 
     /// A token of the command line for the admin API.
     pub fn operator_token() -> Result<String> {
-        let words = [
-            "token",
-            "--dev",
-            "--room",
-            "*",
-            "--identity",
-            "operator",
-            "--admin",
-            "operator",
-        ];
-        let output = Command::new(env!("CARGO_BIN_EXE_troupe"))
-            .args(words)
-            .output()?;
-        ensure!(output.status.success(), "no token");
-        Ok(String::from_utf8(output.stdout)?.trim().to_owned())
+        role_token("operator")
+    }
+
+    /// What the admin API answers to a `GET`.
+    pub async fn get_viewed(&self, path: &str) -> Result<serde_json::Value> {
+        let url = self.admin_url(&format!("/admin/v1/{path}"));
+        let bearer = format!("Bearer {}", Self::operator_token()?);
+        let asked = tokio::task::spawn_blocking(move || -> Result<String> {
+            let request = ureq::get(&url).header("authorization", &bearer);
+            Ok(request.call()?.body_mut().read_to_string()?)
+        });
+        Ok(serde_json::from_str(&asked.await??)?)
+    }
+
+    /// Asks the admin API as an administrator; status and body.
+    pub async fn act(&self, method: &'static str, path: &str) -> Result<(u16, serde_json::Value)> {
+        let url = self.admin_url(&format!("/admin/v1/{path}"));
+        let bearer = format!("Bearer {}", role_token("admin")?);
+        let asked = tokio::task::spawn_blocking(move || -> Result<(u16, serde_json::Value)> {
+            let request = ureq::http::Request::builder().method(method).uri(url);
+            let request = request
+                .header("authorization", bearer)
+                .body(String::new())?;
+            let agent = ureq::Agent::config_builder().http_status_as_error(false);
+            let mut response = ureq::Agent::from(agent.build()).run(request)?;
+            let text = response.body_mut().read_to_string()?;
+            let body = serde_json::from_str(&text).unwrap_or_default();
+            Ok((response.status().as_u16(), body))
+        });
+        asked.await?
     }
 
     /// Opens a room without anybody in it.
@@ -281,6 +296,25 @@ impl Server {
         }
         bail!("the server still runs after {STOP_TIME_MAX:?}")
     }
+}
+
+/// A token of the command line for the admin API.
+fn role_token(role: &str) -> Result<String> {
+    let words = [
+        "token",
+        "--dev",
+        "--room",
+        "*",
+        "--identity",
+        "operator",
+        "--admin",
+        role,
+    ];
+    let output = Command::new(env!("CARGO_BIN_EXE_troupe"))
+        .args(words)
+        .output()?;
+    ensure!(output.status.success(), "no token");
+    Ok(String::from_utf8(output.stdout)?.trim().to_owned())
 }
 
 impl Drop for Server {

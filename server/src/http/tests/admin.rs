@@ -297,6 +297,7 @@ async fn transcoding_jobs_are_listed_with_what_became_of_them() {
     let job = json!({
         "id": 7, "room": "lobby", "stream": "ana", "job": "aac-opus", "state": "given_up",
         "failures": 4, "failure": "it has ended", "taken": 90, "made": 80, "dropped": 10,
+        "worker": "wk",
     });
     assert_eq!((status, &page["items"]), (200, &json!([job])));
     assert_eq!(
@@ -305,4 +306,32 @@ async fn transcoding_jobs_are_listed_with_what_became_of_them() {
             .0,
         401
     );
+}
+
+#[actix_web::test]
+async fn the_console_is_served_beside_the_api_and_hides_nothing_of_it() {
+    let world = world(|_| {});
+    let (status, page) = call(&world, None, "GET", "/", None).await;
+    let page = page.as_str().unwrap_or_default().to_lowercase();
+    assert!(status == 200 && page.contains("<!doctype html>"), "{page}");
+    for path in ["/admin/v1/nothing", "/assets/nothing.js", "/nothing"] {
+        let (status, problem) = call(&world, None, "GET", path, None).await;
+        assert_eq!((status, &problem["status"]), (404, &json!(404)), "{path}");
+    }
+    assert_eq!(call(&world, None, "POST", "/", None).await.0, 404);
+}
+
+#[actix_web::test]
+async fn the_figures_of_a_worker_are_for_viewers() {
+    let world = world(|_| {});
+    let path = "/admin/v1/workers/wk/metrics";
+    let (status, text) = call(&world, VIEWER, "GET", path, None).await;
+    let text = text.as_str().unwrap_or_default();
+    assert!(
+        status == 200 && text.contains("troupe_process_resident_bytes"),
+        "{text}"
+    );
+    assert_eq!(call(&world, None, "GET", path, None).await.0, 401);
+    let other = "/admin/v1/workers/other/metrics";
+    assert_eq!(call(&world, VIEWER, "GET", other, None).await.0, 404);
 }

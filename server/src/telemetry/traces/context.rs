@@ -12,7 +12,7 @@ pub struct Context {
 }
 
 impl Context {
-    /// Reads a `traceparent` (W3C Trace Context, section 3.2); what is none is as if it were absent.
+    /// Reads a `traceparent` (W3C Trace Context, section 3.2); what is none counts as absent.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
         let mut parts = text.split('-');

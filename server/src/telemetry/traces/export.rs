@@ -7,21 +7,20 @@ use serde_json::{Value, json};
 use tokio::sync::mpsc;
 
 use super::attribute;
+use crate::telemetry::metrics::TRACES_SPANS;
 
-/// Spans, by what became of them.
-pub(super) const OUTCOMES: &str = "troupe_traces_spans_total";
 /// Spans sent at once.
 const BATCH_MAX: usize = 512;
 /// How long the first span of a batch waits for others.
 const BATCH_WAIT: Duration = Duration::from_millis(500);
 /// How long the collector may take.
 const PATIENCE: Duration = Duration::from_secs(5);
-/// Attempts with one batch, and the pause between them; then it is dropped: spans are not worth more.
+/// Attempts with one batch, and the pause between them; then it is dropped.
 const ATTEMPTS: u32 = 3;
 const PAUSE: Duration = Duration::from_secs(1);
 
 pub(crate) fn describe() {
-    describe_counter!(OUTCOMES, "Spans by what became of them");
+    describe_counter!(TRACES_SPANS, "Spans by what became of them");
 }
 
 /// What sends them.
@@ -48,7 +47,7 @@ impl Exporter {
             let count = u64::try_from(batch.len()).unwrap_or(u64::MAX);
             let sent = self.send(std::mem::take(&mut batch)).await;
             let outcome = if sent { "sent" } else { "dropped" };
-            counter!(OUTCOMES, "outcome" => outcome).increment(count);
+            counter!(TRACES_SPANS, "outcome" => outcome).increment(count);
         }
     }
 
