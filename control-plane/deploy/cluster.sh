@@ -30,10 +30,10 @@ trap stop INT TERM EXIT
 etcd --name one --log-level error --data-dir "$folder/etcd" \
   --listen-client-urls "$store" --advertise-client-urls "$store" \
   --listen-peer-urls "$peers" --initial-advertise-peer-urls "$peers" \
-  --initial-cluster "one=$peers" &
+  --initial-cluster "one=$peers" >"$folder/etcd.log" 2>&1 &
 etcd=$!
 until curl -sf "$store/health" >/dev/null; do
-  kill -0 "$etcd" 2>/dev/null || { echo "etcd does not start" >&2; exit 1; }
+  kill -0 "$etcd" 2>/dev/null || { tail "$folder/etcd.log" >&2; exit 1; }
   sleep 0.1
 done
 
