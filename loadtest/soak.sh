@@ -15,12 +15,14 @@ cleanup() {
 }
 trap cleanup EXIT INT TERM
 
-# Ports and a store of its own, so that it runs beside others.
+# Ports and a store of its own, so that it runs beside others; and a journal of events that is full
+# within minutes, since what fills for an hour looks like a leak.
 cat > "$work/troupe.toml" <<CONFIG
 [http]
 listen = "127.0.0.1:18480"
 [admin]
 listen = "127.0.0.1:18490"
+events_kept = 500
 [webrtc]
 port = 18500
 tcp_port = 18500

@@ -26,6 +26,8 @@ pub struct RequestError {
     pub code: i64,
     /// The stable word in `data.type`, if any.
     pub kind: String,
+    /// Where to go instead, where it says so.
+    pub url: Option<String>,
     /// The text.
     pub message: String,
 }
@@ -102,11 +104,17 @@ impl Signalling {
     /// # Errors
     /// When the socket closes, or nothing comes in time.
     pub async fn receive(&mut self) -> Result<Value> {
+        let next = timeout(ANSWER_TIME_MAX, self.listen());
+        next.await.context("an answer")?
+    }
+
+    /// The next message of any kind, however long that takes.
+    ///
+    /// # Errors
+    /// When the socket closes.
+    pub async fn listen(&mut self) -> Result<Value> {
         loop {
-            let next = timeout(ANSWER_TIME_MAX, self.socket.next())
-                .await
-                .context("an answer")?;
-            match next {
+            match self.socket.next().await {
                 Some(Ok(Message::Text(text))) => return Ok(serde_json::from_str(&text)?),
                 Some(Ok(Message::Close(frame))) => bail!("closed: {frame:?}"),
                 Some(Ok(_)) => {}
@@ -189,6 +197,7 @@ fn request_error(error: &Value) -> RequestError {
     RequestError {
         code: error["code"].as_i64().unwrap_or_default(),
         kind: text(&error["data"]["type"]),
+        url: error["data"]["url"].as_str().map(str::to_owned),
         message: text(&error["message"]),
     }
 }

@@ -148,7 +148,7 @@ impl Member<'_> {
                 biased;
                 () = over(&mut phase) => return Ok(()),
                 () = tokio::time::sleep_until(leaves.unwrap_or(far)) => return Ok(()),
-                message = self.signalling.receive() => self.take(&message?),
+                message = self.signalling.listen() => self.take(&message?),
                 _ = pings.tick() => self.ping().await?,
                 _ = chats.tick() => self.chat(chat).await?,
                 _ = datas.tick() => self.send(data).await?,
