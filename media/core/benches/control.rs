@@ -24,6 +24,9 @@ use support::{ROOM, Way, World, ms};
 
 /// Viewers of the shard: what is looked up must not be all there is.
 const VIEWERS: usize = 100;
+/// After so many packets the shards and clients hear of each other: what the far one asks for holds
+/// for some seconds.
+const RENEWAL: u64 = 100;
 /// Neither STUN, DTLS nor RTP (RFC 7983, section 7), so that only the sender is looked up.
 const NOTHING: [u8; 64] = [100; 64];
 
@@ -54,15 +57,18 @@ impl Stage {
             world.fill(viewer, slot, track, Wish::default());
             joined.push((viewer, slot));
         }
+        // The far shard has to ask for the track before a keyframe is of use to it.
+        world.run(ms(300));
         camera.frame(&mut world, true);
         world.run(ms(50));
         let caught = Rc::new(RefCell::new(Vec::new()));
         let (kept, publisher) = (Rc::clone(&caught), camera.client);
         world.loss = Box::new(move |way, client, bytes| {
-            if way == Way::Up && client == publisher && bytes.len() > 1_000 {
+            let media = way == Way::Up && client == publisher && bytes.len() > 1_000;
+            if media {
                 kept.borrow_mut().push(bytes.to_vec());
             }
-            true
+            media
         });
         Self {
             world,
@@ -133,7 +139,11 @@ impl Stage {
         let path = self.world.path(self.camera.client);
         let mut batch = TransmitBatch::new(1 << 20);
         let (mut spent, mut sealed) = (Duration::ZERO, 0);
-        for _ in 0..packets {
+        for packet in 0..packets {
+            if packet % RENEWAL == 0 {
+                self.world.run(ms(20));
+                self.caught.take();
+            }
             self.world.now += ms(5);
             self.camera.frame(&mut self.world, false);
             let now = self.world.now;
