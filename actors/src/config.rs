@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use control_plane::Store;
+use control_plane::balance::Policy;
 use media_contract::Plane;
 use media_types::{Clock, Identity, PeerId, RoomName, WorkerId};
 use signaling::rest::RoomSettings;
@@ -11,6 +12,7 @@ use signaling::view::IceServer;
 use signaling::{Grants, Secret};
 
 use crate::hooks::Hooks;
+use crate::part::ClusterLink;
 
 /// Settings of the actors; passed by value, never changed.
 #[derive(Debug, Clone)]
@@ -43,6 +45,10 @@ pub struct ActorsConfig {
     pub roster_limit: usize,
     /// Peers of one room on one shard, before the room opens on another one.
     pub room_peers_per_shard: usize,
+    /// Peers of one room on this worker, before another one takes more of them; 0 for any number.
+    pub room_peers_per_worker: usize,
+    /// When rooms move by themselves; `None`: never.
+    pub balance: Option<Policy>,
     /// How long clients of a room that moved may take to follow.
     pub move_deadline: Duration,
     /// Whether faults may be injected. For tests alone.
@@ -70,6 +76,8 @@ impl Default for ActorsConfig {
             room_defaults: RoomSettings::default(),
             roster_limit: 100,
             room_peers_per_shard: 500,
+            room_peers_per_worker: 0,
+            balance: None,
             move_deadline: Duration::from_secs(30),
             debug_faults: false,
             id_seed: 0,
@@ -127,6 +135,8 @@ pub struct Environment {
     pub tokens: Arc<dyn TokenMinter>,
     /// The replay guard.
     pub admission: Arc<dyn Admission>,
+    /// The way to the other workers.
+    pub cluster: Arc<dyn ClusterLink>,
     /// Called when the tree cannot go on: the worker must exit.
     pub fatal: Arc<dyn Fn(&str) + Send + Sync>,
 }

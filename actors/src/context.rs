@@ -1,11 +1,13 @@
 //! What all actors of a worker share: nothing that changes, but the address book and ids.
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::collections::BTreeSet;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
+use control_plane::WorkerRecord;
 use media_contract::{Action, Command, CommandId, PlaneError};
-use media_types::{Epoch, RoomId, ShardId, TransportId};
+use media_types::{Epoch, RoomId, ShardId, TransportId, WorkerId};
 use supervision::{RestartPolicy, Spec};
 
 use crate::config::{ActorsConfig, Environment};
@@ -22,8 +24,10 @@ pub(crate) struct Context {
     pub(crate) directory: Directory,
     pub(crate) ids: Ids,
     draining: AtomicBool,
-    /// Where clients find other workers, as last seen.
-    others: RwLock<Vec<String>>,
+    /// The workers of the cluster, as last seen.
+    workers: RwLock<Arc<Vec<WorkerRecord>>>,
+    /// Those to which there is a link.
+    linked: RwLock<Arc<BTreeSet<WorkerId>>>,
 }
 
 impl Context {
@@ -35,7 +39,8 @@ impl Context {
             directory: Directory::default(),
             ids,
             draining: AtomicBool::new(false),
-            others: RwLock::default(),
+            workers: RwLock::default(),
+            linked: RwLock::default(),
         })
     }
 
@@ -53,14 +58,33 @@ impl Context {
         if config.endpoints.len() > 1 {
             return config.endpoints.clone();
         }
-        let others = self.others.read().unwrap_or_else(PoisonError::into_inner);
-        let others = others.iter().filter(|url| **url != config.url).cloned();
+        let others = self.workers();
+        let others = others
+            .iter()
+            .filter(|worker| worker.ready && !worker.draining && worker.url != config.url)
+            .map(|worker| worker.url.clone());
         let own = std::iter::once(config.url.clone());
         own.chain(others).take(ENDPOINTS_MAX).collect()
     }
 
-    pub(crate) fn set_others(&self, urls: Vec<String>) {
-        *self.others.write().unwrap_or_else(PoisonError::into_inner) = urls;
+    /// Who is there, as last seen.
+    pub(crate) fn workers(&self) -> Arc<Vec<WorkerRecord>> {
+        let workers = self.workers.read().unwrap_or_else(PoisonError::into_inner);
+        Arc::clone(&workers)
+    }
+
+    pub(crate) fn set_workers(&self, workers: Vec<WorkerRecord>) {
+        *self.workers.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(workers);
+    }
+
+    /// The workers to which there is a link.
+    pub(crate) fn linked(&self) -> Arc<BTreeSet<WorkerId>> {
+        let linked = self.linked.read().unwrap_or_else(PoisonError::into_inner);
+        Arc::clone(&linked)
+    }
+
+    pub(crate) fn set_linked(&self, linked: BTreeSet<WorkerId>) {
+        *self.linked.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(linked);
     }
 
     /// Milliseconds since the Unix epoch.
@@ -87,16 +111,41 @@ impl Context {
 pub(crate) struct Commander {
     asker: u64,
     room: RoomId,
-    epoch: Epoch,
+    epoch: RoomEpoch,
+}
+
+/// The epoch that commands for a room carry, shared by all who give some: it rises where the room
+/// gets another owner while it is open.
+#[derive(Debug, Clone)]
+pub(crate) struct RoomEpoch(Arc<AtomicU64>);
+
+impl RoomEpoch {
+    pub(crate) fn get(&self) -> Epoch {
+        Epoch(self.0.load(Ordering::Acquire))
+    }
+
+    pub(crate) fn raise(&self, to: Epoch) {
+        self.0.fetch_max(to.0, Ordering::AcqRel);
+    }
+}
+
+impl From<Epoch> for RoomEpoch {
+    fn from(epoch: Epoch) -> Self {
+        Self(Arc::new(AtomicU64::new(epoch.0)))
+    }
 }
 
 impl Commander {
     /// For the peer of this transport, or for the room itself.
-    pub(crate) fn new(room: RoomId, epoch: Epoch, peer: Option<TransportId>) -> Self {
+    pub(crate) fn new(
+        room: RoomId,
+        epoch: impl Into<RoomEpoch>,
+        peer: Option<TransportId>,
+    ) -> Self {
         Self {
             asker: peer.map_or(0, TransportId::get),
             room,
-            epoch,
+            epoch: epoch.into(),
         }
     }
 
@@ -117,7 +166,7 @@ impl Commander {
         let command = Command {
             id,
             room: self.room,
-            epoch: self.epoch,
+            epoch: self.epoch.get(),
             action,
         };
         context.environment.plane.send(shard, command)

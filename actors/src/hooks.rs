@@ -3,6 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
+use control_plane::balance::Decision;
 use media_types::{Epoch, Identity, RoomName};
 use signaling::{RpcError, ServerMessage};
 
@@ -64,6 +65,11 @@ pub trait Observer: Send + Sync {
     /// A room that was open here is no longer.
     fn room_closed(&self, room: &RoomName, epoch: Epoch) {
         let _ = (room, epoch);
+    }
+
+    /// A room of this worker moves by itself, to that worker.
+    fn room_moves(&self, room: &RoomName, epoch: Epoch, decision: &Decision) {
+        let _ = (room, epoch, decision);
     }
 
     /// The members of a room were told something.

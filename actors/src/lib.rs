@@ -51,6 +51,7 @@ mod ingest;
 pub mod limits;
 pub mod metrics;
 mod migration;
+mod part;
 mod peer;
 mod plane;
 mod room;
@@ -69,6 +70,10 @@ pub use ingest::{
     IngestStatus, IngestTrackStatus,
 };
 pub use migration::MoveStatus;
+pub use part::{
+    ClusterLink, FarPeer, FarSpeaker, FarTrack, NoCluster, OpenPart, PartBody, PartLetter,
+    PartRoster, Said,
+};
 pub use room::message::{GrantChange, PeerChange, Revocation};
 pub use session::{
     Credentials, JoinRequest, Joined, Notice, Outbox, OutboxFull, Session, SessionKind, TellRefused,

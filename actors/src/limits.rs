@@ -33,6 +33,10 @@ pub const CONNECT_DEADLINE: Duration = Duration::from_secs(30);
 /// Tokens for one use that a room remembers, to hand them over when it moves: what joins within the
 /// life of a token (15 min), at four a second.
 pub const USED_TOKENS_MAX: usize = 4_096;
+/// Between two looks at whether a room is to move by itself.
+pub const BALANCE_TICK: Duration = Duration::from_secs(1);
+/// How long a room may take to say what it weighs.
+pub const WEIGH_DEADLINE: Duration = Duration::from_millis(200);
 /// Rooms of one worker that move at one time: each doubles what its clients send for a second.
 pub const MOVES_AT_ONCE: usize = 16;
 /// Steps of one move before others get their turn.
@@ -44,6 +48,18 @@ pub const WORKERS_TICK: Duration = Duration::from_secs(2);
 /// Endpoints that clients are told: this worker's and three others'.
 pub const ENDPOINTS_MAX: usize = 4;
 
+/// Between two rosters of a room's part to the others, beside a millisecond for each of its peers.
+pub const PART_PERIOD: Duration = Duration::from_millis(50);
+/// Between two of a part where nothing happens: what was lost with a link heals.
+pub const PART_REPEAT: Duration = Duration::from_secs(5);
+/// How long a part may say nothing.
+pub const PART_SILENCE: Duration = Duration::from_secs(16);
+/// How long the peers of a part stay listed that there is no link to: two workers that lose each
+/// other find each other again within a second, unless one of them is gone.
+pub const PART_GRACE: Duration = Duration::from_secs(3);
+/// How long a worker may take to open a part before another one is asked.
+pub const PART_OPENING: Duration = Duration::from_secs(2);
+
 /// Kinds of reactions in one second; further kinds wait for nobody and are dropped.
 pub const REACTION_KINDS_MAX: usize = 64;
 
@@ -53,6 +69,8 @@ pub const AUDIENCE_PERIOD: Duration = Duration::from_secs(1);
 pub const REACTIONS_PERIOD: Duration = Duration::from_secs(1);
 /// Between two notices of one peer's quality.
 pub const QUALITY_PERIOD: Duration = Duration::from_secs(2);
+/// Between two times that a publisher hears that somebody cannot decode a track.
+pub const CODEC_PERIOD: Duration = Duration::from_secs(1);
 /// Between two times that what is new of all publishers' quality is handed to a room's peers.
 pub const QUALITIES_PERIOD: Duration = Duration::from_secs(1);
 /// Publishers of whose quality everybody hears; of more, only who has them in a slot, so that a
@@ -96,6 +114,7 @@ pub const TRANSPORT_CRASHES: usize = 2;
 /// The window for them.
 pub const TRANSPORT_CRASH_WINDOW: Duration = Duration::from_secs(60);
 
+const _: () = assert!(PART_SILENCE.as_millis() > 3 * PART_REPEAT.as_millis());
 const _: () = assert!(PEER_REQUESTS < PEER_BOX);
 const _: () = assert!(CLAIM_DEADLINE.as_millis() < JOIN_DEADLINE.as_millis());
 const _: () = assert!(RECONCILE_AFTER.as_millis() <= ROLL_CALL.as_millis());

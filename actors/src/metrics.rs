@@ -23,8 +23,15 @@ pub const RATELIMIT_REJECTED: &str = "troupe_ratelimit_rejected_total";
 /// Joins, by outcome.
 pub const JOINS: &str = "troupe_signaling_joins_total";
 
+/// Joins of rooms with parts on other workers that were not let in here, by outcome.
+pub const PART_JOINS: &str = "troupe_part_joins_total";
+/// Rooms that were opened here for other workers: as parts of theirs, or for a move to here.
+pub const BRANCHES: &str = "troupe_part_branches";
+
 /// Moves from this worker that are over, by outcome.
 pub const MIGRATIONS: &str = "troupe_migrations_total";
+/// Moves that a worker began by itself, by cause.
+pub const MIGRATIONS_OWN: &str = "troupe_migrations_automatic_total";
 /// Moves that this worker has a part in.
 pub const MIGRATIONS_ACTIVE: &str = "troupe_migrations_active";
 /// How long moves from this worker took, from the plan to the last client.
@@ -44,7 +51,10 @@ pub const DESCRIPTIONS: &[(&str, &str)] = &[
     (INGESTS, "Live sources in rooms"),
     (EGRESSES, "Consumers of rooms' media outside of them"),
     (JOINS, "Joins by outcome"),
+    (PART_JOINS, "Joins that another part of the room takes"),
+    (BRANCHES, "Rooms opened here for other workers"),
     (MIGRATIONS, "Moves of rooms from this worker by outcome"),
+    (MIGRATIONS_OWN, "Moves that workers began by themselves"),
     (MIGRATIONS_ACTIVE, "Moves of rooms from or to this worker"),
     (
         MIGRATION_SECONDS,

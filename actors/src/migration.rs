@@ -4,22 +4,26 @@
 //! that begins lists what moves and goes on (docs/migration.md).
 
 mod advance;
+mod balance;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use std::time::Instant;
 
+use control_plane::balance::{Balance, Decision};
 use control_plane::migration::{MigrationRecord, Moves, Phase};
-use control_plane::{Change, ControlPlaneError, Record, Revision, RoomOwner, Watch};
+use control_plane::{Change, ControlPlaneError, Record, Revision, RoomOwner, Watch, WorkerRecord};
 use control_plane::{keys, membership};
-use media_types::{RoomName, WorkerId};
+use media_types::{Epoch, RoomName, WorkerId};
 use supervision::{Behaviour, Mailbox, Reply, Scope};
 
 use crate::context::Context;
-use crate::limits::{CLAIM_DEADLINE, MOVE_TICK, WORKERS_TICK};
+use crate::limits::{BALANCE_TICK, CLAIM_DEADLINE, MOVE_TICK, WORKERS_TICK};
 use crate::metrics;
 use crate::rooms::RoomsMessage;
 
 pub(crate) use advance::{Advanced, World, rooms_of};
+pub(crate) use balance::Weighed;
 
 /// A move, as operators see it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -43,11 +47,17 @@ pub(crate) enum MigrationsMessage {
     /// Look again at who else is there.
     Workers,
     /// Who is there.
-    Seen(Vec<String>),
+    Seen(Option<Vec<WorkerRecord>>),
     /// A room was moved on.
     Advanced(RoomName, Advanced),
     /// Look at a room.
     Look(RoomName),
+    /// Look at whether a room is to move by itself.
+    Balance,
+    /// What rooms cost, and how their peers are.
+    Weighed(Vec<Weighed>),
+    /// A move was planned, or not.
+    Planned(Decision, Epoch, bool),
     /// What moves from or to here.
     Status(Reply<Vec<MoveStatus>>),
 }
@@ -60,13 +70,18 @@ pub(crate) struct Migrations {
     busy: BTreeSet<RoomName>,
     /// Of those, the ones to look at again.
     again: BTreeSet<RoomName>,
+    balance: Option<Balance>,
+    since: Instant,
 }
 
 impl Migrations {
     pub(crate) fn new(context: Arc<Context>, rooms: Arc<[Mailbox<RoomsMessage>]>) -> Self {
         let store = Arc::clone(&context.environment.store);
         let moves = Moves::new(store, context.config.worker);
+        let balance = context.config.balance.map(Balance::new);
         Self {
+            since: context.environment.clock.now(),
+            balance,
             world: Arc::new(World {
                 context,
                 rooms,
@@ -234,13 +249,9 @@ impl Migrations {
             let store = Arc::clone(&world.context.environment.store);
             let workers = membership::workers(store.as_ref());
             match tokio::time::timeout(CLAIM_DEADLINE, workers).await {
-                Ok(Ok(workers)) => workers
-                    .into_iter()
-                    .filter(|worker| worker.ready && !worker.draining)
-                    .map(|worker| worker.url)
-                    .collect(),
+                Ok(Ok(workers)) => Some(workers),
                 // Those of before are better than none.
-                Ok(Err(_)) | Err(_) => world.context.endpoints(),
+                Ok(Err(_)) | Err(_) => None,
             }
         };
         scope.run(work, MigrationsMessage::Seen);
@@ -255,6 +266,9 @@ impl Behaviour for Migrations {
         self.workers(scope);
         scope.every(MOVE_TICK, || MigrationsMessage::Tick);
         scope.every(WORKERS_TICK, || MigrationsMessage::Workers);
+        if self.balance.is_some() {
+            scope.every(BALANCE_TICK, || MigrationsMessage::Balance);
+        }
     }
 
     fn handle(&mut self, message: MigrationsMessage, scope: &mut Scope<Self>) {
@@ -263,9 +277,18 @@ impl Behaviour for Migrations {
             MigrationsMessage::Watched(watched) => self.watched(watched, scope),
             MigrationsMessage::Tick => self.tick(scope),
             MigrationsMessage::Workers => self.workers(scope),
-            MigrationsMessage::Seen(urls) => self.world.context.set_others(urls),
+            MigrationsMessage::Seen(workers) => {
+                if let Some(workers) = workers {
+                    self.world.context.set_workers(workers);
+                }
+            }
             MigrationsMessage::Advanced(room, advanced) => self.advanced(room, advanced, scope),
             MigrationsMessage::Look(room) => self.look(room, scope),
+            MigrationsMessage::Balance => self.weigh(scope),
+            MigrationsMessage::Weighed(rooms) => self.weighed(&rooms, scope),
+            MigrationsMessage::Planned(decision, epoch, begun) => {
+                self.planned(&decision, epoch, begun, scope);
+            }
             MigrationsMessage::Status(reply) => {
                 let all = self.moving.iter().map(|(room, record)| MoveStatus {
                     room: room.clone(),

@@ -8,6 +8,7 @@ pub(crate) mod actor;
 mod layers;
 pub(crate) mod message;
 pub(crate) mod moving;
+pub(crate) mod parts;
 pub(crate) mod quality;
 mod reconcile;
 pub(crate) mod record;

@@ -6,10 +6,11 @@ use std::sync::RwLock;
 use std::sync::atomic::AtomicBool;
 
 use control_plane::{
-    Claim, Condition, Handover, Owned, Ownership, Record, RoomSpec, Store, Swap, membership,
+    Claim, Condition, ControlPlaneError, Handover, Owned, Ownership, Record, RoomSpec, Store, Swap,
+    membership,
 };
 use media_contract::Action;
-use media_types::{Epoch, RoomId, RoomName, ShardId};
+use media_types::{Epoch, RoomId, RoomName, ShardId, WorkerId};
 use signaling::rest::RoomSettings;
 use supervision::{
     Behaviour, Children, Goodbye, Notice, Outcome, Reply, RestartPolicy, Scope, Strategy,
@@ -20,11 +21,15 @@ use crate::directory::{Listener, RoomEntry};
 use crate::error::ActorsError;
 use crate::limits::{CLAIM_DEADLINE, SUPERVISOR_BOX};
 use crate::metrics;
+use crate::part::{OpenPart, PartBody, PartLetter};
 use crate::room::RoomMessage;
-use crate::room::actor::{Activation, RoomSeed};
+use crate::room::actor::RoomSeed;
 use crate::room::moving::Stage;
+use crate::room::parts::KeptParts;
 use crate::room::state::RoomPhase;
 use crate::room::supervisor::RoomSupervisor;
+
+mod branches;
 
 /// Attempts to write a spec against others who write it.
 const SPEC_ATTEMPTS: usize = 8;
@@ -50,6 +55,12 @@ pub(crate) enum RoomsMessage {
     Released,
     /// Open a room that may move to here; whether that could be done.
     StandBy(RoomName, RoomId, Epoch, Reply<bool>),
+    /// Another worker asks for a part of a room of its own.
+    Branch(WorkerId, Box<PartLetter>),
+    /// The owner of a room that we hold a part of is gone.
+    Orphaned(RoomId),
+    /// Who owns it now.
+    Sought(RoomId, Result<Claim, ControlPlaneError>),
     /// A room that stands by, or one that was on its way elsewhere, is ours.
     Owned(RoomName, Owned, Option<Box<Handover>>),
 }
@@ -59,6 +70,16 @@ pub(crate) enum RoomsMessage {
 struct Pending {
     settings: Option<Box<RoomSettings>>,
     replies: Vec<Opened>,
+}
+
+/// How a room comes to be open here.
+enum Begins {
+    /// It is ours.
+    Owned(Owned),
+    /// It may become ours.
+    Standby(Epoch),
+    /// Another worker's, of which we hold a part.
+    Branch(Epoch, KeptParts),
 }
 
 /// A room that runs.
@@ -172,56 +193,8 @@ impl Rooms {
         let defaults = || self.context.config.room_defaults.clone();
         let settings = wanted.map(|s| *s).or(stored).unwrap_or_else(defaults);
         let id = self.context.ids.room();
-        let begins = Ok(claimed.owned);
+        let begins = Begins::Owned(claimed.owned);
         self.start((name, id), begins, settings, scope);
-    }
-
-    fn stand_by(
-        &mut self,
-        (name, id): (RoomName, RoomId),
-        epoch: Epoch,
-        reply: Reply<bool>,
-        scope: &mut Scope<Self>,
-    ) {
-        let taken = self.context.directory.room(&name).is_some()
-            || self.pending.contains_key(&name)
-            || self.running.contains_key(&id)
-            || self.running.values().any(|running| running.name == name);
-        let full = self.context.directory.room_count() >= self.context.config.rooms_max;
-        let able = !(taken || full || self.context.is_draining());
-        if able {
-            let settings = self.context.config.room_defaults.clone();
-            self.start((name, id), Err(epoch), settings, scope);
-        }
-        reply.send(able);
-    }
-
-    /// A move has given us the room.
-    fn owned(&mut self, name: &RoomName, owned: Owned, handover: Option<Box<Handover>>) {
-        let found = self.running.iter_mut().find(|(_, r)| r.name == *name);
-        let Some((_, running)) = found else {
-            return;
-        };
-        running.owned = Some(owned);
-        let Some(entry) = self.context.directory.room(name) else {
-            return;
-        };
-        let activation = Box::new(Activation {
-            epoch: owned.record.epoch,
-            handover: handover.map(|handover| *handover),
-            expected: self.context.config.move_deadline,
-        });
-        let epoch = owned.record.epoch;
-        let told = entry
-            .listener
-            .mailbox
-            .tell(RoomMessage::Activate(activation));
-        if told.is_ok() {
-            tracing::info!(room = %name, epoch = epoch.0, "a room moved to here");
-            self.context
-                .directory
-                .insert_room(RoomEntry { epoch, ..entry });
-        }
     }
 
     /// Everybody who waits gets the same kind of answer.
@@ -242,7 +215,7 @@ impl Rooms {
     fn start(
         &mut self,
         (name, id): (RoomName, RoomId),
-        begins: Result<Owned, Epoch>,
+        begins: Begins,
         settings: RoomSettings,
         scope: &mut Scope<Self>,
     ) {
@@ -251,23 +224,32 @@ impl Rooms {
         let least = loads
             .iter()
             .min_by_key(|load| (load.busy_ppm, load.transports, load.shard));
-        let (phase, epoch) = match begins {
-            Ok(owned) => (RoomPhase::Active, owned.record.epoch),
-            Err(epoch) => (RoomPhase::Standby, epoch),
+        let (phase, epoch) = match &begins {
+            Begins::Owned(owned) => (RoomPhase::Active, owned.record.epoch),
+            Begins::Standby(epoch) => (RoomPhase::Standby, *epoch),
+            Begins::Branch(epoch, _) => (RoomPhase::Active, *epoch),
+        };
+        let (owned, parts) = match begins {
+            Begins::Owned(owned) => (Some(owned), KeptParts::default()),
+            Begins::Standby(_) => (None, KeptParts::default()),
+            Begins::Branch(_, parts) => (None, parts),
         };
         let seed = Arc::new(RoomSeed {
             id,
             name: name.clone(),
-            epoch,
+            epoch: epoch.into(),
             home: least.map_or(ShardId(0), |load| load.shard),
             opened_at_ms: context.unix_ms(),
             settings: RwLock::new(settings),
             stage: RwLock::new(Stage::in_epoch(phase, epoch)),
+            parts: RwLock::new(parts),
             missed: Arc::new(AtomicBool::new(false)),
             context,
         });
         let rooms = scope.mailbox().clone();
-        let owned = begins.ok();
+        if owned.is_none() {
+            ::metrics::gauge!(metrics::BRANCHES).increment(1.0);
+        }
         self.running.insert(id, Running { name, owned, epoch });
         let child = scope.spawn_child(
             "room_supervisor",
@@ -315,6 +297,9 @@ impl Rooms {
         }
         let was_open = entry.is_some();
         if let Some(running) = self.running.remove(&id) {
+            if running.owned.is_none() {
+                ::metrics::gauge!(metrics::BRANCHES).decrement(1.0);
+            }
             if !was_open {
                 // It could not even begin: who waits hears of it, rather than for ever.
                 self.refuse(&running.name, &ActorsError::Store(None));
@@ -458,6 +443,9 @@ impl Behaviour for Rooms {
             RoomsMessage::StandBy(name, id, epoch, reply) => {
                 self.stand_by((name, id), epoch, reply, scope);
             }
+            RoomsMessage::Branch(from, letter) => self.branch(from, *letter, scope),
+            RoomsMessage::Orphaned(id) => self.orphaned(id, scope),
+            RoomsMessage::Sought(id, found) => self.sought(id, found),
             RoomsMessage::Owned(name, owned, handover) => self.owned(&name, owned, handover),
         }
     }

@@ -3,6 +3,7 @@
 mod admin;
 mod live;
 mod moves;
+mod parts;
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;

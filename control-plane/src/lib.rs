@@ -18,6 +18,7 @@
 //! ```
 #![forbid(unsafe_code)]
 
+pub mod balance;
 pub mod conformance;
 pub mod error;
 pub mod keys;

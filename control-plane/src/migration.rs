@@ -105,6 +105,9 @@ pub struct Handover {
     pub peers: Vec<HandedPeer>,
     /// Tokens for one use that were used (SPEC 3), of those who are in.
     pub used: Vec<UsedToken>,
+    /// Workers that hold a part of the room, and go on with the next owner.
+    #[serde(default)]
+    pub parts: Vec<WorkerId>,
 }
 
 impl Record for Handover {

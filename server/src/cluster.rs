@@ -9,6 +9,7 @@ mod congestion;
 mod hub;
 mod link;
 pub(crate) mod metrics;
+mod post;
 mod roster;
 mod tls;
 
@@ -21,6 +22,7 @@ use media_core::RelayMessage;
 use media_types::{Clock, WorkerId};
 use tokio::sync::watch;
 
+pub(crate) use post::{Hears, Post, open as open_post};
 pub(crate) use roster::follow;
 pub use tls::{ClusterIdentity, ClusterTlsError};
 
@@ -50,8 +52,7 @@ impl ClusterSocket {
         self.socket.local_addr()
     }
 
-    /// Starts the thread, which ends when the sender of `roster` is dropped; what comes back tells
-    /// who is linked.
+    /// Starts the thread, which ends when the sender of `roster` is dropped.
     pub(crate) fn start(
         self,
         worker: WorkerId,
@@ -59,8 +60,8 @@ impl ClusterSocket {
         clock: Arc<dyn Clock>,
         ends: FarEnds<RelayMessage>,
         roster: watch::Receiver<Roster>,
-    ) -> io::Result<watch::Receiver<Linked>> {
-        let (linked, told) = watch::channel(Linked::new());
+        (post, hears): (Post, Box<dyn Hears>),
+    ) -> io::Result<()> {
         let run = move || {
             let runtime = tokio::runtime::Builder::new_current_thread()
                 .enable_all()
@@ -73,8 +74,9 @@ impl ClusterSocket {
                 }
             };
             let local = tokio::task::LocalSet::new();
-            let hub = Hub::new(worker, clock, ends, linked);
-            let serving = hub.serve(self.socket, identity, roster);
+            let Post { letters, linked } = post;
+            let hub = Hub::new(worker, clock, ends, (linked, hears));
+            let serving = hub.serve(self.socket, identity, roster, letters);
             if let Err(error) = local.block_on(&runtime, serving) {
                 tracing::error!(%error, "no links to other workers");
             }
@@ -82,7 +84,7 @@ impl ClusterSocket {
         std::thread::Builder::new()
             .name("cluster".to_owned())
             .spawn(run)?;
-        Ok(told)
+        Ok(())
     }
 }
 

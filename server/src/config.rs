@@ -3,6 +3,7 @@
 //! Everything is parsed into its type at start, or refused with the file, the line and the key.
 //! [`Config`] is passed down by value; nobody reads it from a global.
 
+pub mod balance;
 pub mod cluster;
 pub mod duration;
 pub mod egress;
@@ -17,6 +18,7 @@ pub mod rtmp;
 pub mod transcode;
 mod validate;
 
+pub use balance::BalanceConfig;
 pub use cluster::{
     ClusterConfig, ClusterTlsConfig, DebugConfig, EtcdConfig, LogConfig, LogFormat, ShutdownConfig,
     StoreKind,

@@ -17,6 +17,12 @@ pub const FAR_MAX: usize = 4 * RELAY_MAX;
 pub const CLUSTER_TURN: usize = 256;
 /// A frame of the control stream: the largest data message with its envelope.
 pub const CLUSTER_FRAME_MAX: u32 = 512 * 1_024;
+/// A letter between rooms: a roster of a thousand peers, each with a kilobyte of its own.
+pub const CLUSTER_LETTER_MAX: u32 = 4 * 1_024 * 1_024;
+/// Letters that wait for one worker; more are dropped, and said again.
+pub const CLUSTER_LETTERS_MAX: usize = 1_024;
+/// Letters that wait for the thread of links.
+pub const CLUSTER_POST_MAX: usize = 4_096;
 /// Datagrams that wait in a connection, each way: 100 ms of 200 Mb/s.
 pub const CLUSTER_DATAGRAM_BUFFER: usize = 4 * 1_024 * 1_024;
 /// How long dialling, and the greeting after it, may take.

@@ -24,7 +24,7 @@ pub(crate) struct Egress {
 impl Egress {
     pub(crate) fn new(seed: Arc<EgressSeed>, room: Mailbox<RoomMessage>) -> Self {
         Self {
-            commander: Commander::new(seed.room.id, seed.room.epoch, None),
+            commander: Commander::new(seed.room.id, seed.room.epoch.clone(), None),
             seed,
             room,
         }

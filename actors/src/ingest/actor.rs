@@ -40,7 +40,7 @@ impl Ingest {
         let room = &seed.room;
         Self {
             // Answers go to the room: what matters comes as facts about tracks.
-            commander: Commander::new(room.id, room.epoch, None),
+            commander: Commander::new(room.id, room.epoch.clone(), None),
             state: None,
             deferred: VecDeque::new(),
             unpresented: false,

@@ -6,7 +6,7 @@ use std::time::Duration;
 use control_plane::migration::{Local, Look, MigrationRecord, MoveReason, Moves, Step, decide};
 use control_plane::{ControlPlaneError, membership};
 use media_types::{Epoch, RoomName, WorkerId};
-use signaling::view::{CloseReason, MigrateReason};
+use signaling::view::MigrateReason;
 use supervision::Mailbox;
 
 use crate::context::Context;
@@ -95,11 +95,7 @@ impl World {
             .listener
             .mailbox
             .ask(ASK_DEADLINE, RoomMessage::Standing);
-        match standing.await {
-            Ok(Local::Absent) | Err(supervision::AskError::Closed) => None,
-            Ok(local) => Some(local),
-            Err(_) => None,
-        }
+        standing.await.ok()
     }
 
     fn entry(&self, name: &RoomName) -> Option<RoomEntry> {
@@ -134,11 +130,11 @@ impl World {
             Step::Activate(epoch) => return self.activate(name, look, epoch).await,
             Step::HandOver(to) => return self.hand_over(name, look, to).await,
             Step::Release => {
-                self.tell(name, RoomMessage::Close(CloseReason::Moved));
+                self.tell(name, RoomMessage::Release);
                 return Ok(Then::Pause);
             }
             Step::Dismantle => {
-                self.tell(name, RoomMessage::Close(CloseReason::RoomClosed));
+                self.tell(name, RoomMessage::Dismantle);
                 return Ok(Then::Pause);
             }
             Step::Abandon | Step::Forget => self.moves.forget(name, look).await?,
@@ -225,6 +221,8 @@ impl World {
             None => (grace, MigrateReason::Ownership),
         };
         let to = Move {
+            worker: Some(to),
+            epoch: Some(look.owner.epoch),
             url: target.url,
             deadline,
             reason,

@@ -54,7 +54,7 @@ impl Peer {
     pub(crate) fn new(seed: Arc<PeerSeed>) -> Self {
         let room = &seed.room;
         Self {
-            commander: Commander::new(room.id, room.epoch, Some(seed.transport)),
+            commander: Commander::new(room.id, room.epoch.clone(), Some(seed.transport)),
             life: Life::Loading,
             deferred: VecDeque::new(),
             commands: BTreeMap::new(),
@@ -298,6 +298,9 @@ impl Peer {
             Effect::SendElsewhere(id, params) => self.send_elsewhere(id, *params, scope),
             Effect::Quality(report) => {
                 self.tell_room(RoomMessage::Quality(peer, report));
+            }
+            Effect::Unsupported(track) => {
+                self.tell_room(RoomMessage::Unsupported(track));
             }
             Effect::MediaLost(reason) => {
                 let told = self.tell_room(RoomMessage::MediaLost(peer, reason));

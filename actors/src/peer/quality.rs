@@ -76,6 +76,7 @@ impl PeerState {
         let uplink = uplink_score(&figures);
         let silent = self.silent_layers(&figures);
         let tracks = &self.record.tracks;
+        let rtt = figures.rtt;
         let narrowed = self.uplink.take(now, &figures, |track| {
             let is_shown = |own: &TrackRecord| own.source == TrackSource::Camera && !own.muted;
             tracks.iter().any(|own| own.track == track && is_shown(own))
@@ -83,6 +84,7 @@ impl PeerState {
         self.figures = Some(figures);
         let report = Report {
             score,
+            rtt,
             uplink,
             silent,
             narrowed,

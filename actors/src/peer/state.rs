@@ -55,6 +55,8 @@ pub(crate) enum Effect {
     ),
     /// The room hears of the quality.
     Quality(Report),
+    /// The room hears that the client cannot decode what a slot shows.
+    Unsupported(TrackId),
     /// The room hears that the media path broke.
     MediaLost(LostReason),
     /// The answer to an offer by WHIP or WHEP.

@@ -12,7 +12,7 @@ use signaling::view::{SlotPhase, SlotReason, SlotState};
 use signaling::{ErrorType, RpcError, ServerMessage};
 
 use super::slots::{Candidate, Refill};
-use super::state::{PeerState, Purpose};
+use super::state::{Effect, PeerState, Purpose};
 use crate::hooks::VideoLimit;
 use crate::room::{Pin, RoomView, TrackEntry};
 use crate::session::SessionKind;
@@ -344,7 +344,13 @@ impl PeerState {
             reason,
         };
         let before = self.shown.insert(mid, slot.clone());
-        (before.as_ref() != Some(&slot)).then_some(slot)
+        if before.as_ref() == Some(&slot) {
+            return None;
+        }
+        if let (Some(track), SlotPhase::Unsupported) = (track_id, slot.state) {
+            self.effects.push(Effect::Unsupported(track));
+        }
+        Some(slot)
     }
 
     pub(super) fn tell_slots(&mut self, slots: Vec<SlotState>) {

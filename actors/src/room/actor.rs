@@ -10,17 +10,18 @@ use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Instant;
 
 use media_contract::{Action, CommandId};
-use media_types::{Epoch, PeerId, RoomId, RoomName, ShardId};
+use media_types::{PeerId, RoomId, RoomName, ShardId};
 use signaling::rest::RoomSettings;
 use signaling::view::CloseReason;
 use supervision::{Behaviour, Mailbox, Scope, TimerId};
 
 use super::message::RoomMessage;
 use super::moving::Stage;
+use super::parts::KeptParts;
 use super::record::MediaPhase;
 use super::state::{RoomLimits, RoomPhase, RoomState};
 use super::supervisor::SupervisorMessage;
-use crate::context::{Commander, Context};
+use crate::context::{Commander, Context, RoomEpoch};
 use crate::limits::{RECONCILE_AFTER, ROLL_CALL};
 use crate::peer::PeerMessage;
 
@@ -30,6 +31,7 @@ mod letters;
 mod live;
 mod moving;
 mod opening;
+mod parts;
 mod policy;
 
 use joins::Joins;
@@ -42,13 +44,15 @@ pub(crate) struct RoomSeed {
     pub(crate) context: Arc<Context>,
     pub(crate) id: RoomId,
     pub(crate) name: RoomName,
-    pub(crate) epoch: Epoch,
+    pub(crate) epoch: RoomEpoch,
     pub(crate) home: ShardId,
     pub(crate) opened_at_ms: u64,
     /// The worker's cache of the spec, so that a restart needs no store.
     pub(crate) settings: RwLock<RoomSettings>,
     /// How far the room's move is, so that a restart goes on from there.
     pub(crate) stage: RwLock<Stage>,
+    /// What the room's parts on other workers have, likewise.
+    pub(crate) parts: RwLock<KeptParts>,
     /// An event was refused by a full box.
     pub(crate) missed: Arc<AtomicBool>,
 }
@@ -66,6 +70,15 @@ impl RoomSeed {
 
     fn set_stage(&self, stage: Stage) {
         *self.stage.write().unwrap_or_else(PoisonError::into_inner) = stage;
+    }
+
+    fn parts(&self) -> KeptParts {
+        let parts = self.parts.read().unwrap_or_else(PoisonError::into_inner);
+        parts.clone()
+    }
+
+    fn set_parts(&self, parts: KeptParts) {
+        *self.parts.write().unwrap_or_else(PoisonError::into_inner) = parts;
     }
 
     fn set_settings(&self, settings: RoomSettings) {
@@ -106,9 +119,13 @@ impl Room {
             peers_per_shard: config.room_peers_per_shard,
         };
         let mut state = RoomState::new(now, seed.name.clone(), seed.settings(), limits, seed.home);
+        state.parts.me = config.worker;
+        state.parts.url.clone_from(&config.url);
+        state.parts.limit = config.room_peers_per_worker;
         state.take_stage(now, seed.stage());
+        state.recall_parts(now, seed.parts());
         Self {
-            commander: Commander::new(seed.id, seed.epoch, None),
+            commander: Commander::new(seed.id, seed.epoch.clone(), None),
             seed,
             supervisor,
             state,
@@ -138,6 +155,7 @@ impl Room {
             RoomMessage::Say(peer, request, speech) => self.say(now, peer, request, speech),
             RoomMessage::Policy => self.policy_changed(),
             RoomMessage::Quality(peer, report) => self.state.quality(now, peer, &report),
+            RoomMessage::Unsupported(track) => self.state.codec_unsupported(now, track),
             RoomMessage::MediaLost(peer, reason) => self.state.media_lost(now, peer, reason),
             RoomMessage::Event(shard, event) => self.event(shard, *event),
             RoomMessage::ShardRestarted(shard) => self.state.shard_restarted(shard),
@@ -155,7 +173,14 @@ impl Room {
             | RoomMessage::Activate(_)
             | RoomMessage::Settled(_)
             | RoomMessage::Standing(_)
+            | RoomMessage::Weigh(_)
+            | RoomMessage::Release
+            | RoomMessage::StandBy(_)
+            | RoomMessage::Dismantle
             | RoomMessage::Roster(_)) => self.take_move(now, other),
+            other @ (RoomMessage::Part(..) | RoomMessage::Linked | RoomMessage::OwnedBy(_)) => {
+                self.take_part(now, other);
+            }
             other @ (RoomMessage::Deliver(..)
             | RoomMessage::Status(_)
             | RoomMessage::Peers(_)
@@ -259,6 +284,7 @@ impl Behaviour for Room {
         if let Some(message) = message {
             self.take(now, message);
         }
+        self.state.reunite(now);
         self.carry_out(scope);
         if self.state.phase != RoomPhase::Closed {
             self.arm(now, scope);

@@ -1,9 +1,11 @@
-//! Which simulcast layers somebody watches, for those who send them.
+//! Which simulcast layers somebody watches, and whether somebody cannot, for those who send them.
+
+use std::time::Instant;
 
 use media_contract::{Action, RelayPeer};
 use media_types::{Bitrate, PeerId, Rid, ShardId, TrackId};
 use signaling::ServerMessage;
-use signaling::server_message::PublishLayersParams;
+use signaling::server_message::{CodecUnsupportedParams, PublishLayersParams};
 
 use super::message::Audience;
 use super::state::{Effect, RoomState};
@@ -53,6 +55,20 @@ impl RoomState {
         self.notify(owner, message);
     }
 
+    /// Its publisher may send a track in another codec: somebody cannot decode this one.
+    pub(crate) fn codec_unsupported(&mut self, now: Instant, track_id: TrackId) {
+        let Some(owner) = self.tracks.get(track_id).map(|entry| entry.owner) else {
+            return;
+        };
+        if self.tracks.note_undecoded(now, track_id) {
+            let params = CodecUnsupportedParams { track_id };
+            self.notify(
+                Audience::One(owner),
+                ServerMessage::CodecUnsupported(params),
+            );
+        }
+    }
+
     /// Each shard learns which others hold a part of the room, so that data messages cross.
     pub(super) fn link_shards(&mut self) {
         for shard in self.shards.clone() {
@@ -62,10 +78,12 @@ impl RoomState {
 
     /// One shard learns it.
     pub(super) fn link_shard(&mut self, shard: ShardId) {
-        if self.shards.len() > 1 {
+        let far: Vec<RelayPeer> = self.parts.far_shards().collect();
+        if self.shards.len() > 1 || self.parts.linked || !far.is_empty() {
+            self.parts.linked |= !far.is_empty();
             let others = self.shards.iter().copied().filter(|other| *other != shard);
             let link = Action::LinkRoom {
-                peers: others.map(RelayPeer::from).collect(),
+                peers: others.map(RelayPeer::from).chain(far).collect(),
             };
             self.effects.push(Effect::Command(shard, link));
         }

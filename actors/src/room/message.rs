@@ -3,9 +3,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use control_plane::balance::Groups;
 use control_plane::migration::{Handover, Local};
 use media_contract::{Event, LostReason};
-use media_types::{Identity, PeerId, ShardId, TrackId};
+use media_types::{Epoch, Identity, PeerId, ShardId, TrackId, WorkerId};
 use serde_json::Value;
 use signaling::rest::{PeerStatus, RoomPatch, RoomStatus};
 use signaling::view::{CloseReason, LeaveReason, MigrateReason};
@@ -17,6 +18,7 @@ use super::actor::Activation;
 use super::quality::Report;
 use crate::egress::{EgressMessage, EgressRequest, EgressSeed, EgressSession};
 use crate::ingest::IngestStatus;
+use crate::part::PartLetter;
 use crate::peer::PeerMessage;
 use crate::session::{JoinRequest, Joined};
 
@@ -106,6 +108,10 @@ impl Revocation {
 /// Where a room moves.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Move {
+    /// To whom; `None` where only its URL is known.
+    pub(crate) worker: Option<WorkerId>,
+    /// In which the room is owned there; `None` where nobody knows it.
+    pub(crate) epoch: Option<Epoch>,
     pub(crate) url: String,
     /// How long the sessions here live on.
     pub(crate) deadline: Duration,
@@ -140,6 +146,8 @@ pub(crate) enum RoomMessage {
     Say(PeerId, Option<RequestId>, Speech),
     /// How well a peer's media arrives.
     Quality(PeerId, Report),
+    /// Somebody cannot decode a track.
+    Unsupported(TrackId),
     /// A peer's media path broke.
     MediaLost(PeerId, LostReason),
     /// Something happened on a shard.
@@ -178,8 +186,22 @@ pub(crate) enum RoomMessage {
     Settled(PeerId),
     /// How far a move is, as seen from here.
     Standing(Reply<Local>),
+    /// What the room costs, and how its peers are; no answer where it is not ours to move.
+    Weigh(Reply<(u64, Groups)>),
     /// What the next owner has to know.
     Roster(Reply<Box<Handover>>),
+    /// Everybody who follows the room by itself has: the rest stays, or goes too.
+    Release,
+    /// A branch may become the owner by a move.
+    StandBy(Reply<bool>),
+    /// The move to here came to nothing.
+    Dismantle,
+    /// A letter of another part.
+    Part(WorkerId, Box<PartLetter>),
+    /// Other workers are linked.
+    Linked,
+    /// Nobody here owns the room: that worker does, as the store says.
+    OwnedBy(WorkerId),
     /// What operators allow has changed.
     Policy,
     /// The room ends; everybody is told why.

@@ -4,7 +4,8 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Instant;
 
 use control_plane::migration::{HandedPeer, Handover, UsedToken};
-use media_types::{Epoch, Identity, PeerId};
+use media_contract::Action;
+use media_types::{Epoch, Identity, PeerId, WorkerId};
 use signaling::ServerMessage;
 use signaling::server_message::{PeerLeftParams, TrackUnpublishedParams};
 use signaling::view::{CloseReason, LeaveReason, Peer, PeerState, Track};
@@ -43,6 +44,13 @@ impl Stage {
     }
 }
 
+impl Stage {
+    /// The worker that the room goes to.
+    pub(super) fn leaving_to(&self) -> Option<WorkerId> {
+        self.leaving.as_ref().and_then(|(to, _)| to.worker)
+    }
+}
+
 impl RoomState {
     /// Goes on where a life before this one was.
     pub(crate) fn take_stage(&mut self, now: Instant, stage: Stage) {
@@ -68,8 +76,11 @@ impl RoomState {
             return;
         }
         self.enter(RoomPhase::Active);
-        self.stage.epoch = epoch;
         self.stage.leaving = None;
+        (self.parts.owner, self.parts.stands_by) = (None, false);
+        self.parts.is_open = true;
+        self.parts.touch();
+        self.raise(epoch);
         self.stage.settled.clear();
         if let Some(handover) = handover {
             self.stage.used.extend(handover.used);
@@ -77,6 +88,11 @@ impl RoomState {
             for peer in handover.peers {
                 if !self.identities.contains_key(&peer.identity) {
                     self.stage.expected.insert(peer.identity.clone(), peer);
+                }
+            }
+            for worker in handover.parts {
+                if worker != self.parts.me {
+                    self.tell_roster(worker);
                 }
             }
         }
@@ -89,6 +105,13 @@ impl RoomState {
             return false;
         }
         self.enter(RoomPhase::Handover);
+        if let Some(worker) = to.worker {
+            self.parts.owner = Some(worker);
+        }
+        if let (Some(worker), Some(epoch)) = (to.worker, to.epoch) {
+            self.raise(epoch);
+            self.tell_roster(worker);
+        }
         let deadline = now + to.deadline;
         self.stage.leaving = Some((to, deadline));
         self.note_empty(now);
@@ -133,6 +156,7 @@ impl RoomState {
         let peer = record.peer;
         let expected = self.stage.expected.remove(&record.identity);
         self.open_shard(record.shard);
+        self.parts.touch();
         self.identities.insert(record.identity.clone(), peer);
         let named = expected.is_none_or(|expected| expected.named);
         self.members.insert(peer, Member::new(record, named));
@@ -163,13 +187,14 @@ impl RoomState {
     pub(crate) fn move_timeout(&mut self, now: Instant) {
         let late = |due: Option<Instant>| due.is_some_and(|due| now >= due);
         if late(self.stage.leaving.as_ref().map(|(_, due)| *due)) {
-            self.close(CloseReason::Moved);
+            self.release(now, false);
             return;
         }
         if !late(self.stage.expected_until) {
             return;
         }
         self.stage.expected_until = None;
+        self.parts.touch();
         for peer in std::mem::take(&mut self.stage.expected).into_values() {
             self.tell_tracks_gone(&peer);
             if peer.named {
@@ -199,6 +224,44 @@ impl RoomState {
             let params = TrackUnpublishedParams { track_id, peer_id };
             self.notify(Audience::All, ServerMessage::TrackUnpublished(params));
         }
+    }
+
+    /// All who follow by themselves have: the others stay, unless the worker is to be emptied.
+    pub(crate) fn release(&mut self, now: Instant, empties: bool) {
+        if empties || !self.stay_behind(now) {
+            self.close(CloseReason::Moved);
+        }
+    }
+
+    /// Takes somebody out who is in at the room's next worker, without a word.
+    pub(super) fn let_go(&mut self, peer: PeerId) {
+        let Some(member) = self.members.remove(&peer) else {
+            return;
+        };
+        self.identities.remove(&member.record.identity);
+        self.qualities.forget(&member.record.identity);
+        let place = self.effects.len();
+        self.drop_tracks_of(&member.record);
+        let told = self.effects.split_off(place);
+        let quiet = told
+            .into_iter()
+            .filter(|effect| !matches!(effect, Effect::Notify(..)));
+        self.effects.extend(quiet);
+        // At once, and not when its transport ends: another worker has these tracks now.
+        for track in &member.record.tracks {
+            let unpublish = Action::Unpublish { track: track.track };
+            let command = Effect::Command(member.record.shard, unpublish);
+            self.effects.push(command);
+        }
+        let reason = Some(CloseReason::Moved);
+        self.effects.push(Effect::Dismiss(peer, reason));
+    }
+
+    /// What was the room's worker holds a part of it from now on.
+    pub(super) fn settle_branch(&mut self) {
+        self.enter(RoomPhase::Active);
+        self.stage.leaving = None;
+        self.stage.settled.clear();
     }
 
     pub(crate) fn move_due(&self) -> Option<Instant> {

@@ -9,18 +9,21 @@
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
+use control_plane::balance::Groups;
 use media_types::{Identity, PeerId, Rid, TrackId};
 use signaling::ServerMessage;
 use signaling::server_message::QualityParams;
 use signaling::view::QualityReason;
 
 use super::message::Audience;
-use super::state::{Effect, RoomState};
+use super::state::{Effect, RoomPhase, RoomState};
 use crate::limits::{QUALITIES_PERIOD, QUALITY_CALM, QUALITY_PERIOD, QUALITY_STEP, THIN_AFTER};
 use crate::session::Notice;
 
+/// Tracks of a room of which each member costs something: it has no more slots.
+const WEIGHED_TRACKS: u64 = 16;
 /// What it costs that a layer which somebody watches has gone silent.
 const THIN_COST: f64 = 0.3;
 /// What the first silent track costs; the rest of the score goes with all of them.
@@ -50,6 +53,8 @@ impl Score {
 pub(crate) struct Report {
     /// Of both ways, for itself.
     pub(crate) score: Score,
+    /// Round trip to its client.
+    pub(crate) rtt: Option<Duration>,
     /// Of what it sends, for others.
     pub(crate) uplink: Score,
     /// Layers that have flowed and do not now, of tracks of which another layer does.
@@ -122,6 +127,8 @@ pub(crate) struct Quality {
     uplink: Pace,
     /// Since when a watched layer is silent.
     thin_since: Option<Instant>,
+    /// Round trip, as last measured.
+    rtt: Option<Duration>,
 }
 
 impl Quality {
@@ -168,6 +175,7 @@ impl RoomState {
             return;
         };
         let quality = &mut member.quality;
+        quality.rtt = report.rtt;
         let since = quality.thin_since.take().unwrap_or(now);
         quality.thin_since = thin.then_some(since);
         let is_thin = thin && now.duration_since(since) >= THIN_AFTER;
@@ -185,6 +193,26 @@ impl RoomState {
             self.qualities.note(now, identity, score);
             self.flush_qualities(now);
         }
+    }
+
+    /// What the room costs, and how its peers are; `None` where it is not this worker's to move.
+    pub(crate) fn weigh(&self) -> Option<(u64, Groups)> {
+        if self.phase != RoomPhase::Active || self.parts.is_branch() || self.members.is_empty() {
+            return None;
+        }
+        let mut groups = Groups::default();
+        let qualities = || self.members.values().map(|member| &member.quality);
+        for (score, _) in qualities().filter_map(|quality| quality.own.told) {
+            groups.add(score.value);
+        }
+        let mut trips: Vec<Duration> = qualities().filter_map(|quality| quality.rtt).collect();
+        trips.sort_unstable();
+        let median = trips.get(trips.len() / 2).map(Duration::as_millis);
+        groups.rtt_ms = u32::try_from(median.unwrap_or(0)).unwrap_or(u32::MAX);
+        let count = |length: usize| u64::try_from(length).unwrap_or(u64::MAX);
+        // What each member is shown, and what each sends.
+        let shown = count(self.tracks.len()).min(WEIGHED_TRACKS);
+        Some((count(self.members.len()).saturating_mul(shown + 1), groups))
     }
 
     /// Hands the board to all peers, if something is new and the last time is a while ago.

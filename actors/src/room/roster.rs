@@ -47,7 +47,9 @@ impl RoomState {
         let max = usize::try_from(self.settings.max_peers).unwrap_or(usize::MAX);
         let expected = &self.stage.expected;
         let comes = replaces || expected.contains_key(identity);
-        if !comes && self.members.len() + expected.len() >= max {
+        let far = self.parts.peers.contains_key(identity);
+        let all = self.members.len() + expected.len() + self.parts.count();
+        if !(comes || far) && all >= max {
             return Err(ErrorType::RoomFull.into());
         }
         Ok(Entry::New)
@@ -100,7 +102,10 @@ impl RoomState {
     /// Lets a new session in.
     pub(crate) fn admit(&mut self, now: Instant, record: PeerRecord) {
         let peer = record.peer;
+        self.parts.touch();
         self.open_shard(record.shard);
+        let far = self.parts.peers.get(&record.identity);
+        let far = far.map(|(_, far)| far.named);
         let replaced = self.replaced_by(&record.identity, &record.kind);
         let awaited = record
             .is_member()
@@ -108,7 +113,8 @@ impl RoomState {
             .flatten();
         let was_named = replaced
             .and_then(|earlier| self.replace(earlier))
-            .or(awaited);
+            .or(awaited)
+            .or(far);
         let many = self.members.len() >= self.limits.roster;
         let named = record.is_member() && (was_named == Some(true) || !many);
         if record.is_member() {
@@ -171,6 +177,10 @@ impl RoomState {
             member.reserved = false;
         }
         let before = std::mem::replace(&mut member.record, record.clone());
+        self.parts.touch();
+        let Some(member) = self.members.get_mut(&record.peer) else {
+            return;
+        };
         if member.named {
             self.tell_update(&before, &record);
         } else if !record.tracks.is_empty() && record.is_member() {
@@ -187,6 +197,7 @@ impl RoomState {
     /// Takes over a record after a restart of the room: nobody is told what they know already.
     pub(crate) fn recall(&mut self, now: Instant, record: PeerRecord) {
         self.open_shard(record.shard);
+        self.parts.touch();
         let member = Member {
             named: record.is_member() && self.members.len() < self.limits.roster
                 || !record.tracks.is_empty(),
@@ -226,6 +237,7 @@ impl RoomState {
             return false;
         };
         let record = member.record;
+        self.parts.touch();
         if self.identities.get(&record.identity) == Some(&peer) {
             self.identities.remove(&record.identity);
         }
@@ -335,9 +347,11 @@ impl RoomState {
             .collect();
         let (expected, handed) = self.expected_views();
         peers.extend(expected);
+        peers.extend(self.parts.named());
         let foreign = |track: &Track| Some(&track.peer_id) != own_identity;
         tracks.extend(handed.into_iter().filter(foreign));
         let unnamed = others().filter(|member| !member.named).count();
+        let unnamed = unnamed.saturating_add(self.parts.unnamed());
         Room {
             name: self.name.clone(),
             metadata: self.settings.metadata.clone(),

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use media_contract::{Action, Speaker};
-use media_types::{Identity, PeerId, RoomName, ShardId, TrackId};
+use media_types::{Epoch, Identity, PeerId, RoomName, ShardId, TrackId, WorkerId};
 use signaling::rest::RoomSettings;
 use signaling::server_message::{AudienceParams, Reply};
 use signaling::view::{CloseReason, LeaveReason};
@@ -14,10 +14,12 @@ use signaling::{RequestId, RpcError, ServerMessage};
 
 use super::message::Audience;
 use super::moving::Stage;
+use super::parts::Parts;
 use super::quality::{Board, Qualities, Quality};
 use super::record::{PeerRecord, RoomView};
 use super::tracks::TrackTable;
 use crate::limits::AUDIENCE_PERIOD;
+use crate::part::PartBody;
 use crate::session::Notice;
 
 /// Something for the shell to do.
@@ -43,6 +45,16 @@ pub(crate) enum Effect {
     Command(ShardId, Action),
     /// The peer's transport is gone; its client shall come back with a new one.
     Rejoin(PeerId, CloseReason),
+    /// Tell clients what observers hear of elsewhere.
+    Pass(Audience, Arc<Notice>),
+    /// A letter to another part.
+    Part(WorkerId, Box<PartBody>),
+    /// What is known of the other parts outlives this life.
+    KeepParts,
+    /// Commands carry this epoch from now on.
+    Raise(Epoch),
+    /// The owner's part is gone: somebody has to own the room.
+    Orphaned,
     /// The room is over.
     End,
 }
@@ -100,6 +112,7 @@ pub(crate) struct RoomState {
     pub(crate) limits: RoomLimits,
     pub(crate) phase: RoomPhase,
     pub(crate) stage: Stage,
+    pub(crate) parts: Parts,
     pub(crate) members: BTreeMap<PeerId, Member>,
     pub(crate) identities: BTreeMap<Identity, PeerId>,
     pub(crate) tracks: TrackTable,
@@ -135,6 +148,7 @@ impl RoomState {
             limits,
             phase: RoomPhase::Active,
             stage: Stage::default(),
+            parts: Parts::default(),
             members: BTreeMap::new(),
             identities: BTreeMap::new(),
             tracks: TrackTable::default(),
@@ -163,12 +177,14 @@ impl RoomState {
         let empty = self.empty.map(|(since, time)| since + time);
         let qualities = self.qualities.due();
         let moving = self.move_due();
+        let parts = self.parts.due(self.members.len());
         [
             empty,
             self.audience_due,
             self.reactions_due,
             qualities,
             moving,
+            parts,
         ]
         .into_iter()
         .flatten()
@@ -191,6 +207,7 @@ impl RoomState {
         }
         self.flush_qualities(now);
         self.move_timeout(now);
+        self.parts_timeout(now);
     }
 
     /// Everybody goes, and the room with them.
@@ -198,6 +215,7 @@ impl RoomState {
         if self.phase == RoomPhase::Closed {
             return;
         }
+        self.part_with(reason);
         self.phase = RoomPhase::Closed;
         let peers: Vec<PeerId> = self.members.keys().copied().collect();
         for peer in peers {
@@ -211,11 +229,12 @@ impl RoomState {
 
     /// Notes whether anybody is in.
     pub(crate) fn note_empty(&mut self, now: Instant) {
-        let departure = Duration::from_secs(self.settings.departure_timeout_s.into());
+        let departure = self.departure();
         // A room that moves is not empty, whoever is in: whoever moves it closes it.
         let kept = !self.members.is_empty()
             || !self.stage.expected.is_empty()
-            || self.phase != RoomPhase::Active;
+            || self.phase != RoomPhase::Active
+            || self.is_elsewhere();
         self.empty = match (!kept, self.empty) {
             (false, _) => None,
             (true, None) => Some((now, departure)),
@@ -231,7 +250,8 @@ impl RoomState {
     /// Members that `roster` does not name.
     pub(crate) fn audience(&self) -> u32 {
         let unnamed = self.members.values().filter(|member| !member.named);
-        u32::try_from(unnamed.count()).unwrap_or(u32::MAX)
+        let unnamed = unnamed.count().saturating_add(self.parts.unnamed());
+        u32::try_from(unnamed).unwrap_or(u32::MAX)
     }
 
     /// Tells the size of the audience if it changed, at most once a second.
@@ -254,7 +274,8 @@ impl RoomState {
     /// Peers that publish, or were granted to.
     pub(crate) fn publishers(&self) -> usize {
         let members = self.members.values();
-        members.filter(|member| member.publishes()).count()
+        let own = members.filter(|member| member.publishes()).count();
+        own.saturating_add(self.parts.publishers())
     }
 
     /// Members on that shard.
@@ -271,7 +292,8 @@ impl RoomState {
             .members
             .values()
             .flat_map(|member| &member.record.tracks);
-        records.map(|track| track.track).collect()
+        let own = records.map(|track| track.track);
+        own.chain(self.tracks.far_ids()).collect()
     }
 
     /// Drops a member that failed for good.

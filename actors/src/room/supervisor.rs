@@ -42,6 +42,8 @@ pub(crate) enum SupervisorMessage {
     Child(ChildKey, Notice),
     /// Tell the room again what its full box refused.
     Retry,
+    /// The worker that owned the room is gone.
+    Orphaned,
 }
 
 struct PeerChild {
@@ -255,6 +257,15 @@ impl Behaviour for RoomSupervisor {
                 }
             }
             SupervisorMessage::Child(key, notice) => self.child(key, &notice, scope),
+            SupervisorMessage::Orphaned => {
+                if self
+                    .rooms
+                    .tell(RoomsMessage::Orphaned(self.seed.id))
+                    .is_err()
+                {
+                    tracing::debug!("the room asks for an owner again soon");
+                }
+            }
             SupervisorMessage::Retry => {
                 for message in std::mem::take(&mut self.untold) {
                     self.tell_room(message, scope);

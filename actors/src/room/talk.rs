@@ -58,6 +58,7 @@ impl RoomState {
             text,
             at,
         });
+        self.say_far(None, &notice);
         self.notify(Audience::All, notice);
         ChatResult { message_id, at }
     }
@@ -77,6 +78,7 @@ impl RoomState {
             .map(|(kind, count)| Reaction { kind, count })
             .collect();
         let message = ServerMessage::Reactions(ReactionsParams { reactions });
+        self.say_far(None, &message);
         self.notify(Audience::All, message);
     }
 
@@ -88,43 +90,64 @@ impl RoomState {
         topic: String,
         payload: Value,
     ) -> Result<SendResult, RpcError> {
-        let audience = match &to {
-            Address::Peer(identity) => match self.identities.get(identity) {
-                Some(target) => Audience::One(*target),
-                None => return Err(ErrorType::NotFound.into()),
-            },
-            Address::Room => Audience::Except(peer),
-            Address::OtherRoom(_) => return Err(ErrorType::Unsupported.into()),
-        };
-        let delivered = self.reached(audience);
-        let message = ServerMessage::Message(MessageParams {
+        if let Address::OtherRoom(_) = to {
+            return Err(ErrorType::Unsupported.into());
+        }
+        let message = MessageParams {
             from,
             to,
             topic,
             payload,
-        });
-        self.notify(audience, message);
-        Ok(SendResult { delivered })
+        };
+        match self.post(Audience::Except(peer), message) {
+            Some(delivered) => Ok(SendResult { delivered }),
+            None => Err(ErrorType::NotFound.into()),
+        }
+    }
+
+    /// Hands a message to whom it is addressed, `room` for all of the room, at whatever part; how
+    /// many that are. `None`: there is nobody of that name.
+    fn post(&mut self, room: Audience, message: MessageParams) -> Option<u32> {
+        let near = match &message.to {
+            Address::Peer(identity) => {
+                let near = self.identities.get(identity).copied();
+                if near.is_none() && !self.parts.peers.contains_key(identity) {
+                    return None;
+                }
+                near.map(Audience::One)
+            }
+            Address::Room | Address::OtherRoom(_) => Some(room),
+        };
+        let far = match &message.to {
+            Address::Peer(identity) => near.is_none().then(|| Some(identity.clone())),
+            Address::Room | Address::OtherRoom(_) => Some(None),
+        };
+        let message = ServerMessage::Message(message);
+        let mut delivered = 0;
+        if let Some(to) = far {
+            delivered = match to {
+                Some(_) => 1,
+                None => self.parts.count(),
+            };
+            self.say_far(to, &message);
+        }
+        let delivered = u32::try_from(delivered).unwrap_or(u32::MAX);
+        let reached = near.map_or(0, |audience| self.reached(audience));
+        if let Some(audience) = near {
+            self.notify(audience, message);
+        }
+        Some(reached.saturating_add(delivered))
     }
 
     /// A message from outside the room; tells how many it was handed to.
     pub(crate) fn deliver(&mut self, letter: Letter) -> u32 {
-        let audience = match &letter.to {
-            Address::Peer(identity) => match self.identities.get(identity) {
-                Some(target) => Audience::One(*target),
-                None => return 0,
-            },
-            Address::Room | Address::OtherRoom(_) => Audience::All,
-        };
-        let delivered = self.reached(audience);
-        let message = ServerMessage::Message(MessageParams {
+        let message = MessageParams {
             from: letter.from,
             to: letter.to,
             topic: letter.topic,
             payload: letter.payload,
-        });
-        self.notify(audience, message);
-        delivered
+        };
+        self.post(Audience::All, message).unwrap_or(0)
     }
 
     /// Members with signalling that a notification reaches.

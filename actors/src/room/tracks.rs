@@ -2,8 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use std::time::Instant;
 
-use media_contract::{Action, RelayEnd, Speaker};
+use media_contract::{Action, RelayEnd, RelayPeer, Speaker};
 use media_types::{Codec, PeerId, ShardId, TrackId};
 use signaling::ServerMessage;
 use signaling::server_message::{
@@ -15,6 +16,7 @@ use super::layers::Wanted;
 use super::message::Audience;
 use super::record::{PeerRecord, RoomView, TrackEntry, TrackRecord};
 use super::state::{Effect, RoomState};
+use crate::limits::CODEC_PERIOD;
 
 /// Who among the loudest counts as having spoken.
 const HEARD_AT_ONCE: usize = 3;
@@ -29,12 +31,16 @@ pub(crate) struct TrackTable {
     entries: Vec<TrackEntry>,
     /// Where each is published.
     shards: BTreeMap<TrackId, ShardId>,
+    /// Where those of other workers are.
+    far: BTreeMap<TrackId, RelayPeer>,
     /// Which other shards each is relayed to.
     relays: BTreeSet<(TrackId, ShardId)>,
     /// What of each publishers are to send.
     wanted: BTreeMap<TrackId, Wanted>,
     /// Tracks that should flow and do not.
     stalled: BTreeSet<TrackId>,
+    /// When publishers were told that somebody cannot decode a track.
+    undecoded: BTreeMap<TrackId, Instant>,
 }
 
 impl TrackTable {
@@ -50,13 +56,31 @@ impl TrackTable {
         self.entries.iter().find(|e| e.view.track_id == track)
     }
 
-    fn get_mut(&mut self, track: TrackId) -> Option<&mut TrackEntry> {
+    pub(super) fn get_mut(&mut self, track: TrackId) -> Option<&mut TrackEntry> {
         self.entries.iter_mut().find(|e| e.view.track_id == track)
     }
 
     /// The shard on which a track is published.
     pub(crate) fn home(&self, track: TrackId) -> Option<ShardId> {
         self.shards.get(&track).copied()
+    }
+
+    /// Where a track of another worker is.
+    pub(crate) fn far_home(&self, track: TrackId) -> Option<RelayPeer> {
+        self.far.get(&track).copied()
+    }
+
+    pub(super) fn set_far(&mut self, track: TrackId, home: RelayPeer) {
+        self.far.insert(track, home);
+    }
+
+    /// The tracks of other workers.
+    pub(crate) fn far_ids(&self) -> Vec<TrackId> {
+        self.far.keys().copied().collect()
+    }
+
+    pub(super) fn list(&mut self, entry: TrackEntry) {
+        self.entries.push(entry);
     }
 
     /// What of a track its publisher is to send; `None` where no shard has said so.
@@ -68,6 +92,16 @@ impl TrackTable {
     pub(crate) fn set_wanted(&mut self, track: TrackId, wanted: Wanted) -> bool {
         let before = self.wanted.insert(track, wanted);
         before.as_ref() != self.wanted(track)
+    }
+
+    /// Notes that somebody cannot decode a track; whether its publisher is to hear of it now.
+    pub(crate) fn note_undecoded(&mut self, now: Instant, track: TrackId) -> bool {
+        let told = self.undecoded.get(&track);
+        let due = told.is_none_or(|at| now.saturating_duration_since(*at) >= CODEC_PERIOD);
+        if due {
+            self.undecoded.insert(track, now);
+        }
+        due
     }
 
     /// Whether a track should flow and does not.
@@ -105,6 +139,7 @@ fn entry_of(record: &PeerRecord, track: &TrackRecord, heard: u64) -> TrackEntry 
 impl RoomState {
     /// Tells what a peer's tracks have become.
     pub(super) fn compare_tracks(&mut self, before: &PeerRecord, after: &PeerRecord) {
+        self.parts.touch();
         let mut changed = false;
         for old in &before.tracks {
             if !after.tracks.iter().any(|new| new.track == old.track) {
@@ -166,7 +201,10 @@ impl RoomState {
             members, tracks, ..
         } = self;
         let came = |owner: PeerId| members.get(&owner).map(|member| member.record.transport);
-        tracks.entries.sort_by_key(|entry| came(entry.owner));
+        tracks.entries.sort_by_key(|entry| {
+            let came = came(entry.owner);
+            (came.is_none(), came)
+        });
     }
 
     /// Unlists all tracks of a peer that goes.
@@ -180,11 +218,14 @@ impl RoomState {
         }
     }
 
-    fn drop_track(&mut self, track: TrackId) -> bool {
+    pub(super) fn drop_track(&mut self, track: TrackId) -> bool {
         self.close_relays(track);
+        let far = self.tracks.far.remove(&track).is_some();
+        self.parts.touch();
         self.tracks.shards.remove(&track);
         self.tracks.wanted.remove(&track);
         self.tracks.stalled.remove(&track);
+        self.tracks.undecoded.remove(&track);
         let Some(place) = self
             .tracks
             .entries
@@ -198,7 +239,10 @@ impl RoomState {
             track_id: track,
             peer_id: entry.view.peer_id,
         });
-        self.notify(Audience::Except(entry.owner), message);
+        match far {
+            true => self.pass(Audience::All, message),
+            false => self.notify(Audience::Except(entry.owner), message),
+        }
         true
     }
 
@@ -224,6 +268,7 @@ impl RoomState {
         entry.view.live = true;
         entry.view.codec = codec;
         let (view, owner) = (entry.view.clone(), entry.owner);
+        self.parts.touch();
         self.relay_everywhere(track);
         let message = ServerMessage::TrackPublished(TrackPublishedParams { track: view });
         self.notify(Audience::Except(owner), message);
@@ -245,6 +290,12 @@ impl RoomState {
     /// Who is heard on one shard, loudest first.
     pub(crate) fn speakers_changed(&mut self, shard: ShardId, speakers: Vec<Speaker>) {
         self.loudest.insert(shard, speakers);
+        self.tell_heard();
+        self.hear();
+    }
+
+    /// Tells who is heard now, wherever.
+    pub(super) fn hear(&mut self) {
         let merged = self.merged_speakers();
         // The loudest gets the highest number.
         for speaker in merged.iter().take(HEARD_AT_ONCE).rev() {
@@ -273,6 +324,7 @@ impl RoomState {
         let mut merged: Vec<Speaker> = self
             .loudest
             .values()
+            .chain(self.parts.heard.values())
             .flatten()
             .filter(|speaker| self.tracks.get(speaker.track).is_some())
             .cloned()
@@ -305,13 +357,14 @@ impl RoomState {
             return;
         }
         self.shards.push(shard);
+        self.parts.touch();
         self.effects.push(Effect::Command(shard, Action::OpenRoom));
         self.link_shards();
         self.reopen_relays(shard);
     }
 
     /// Relays a track to every shard that the room is open on.
-    fn relay_everywhere(&mut self, track: TrackId) {
+    pub(super) fn relay_everywhere(&mut self, track: TrackId) {
         for to in self.shards.clone() {
             self.relay(track, to);
         }
@@ -336,28 +389,42 @@ impl RoomState {
     }
 
     fn relay(&mut self, track: TrackId, to: ShardId) {
-        let (Some(from), Some(entry)) = (self.tracks.home(track), self.tracks.get(track)) else {
+        let home = self.tracks.home(track);
+        let from = home.map(RelayPeer::from).or(self.tracks.far_home(track));
+        let (Some(from), Some(entry)) = (from, self.tracks.get(track)) else {
             return;
         };
-        if from == to {
+        if from == to.into() {
             return;
         }
         let inward = RelayEnd::In {
-            from: from.into(),
+            from,
             kind: entry.view.kind,
             codec: entry.view.codec,
             source: entry.view.source,
             publisher: entry.view.peer_id.clone(),
         };
         self.tracks.relays.insert((track, to));
-        let out = RelayEnd::Out { to: to.into() };
-        for (shard, end) in [(to, inward), (from, out)] {
+        let end = inward;
+        let open = Action::OpenRelay { track, end };
+        self.effects.push(Effect::Command(to, open));
+        // Another worker's end opens by itself.
+        if let Some(from) = home {
+            let end = RelayEnd::Out { to: to.into() };
             let open = Action::OpenRelay { track, end };
-            self.effects.push(Effect::Command(shard, open));
+            self.effects.push(Effect::Command(from, open));
         }
     }
 
-    fn close_relays(&mut self, track: TrackId) {
+    pub(super) fn close_relays(&mut self, track: TrackId) {
+        if let Some(other) = self.tracks.far_home(track) {
+            for to in self.tracks.relayed_to(track) {
+                self.tracks.relays.remove(&(track, to));
+                let close = Action::CloseRelay { track, other };
+                self.effects.push(Effect::Command(to, close));
+            }
+            return;
+        }
         let Some(from) = self.tracks.home(track) else {
             return;
         };

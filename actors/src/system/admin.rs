@@ -195,6 +195,8 @@ impl System {
         reason: MigrateReason,
     ) -> Result<(), RpcError> {
         let to = Move {
+            worker: None,
+            epoch: None,
             url,
             deadline,
             reason,

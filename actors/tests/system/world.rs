@@ -6,8 +6,8 @@ use std::time::{Duration, Instant};
 
 use actix_rt::ArbiterHandle;
 use actors::{
-    ActorsConfig, Admission, Consumed, Credentials, Environment, JoinRequest, Joined, Outbox,
-    OutboxFull, ResumeClaims, Session, SessionKind, System, TokenMinter,
+    ActorsConfig, Admission, ClusterLink, Consumed, Credentials, Environment, JoinRequest, Joined,
+    NoCluster, Outbox, OutboxFull, ResumeClaims, Session, SessionKind, System, TokenMinter,
 };
 use control_plane::{MemoryStore, testing::ManualClock};
 use media_types::{Clock, Identity, RoomName};
@@ -180,6 +180,16 @@ impl World {
         arbiters: &[ArbiterHandle],
         store: Arc<MemoryStore>,
     ) -> Self {
+        Self::linked(shards, config, arbiters, (store, Arc::new(NoCluster)))
+    }
+
+    /// With a way to others.
+    pub(crate) fn linked(
+        shards: u16,
+        config: ActorsConfig,
+        arbiters: &[ArbiterHandle],
+        (store, cluster): (Arc<MemoryStore>, Arc<dyn ClusterLink>),
+    ) -> Self {
         let plane = FakePlane::new(shards);
         let fatal: Arc<Mutex<Vec<String>>> = Arc::default();
         let failed = Arc::clone(&fatal);
@@ -189,6 +199,7 @@ impl World {
             store: store.clone(),
             tokens: Arc::new(Tokens),
             admission: Arc::new(Guard::default()),
+            cluster,
             fatal: Arc::new(move |reason| failed.lock().unwrap().push(reason.to_owned())),
         };
         let system = System::start(config, environment, arbiters);

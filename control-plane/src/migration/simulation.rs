@@ -171,6 +171,7 @@ impl World {
             Step::Note(phase) => drop(block_on(moves.note(room, &look, phase))),
             Step::Commit => {
                 let handover = Handover {
+                    parts: Vec::new(),
                     epoch: look.owner.epoch,
                     settings: RoomSpec::default(),
                     peers: Vec::new(),

@@ -8,17 +8,18 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use actors::PartLetter;
 use media_contract::RelayPeer;
 use media_core::{Delivery, RelayMessage};
 use media_types::{Clock, WorkerId};
 use quinn::{Endpoint, EndpointConfig, TokioRuntime, TransportConfig, VarInt};
-use tokio::sync::watch;
+use tokio::sync::{mpsc, watch};
 use tokio::task::spawn_local;
 
 use super::congestion::Window;
 use super::link::{self, Link};
 use super::tls::ClusterIdentity;
-use super::{Linked, Roster, metrics};
+use super::{Hears, Linked, Roster, metrics};
 use crate::limits::{
     CLUSTER_DATAGRAM_BUFFER, CLUSTER_HANDSHAKE_MAX, CLUSTER_IDLE, CLUSTER_KEEP_ALIVE,
     CLUSTER_RETRY_MAX, CLUSTER_RETRY_MIN, CLUSTER_TICK, CLUSTER_TURN,
@@ -28,6 +29,9 @@ use crate::shard::far::FarEnds;
 /// After so many looks without a link the higher id dials as well: the lower one may not reach it.
 const PATIENCE: u32 = 8;
 
+/// Streams each way: control of tracks, and letters of rooms.
+const STREAMS: u32 = 2;
+
 pub(super) struct Hub {
     me: WorkerId,
     pub(super) clock: Arc<dyn Clock>,
@@ -36,7 +40,10 @@ pub(super) struct Hub {
     dialling: RefCell<BTreeSet<WorkerId>>,
     /// Messages for workers to which there is no link.
     unlinked: Cell<u64>,
+    /// Letters that found no link, or a full one.
+    unposted: Cell<u64>,
     linked: watch::Sender<Linked>,
+    hears: Box<dyn Hears>,
 }
 
 /// When to dial a worker again.
@@ -52,7 +59,7 @@ impl Hub {
         me: WorkerId,
         clock: Arc<dyn Clock>,
         ends: FarEnds<RelayMessage>,
-        linked: watch::Sender<Linked>,
+        (linked, hears): (watch::Sender<Linked>, Box<dyn Hears>),
     ) -> Rc<Self> {
         Rc::new(Self {
             me,
@@ -61,7 +68,9 @@ impl Hub {
             links: RefCell::default(),
             dialling: RefCell::default(),
             unlinked: Cell::new(0),
+            unposted: Cell::new(0),
             linked,
+            hears,
         })
     }
 
@@ -75,6 +84,7 @@ impl Hub {
         socket: UdpSocket,
         identity: ClusterIdentity,
         mut roster: watch::Receiver<Roster>,
+        letters: mpsc::Receiver<(WorkerId, PartLetter)>,
     ) -> io::Result<()> {
         let crypto = identity.server().map_err(io::Error::other)?;
         let mut server = quinn::ServerConfig::with_crypto(Arc::new(crypto));
@@ -85,6 +95,7 @@ impl Hub {
         let endpoint = Endpoint::new(config, Some(server), socket, runtime)?;
         spawn_local(Rc::clone(&self).accept(endpoint.clone(), identity.server()));
         spawn_local(Rc::clone(&self).carry());
+        spawn_local(Rc::clone(&self).post(letters));
         let identity = Rc::new(identity);
         let mut attempts = BTreeMap::new();
         let mut tick = tokio::time::interval(CLUSTER_TICK);
@@ -143,6 +154,26 @@ impl Hub {
                 tokio::task::yield_now().await;
             }
         }
+    }
+
+    /// Takes letters of rooms to their links.
+    async fn post(self: Rc<Self>, mut letters: mpsc::Receiver<(WorkerId, PartLetter)>) {
+        while let Some((to, letter)) = letters.recv().await {
+            let link = self.links.borrow().get(&to).map(Rc::clone);
+            let taken = link.is_some_and(|link| link.post(letter));
+            self.unposted.set(self.unposted.get() + u64::from(!taken));
+        }
+    }
+
+    /// Takes a letter to its room.
+    pub(super) fn told(&self, from: WorkerId, letter: PartLetter) {
+        self.hears.told(from, letter);
+    }
+
+    fn tell_linked(&self, links: &BTreeMap<WorkerId, Rc<Link>>) {
+        let linked: Linked = links.keys().copied().collect();
+        self.linked.send_replace(linked.clone());
+        self.hears.linked(linked);
     }
 
     /// A bounded part of it; whether more waits.
@@ -225,7 +256,7 @@ impl Hub {
         if let Some(old) = links.insert(link.worker(), Rc::clone(link)) {
             old.close("another connection takes its place");
         }
-        self.linked.send_replace(links.keys().copied().collect());
+        self.tell_linked(&links);
         tracing::info!(worker = %link.worker(), "linked to another worker");
         true
     }
@@ -236,7 +267,7 @@ impl Hub {
         let same = |known: &Rc<Link>| Rc::ptr_eq(known, link);
         if links.get(&link.worker()).is_some_and(same) {
             links.remove(&link.worker());
-            self.linked.send_replace(links.keys().copied().collect());
+            self.tell_linked(&links);
             tracing::info!(worker = %link.worker(), "the link to another worker has ended");
         }
     }
@@ -302,6 +333,7 @@ impl Hub {
     fn tell_figures(&self) {
         let now = self.clock.now();
         metrics::unlinked(self.unlinked.get());
+        metrics::unposted(self.unposted.get());
         let links = self.links.borrow();
         metrics::links(links.len());
         for link in links.values() {
@@ -346,7 +378,7 @@ fn transport(window: &Window) -> TransportConfig {
         .datagram_send_buffer_size(CLUSTER_DATAGRAM_BUFFER)
         .datagram_receive_buffer_size(Some(CLUSTER_DATAGRAM_BUFFER))
         .max_concurrent_bidi_streams(VarInt::from_u32(0))
-        .max_concurrent_uni_streams(VarInt::from_u32(1))
+        .max_concurrent_uni_streams(VarInt::from_u32(STREAMS))
         .keep_alive_interval(Some(CLUSTER_KEEP_ALIVE))
         .max_idle_timeout(CLUSTER_IDLE.try_into().ok());
     transport

@@ -1,9 +1,11 @@
 //! One connection to one worker: its hop, its two streams, its datagrams.
 
 use std::cell::{Cell, RefCell};
+use std::collections::VecDeque;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
+use actors::PartLetter;
 use bytes::Bytes;
 use media_core::{Hop, HopConfig, RELAY_VERSION, RelayMessage};
 use media_types::{ShardId, WorkerId};
@@ -14,7 +16,9 @@ use tokio::sync::Notify;
 use super::congestion::Window;
 use super::hub::Hub;
 use super::metrics;
-use crate::limits::{CLUSTER_FRAME_MAX, CLUSTER_HANDSHAKE_MAX, CLUSTER_TURN};
+use crate::limits::{
+    CLUSTER_FRAME_MAX, CLUSTER_HANDSHAKE_MAX, CLUSTER_LETTER_MAX, CLUSTER_LETTERS_MAX, CLUSTER_TURN,
+};
 
 /// The longest sleep of a sender that nothing is due for.
 const SLEEP_MAX: Duration = Duration::from_secs(1);
@@ -40,8 +44,8 @@ enum LinkError {
     Large(u32),
     #[error("a frame that cannot be read: {0}")]
     Frame(#[from] media_core::WireError),
-    #[error("no greeting: {0}")]
-    Hello(#[from] serde_json::Error),
+    #[error("neither a greeting nor a letter: {0}")]
+    Json(#[from] serde_json::Error),
     #[error("no greeting in time")]
     Silent,
     #[error("version {0}")]
@@ -57,8 +61,10 @@ pub(super) struct Link {
     dialled: bool,
     since: Instant,
     hop: RefCell<Hop>,
+    letters: RefCell<VecDeque<PartLetter>>,
     datagrams: Notify,
     frames: Notify,
+    posted: Notify,
     /// Messages that found a shard's queue full.
     dropped: Cell<u64>,
 }
@@ -84,8 +90,10 @@ pub(super) async fn run(hub: Rc<Hub>, connection: Connection, window: Window, di
         dialled,
         since: now,
         hop: RefCell::new(Hop::new(now, HopConfig::default())),
+        letters: RefCell::default(),
         datagrams: Notify::new(),
         frames: Notify::new(),
+        posted: Notify::new(),
         dropped: Cell::new(0),
     });
     if !hub.add(&link) {
@@ -97,6 +105,8 @@ pub(super) async fn run(hub: Rc<Hub>, connection: Connection, window: Window, di
         ended = link.read_frames(&hub, receive) => ended,
         ended = link.send_datagrams(&hub) => ended,
         ended = link.send_frames(send) => ended,
+        ended = link.read_letters(&hub) => ended,
+        ended = link.send_letters() => ended,
     };
     if let Err(error) = ended {
         tracing::debug!(%worker, %error, "a link has ended");
@@ -118,7 +128,7 @@ async fn greet(
     write(&mut send, &hello).await?;
     let mut receive = connection.accept_uni().await?;
     let mut frame = Vec::new();
-    read(&mut receive, &mut frame).await?;
+    read(&mut receive, &mut frame, CLUSTER_FRAME_MAX).await?;
     let hello: Hello = serde_json::from_slice(&frame)?;
     if hello.version != RELAY_VERSION {
         return Err(LinkError::Version(hello.version));
@@ -137,11 +147,11 @@ async fn write(send: &mut SendStream, frame: &[u8]) -> Result<(), LinkError> {
     Ok(())
 }
 
-async fn read(receive: &mut RecvStream, frame: &mut Vec<u8>) -> Result<(), LinkError> {
+async fn read(receive: &mut RecvStream, frame: &mut Vec<u8>, max: u32) -> Result<(), LinkError> {
     let mut length = [0; 4];
     receive.read_exact(&mut length).await?;
     let length = u32::from_be_bytes(length);
-    if length > CLUSTER_FRAME_MAX {
+    if length > max {
         return Err(LinkError::Large(length));
     }
     frame.resize(usize::try_from(length).unwrap_or(0), 0);
@@ -194,7 +204,7 @@ impl Link {
     async fn read_frames(&self, hub: &Hub, mut receive: RecvStream) -> Result<(), LinkError> {
         let mut frame = Vec::new();
         loop {
-            read(&mut receive, &mut frame).await?;
+            read(&mut receive, &mut frame, CLUSTER_FRAME_MAX).await?;
             self.hop
                 .borrow_mut()
                 .handle_frame(hub.clock.now(), &frame)?;
@@ -255,6 +265,39 @@ impl Link {
                 write(&mut send, &frame).await?;
             }
             self.frames.notified().await;
+        }
+    }
+
+    /// Takes a letter of a room; whether there was room for it.
+    pub(super) fn post(&self, letter: PartLetter) -> bool {
+        let mut letters = self.letters.borrow_mut();
+        let taken = letters.len() < CLUSTER_LETTERS_MAX;
+        if taken {
+            letters.push_back(letter);
+            self.posted.notify_one();
+        }
+        taken
+    }
+
+    /// Letters have a stream of their own, so that a long one holds up no keyframe request.
+    async fn send_letters(&self) -> Result<(), LinkError> {
+        let mut send = self.connection.open_uni().await?;
+        loop {
+            let next = || self.letters.borrow_mut().pop_front();
+            while let Some(letter) = next() {
+                write(&mut send, &serde_json::to_vec(&letter)?).await?;
+            }
+            self.posted.notified().await;
+        }
+    }
+
+    async fn read_letters(&self, hub: &Hub) -> Result<(), LinkError> {
+        // The first stream was that of the greeting.
+        let mut receive = self.connection.accept_uni().await?;
+        let mut frame = Vec::new();
+        loop {
+            read(&mut receive, &mut frame, CLUSTER_LETTER_MAX).await?;
+            hub.told(self.worker, serde_json::from_slice(&frame)?);
         }
     }
 

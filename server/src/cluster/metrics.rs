@@ -12,6 +12,8 @@ const LINKS: &str = "troupe_relay_links";
 const REFUSED: &str = "troupe_relay_refused_total";
 /// Messages for workers to which there is no link.
 const UNLINKED: &str = "troupe_relay_unlinked_total";
+/// Letters of rooms that found no link, or a full one.
+const UNPOSTED: &str = "troupe_relay_letters_dropped_total";
 /// Packets of tracks by direction and worker.
 const PACKETS: &str = "troupe_relay_packets_total";
 /// Bytes of datagrams by direction and worker.
@@ -34,6 +36,10 @@ pub(crate) fn describe() {
     describe_gauge!(LINKS, "Links to other workers now");
     describe_counter!(REFUSED, "Links that did not come about, by reason");
     describe_counter!(UNLINKED, "Messages for workers without a link");
+    describe_counter!(
+        UNPOSTED,
+        "Letters of rooms that found no link, or a full one"
+    );
     describe_counter!(PACKETS, "Relayed packets by direction and worker");
     describe_counter!(BYTES, Unit::Bytes, "Relayed bytes by direction and worker");
     describe_counter!(SPLIT, "Relayed packets that went in two datagrams");
@@ -54,6 +60,10 @@ pub(super) fn refused(reason: &'static str) {
 
 pub(super) fn unlinked(total: u64) {
     counter!(UNLINKED).absolute(total);
+}
+
+pub(super) fn unposted(total: u64) {
+    counter!(UNPOSTED).absolute(total);
 }
 
 #[allow(clippy::cast_precision_loss, reason = "a rate for a graph")]

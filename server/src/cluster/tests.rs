@@ -4,7 +4,7 @@ use std::net::Ipv4Addr;
 use std::path::Path;
 use std::time::Duration;
 
-use actors::IngestPlace;
+use actors::{ClusterLink, IngestPlace, PartBody, PartLetter};
 use media_contract::{
     Action, Command, CommandId, IngestTrack, Plane, RelayEnd, RelayPeer, TapWish,
 };
@@ -15,6 +15,7 @@ use media_types::{
 };
 use media_webrtc::{Certificate, TransportConfig};
 
+use super::post::LetterBox;
 use super::*;
 use crate::clock::SystemClock;
 use crate::config::ClusterTlsConfig;
@@ -39,6 +40,18 @@ fn identity(directory: &Path) -> ClusterIdentity {
     ClusterIdentity::from_config(&config).unwrap()
 }
 
+/// The letters that came.
+#[derive(Clone, Default)]
+struct Heard(Arc<std::sync::Mutex<Vec<(WorkerId, PartLetter)>>>);
+
+impl Hears for Heard {
+    fn told(&self, from: WorkerId, letter: PartLetter) {
+        self.0.lock().unwrap().push((from, letter));
+    }
+
+    fn linked(&self, _: BTreeSet<WorkerId>) {}
+}
+
 /// A worker: one shard, and its thread of links.
 struct Node {
     id: WorkerId,
@@ -46,6 +59,8 @@ struct Node {
     address: SocketAddr,
     roster: watch::Sender<Roster>,
     linked: watch::Receiver<Linked>,
+    letters: LetterBox,
+    heard: Heard,
     commands: u64,
     _reports: Vec<Reports>,
 }
@@ -81,13 +96,20 @@ impl Node {
         let roster = watch::Sender::new(Roster::new());
         let id = WorkerId::new(id);
         let told = roster.subscribe();
-        let linked = socket.start(id, identity(directory), clock, ends, told);
+        let (letters, post) = open_post();
+        let heard = Heard::default();
+        let hears = Box::new(heard.clone());
+        socket
+            .start(id, identity(directory), clock, ends, told, (post, hears))
+            .unwrap();
         Self {
             id,
             rings,
             address,
             roster,
-            linked: linked.unwrap(),
+            linked: letters.linked(),
+            letters,
+            heard,
             commands: 0,
             _reports: running.into_iter().map(|it| it.reports).collect(),
         }
@@ -264,6 +286,42 @@ async fn a_track_crosses_a_real_link_and_the_link_comes_again() {
     let again = pictures(&mut source, &a, &mut packets, 50).await;
     assert_without_gaps(&again);
     assert!(again[0] > numbers[numbers.len() - 1]);
+}
+
+#[tokio::test]
+async fn letters_come_in_their_order_whatever_their_size() {
+    let directory = tempfile::tempdir().unwrap();
+    let mut a = Node::start(1, directory.path());
+    let b = Node::start(2, directory.path());
+    let letter = |number: u64| PartLetter {
+        name: "hall".parse().unwrap(),
+        room: ROOM,
+        epoch: Epoch(number),
+        body: PartBody::Said(Box::new(actors::Said {
+            to: None,
+            message: signaling::ServerMessage::Chat(signaling::server_message::ChatNotice {
+                message_id: number.to_string(),
+                from: "ana".parse().unwrap(),
+                text: "x".repeat(usize::try_from(number).unwrap() * 10_000),
+                at: number,
+            }),
+        })),
+    };
+    assert!(!a.letters.tell(b.id, letter(0)), "there is no link yet");
+    introduce(&[&a, &b]);
+    a.links(&[&b]).await;
+    let sent: Vec<_> = (0..60).map(letter).collect();
+    for letter in &sent {
+        assert!(a.letters.tell(b.id, letter.clone()));
+    }
+    let arrive = async {
+        while b.heard.0.lock().unwrap().len() < sent.len() {
+            tokio::time::sleep(Duration::from_millis(2)).await;
+        }
+    };
+    tokio::time::timeout(LONG, arrive).await.unwrap();
+    let expected: Vec<_> = sent.into_iter().map(|letter| (a.id, letter)).collect();
+    assert_eq!(*b.heard.0.lock().unwrap(), expected);
 }
 
 #[tokio::test]

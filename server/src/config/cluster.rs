@@ -8,6 +8,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use signaling::Secret;
 
+use super::balance::BalanceConfig;
+
 /// Where ownership of rooms, their settings and the list of workers are kept.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
@@ -67,6 +69,8 @@ pub struct ClusterConfig {
     pub advertise: Vec<String>,
     /// Certificates of workers for each other.
     pub tls: ClusterTlsConfig,
+    /// When rooms move by themselves.
+    pub balance: BalanceConfig,
 }
 
 /// Certificates of workers for each other: three files, or a directory.
@@ -110,6 +114,7 @@ impl Default for ClusterConfig {
             listen: None,
             advertise: Vec::new(),
             tls: ClusterTlsConfig::default(),
+            balance: BalanceConfig::default(),
         }
     }
 }

@@ -30,6 +30,9 @@ pub struct RoomConfig {
     pub auto_create: bool,
     /// Peers above which only publishers are named, and the others counted.
     pub roster_limit: u32,
+    /// Peers of one room on this worker; beyond them another worker takes part in the room, if
+    /// there is one. 0: any number.
+    pub peers_per_worker: u32,
     /// Rooms at one time on this worker.
     pub rooms_max: u32,
 }
@@ -44,6 +47,7 @@ impl Default for RoomConfig {
             codecs: None,
             auto_create: true,
             roster_limit: 100,
+            peers_per_worker: 1_000,
             rooms_max: 10_000,
         }
     }

@@ -82,6 +82,13 @@ impl Config {
             let problem = "must be at least 3s";
             return Err(ConfigError::unset("cluster.lease_ttl", problem));
         }
+        if !(1..=100).contains(&cluster.balance.overload_percent) {
+            let problem = "must be from 1 to 100";
+            return Err(ConfigError::unset(
+                "cluster.balance.overload_percent",
+                problem,
+            ));
+        }
         if cluster.store != StoreKind::Etcd {
             return Ok(());
         }

@@ -62,6 +62,7 @@ pub(crate) fn worker() -> (Live, Rings) {
     let shards = Shards::bind(1, (address, 0).into(), &reach).unwrap();
     let rings = Rings::new(&shards);
     let environment = Environment {
+        cluster: Arc::new(actors::NoCluster),
         plane: Arc::new(rings.clone()),
         clock: Arc::clone(&clock),
         store: Arc::new(MemoryStore::new(Arc::clone(&clock))),

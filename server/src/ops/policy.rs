@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use actors::{Entrance, VideoLimit};
 use arc_swap::ArcSwap;
+use control_plane::balance::Decision;
 use media_types::{Clock, Epoch, Identity, RoomName};
 use serde_json::{Value, json};
 use signaling::{ErrorType, RpcError, ServerMessage};
@@ -96,6 +97,11 @@ impl actors::Observer for Witness {
     fn room_closed(&self, room: &RoomName, epoch: Epoch) {
         self.0.emit("room.closed", Some((room, epoch)), Value::Null);
         self.0.forget_room(room);
+    }
+
+    fn room_moves(&self, room: &RoomName, epoch: Epoch, decision: &Decision) {
+        let data = json!({"cause": decision.cause.word(), "to": decision.to.to_string()});
+        self.0.emit("room.moving", Some((room, epoch)), data);
     }
 
     #[allow(

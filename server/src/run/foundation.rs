@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use actix_rt::Arbiter;
-use actors::{ActorsConfig, Environment, System};
+use actors::{ActorsConfig, ClusterLink, Environment, System};
 use control_plane::{Store, WorkerRecord};
 use media_contract::{Event, Plane};
 use media_types::{Clock, ShardId, WorkerId};
@@ -14,7 +14,7 @@ use super::{RunError, opening};
 use crate::auth::Auth;
 use crate::config::Config;
 use crate::http::{AppState, Health, WhipSessions};
-use crate::membership::{self, Member, Standing};
+use crate::membership::{self, Member, Standing, Totals};
 use crate::ops::{self, Ops, Parts};
 use crate::plane::Rings;
 use crate::rooms::{ActorRooms, Gatekeeper};
@@ -85,6 +85,7 @@ impl Foundation {
         config: &Config,
         fatal: &Fatal,
         arbiters: &[Arbiter],
+        cluster: Arc<dyn ClusterLink>,
     ) -> System {
         let life = config.auth.join_max_ttl.saturating_add(config.auth.leeway);
         let gate = Gatekeeper::new(Arc::clone(&self.auth), Arc::clone(&self.clock), life);
@@ -96,6 +97,7 @@ impl Foundation {
             store: Arc::clone(&self.store),
             tokens: Arc::clone(&gate) as Arc<dyn actors::TokenMinter>,
             admission: gate,
+            cluster,
             fatal: Arc::new(move |why: &str| fatal.call(why)),
         };
         let handles: Vec<_> = arbiters.iter().map(Arbiter::handle).collect();
@@ -118,6 +120,8 @@ impl Foundation {
             rooms_max: usize::try_from(room.rooms_max).unwrap_or(usize::MAX),
             room_defaults: room.settings(),
             roster_limit: usize::try_from(room.roster_limit).unwrap_or(usize::MAX),
+            room_peers_per_worker: usize::try_from(room.peers_per_worker).unwrap_or(usize::MAX),
+            balance: config.cluster.balance.policy(),
             move_deadline: config.cluster.move_deadline,
             debug_faults: config.debug.faults,
             id_seed: super::random(),
@@ -159,7 +163,7 @@ impl Foundation {
         arbiter: &Arbiter,
     ) -> watch::Sender<Standing> {
         let standing = watch::Sender::new(Standing::default());
-        let system = system.clone();
+        let (system, figures) = (system.clone(), system.clone());
         let member = Member {
             store: Arc::clone(&self.store),
             clock: Arc::clone(&self.clock),
@@ -176,11 +180,23 @@ impl Foundation {
                 ..WorkerRecord::default()
             },
             lease_ttl: config.cluster.lease_ttl,
+            totals: Box::new(move || Box::pin(totals(figures.clone()))),
             rooms: Box::new(move || (system.population().0, system.is_draining())),
         };
         arbiter.spawn(membership::keep(member, standing.subscribe()));
         standing
     }
+}
+
+/// What the shards have taken and sent since their start.
+async fn totals(system: System) -> Totals {
+    let mut totals = Totals::default();
+    for shard in system.shard_figures().await {
+        let packets = shard.packets_in.values().chain(shard.packets_out.values());
+        totals.packets = totals.packets.saturating_add(packets.sum());
+        totals.bytes_out = totals.bytes_out.saturating_add(shard.bytes_out);
+    }
+    totals
 }
 
 /// The actors as the shards' reports reach them.

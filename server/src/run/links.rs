@@ -5,13 +5,14 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use actix_rt::Arbiter;
+use actors::{ClusterLink, NoCluster, System};
 use media_core::RelayMessage;
 use tokio::sync::watch;
 
 use super::foundation::Foundation;
 use super::media::Media;
 use super::{RunError, opening};
-use crate::cluster::{self, ClusterIdentity, ClusterSocket, Roster};
+use crate::cluster::{self, ClusterIdentity, ClusterSocket, Hears, Post, Roster};
 use crate::config::Config;
 use crate::net::interfaces;
 use crate::shard::far::FarEnds;
@@ -21,6 +22,22 @@ pub(super) struct Links {
     socket: ClusterSocket,
     identity: ClusterIdentity,
     ends: FarEnds<RelayMessage>,
+    post: Post,
+}
+
+/// What others need of the port: where it is found, and the box for letters.
+pub(super) struct Bound {
+    pub(super) advertised: Vec<String>,
+    pub(super) letters: Arc<dyn ClusterLink>,
+}
+
+impl Default for Bound {
+    fn default() -> Self {
+        Self {
+            advertised: Vec::new(),
+            letters: Arc::new(NoCluster),
+        }
+    }
 }
 
 impl Links {
@@ -28,30 +45,37 @@ impl Links {
     pub(super) fn bind(
         config: &Config,
         media: &mut Media,
-    ) -> Result<(Option<Self>, Vec<String>), RunError> {
+    ) -> Result<(Option<Self>, Bound), RunError> {
         let Some(address) = config.cluster.listen else {
-            return Ok((None, Vec::new()));
+            return Ok((None, Bound::default()));
         };
         let identity = ClusterIdentity::from_config(&config.cluster.tls)?;
         let unavailable = || opening("the port of the relay between workers");
         let socket = ClusterSocket::bind(address).map_err(unavailable())?;
         let bound = socket.address().map_err(unavailable())?;
+        let (letters, post) = cluster::open_post();
         let links = Self {
             socket,
             identity,
             ends: media.open_far(),
+            post,
         };
         let advertised = advertised(&config.cluster.advertise, bound, &interfaces());
-        Ok((Some(links), advertised))
+        let bound = Bound {
+            advertised,
+            letters: Arc::new(letters),
+        };
+        Ok((Some(links), bound))
     }
 
     /// Starts the thread of the links and follows the list of workers.
-    fn start(self, foundation: &Foundation, arbiter: &Arbiter) -> io::Result<()> {
+    fn start(self, foundation: &Foundation, system: &System, arbiter: &Arbiter) -> io::Result<()> {
         let roster = watch::Sender::new(Roster::new());
         let clock = Arc::clone(&foundation.clock);
         let told = roster.subscribe();
+        let post = (self.post, Box::new(system.clone()) as Box<dyn Hears>);
         self.socket
-            .start(foundation.id, self.identity, clock, self.ends, told)?;
+            .start(foundation.id, self.identity, clock, self.ends, told, post)?;
         arbiter.spawn(cluster::follow(Arc::clone(&foundation.store), roster));
         Ok(())
     }
@@ -61,9 +85,10 @@ impl Links {
 pub(super) fn start(
     links: Option<Links>,
     foundation: &Foundation,
+    system: &System,
     arbiter: &Arbiter,
 ) -> Result<(), RunError> {
-    let started = links.map_or(Ok(()), |links| links.start(foundation, arbiter));
+    let started = links.map_or(Ok(()), |links| links.start(foundation, system, arbiter));
     started.map_err(opening("the thread of links to other workers"))
 }
 

@@ -36,7 +36,8 @@ impl Room {
             }
             RoomMessage::Kick(identity, reason, reply) => {
                 let peer = self.state.identities.get(&identity).copied();
-                reply.send(peer.is_some_and(|peer| self.state.kick(now, peer, reason)));
+                let near = peer.is_some_and(|peer| self.state.kick(now, peer, reason));
+                reply.send(near || self.state.kick_far(identity, reason));
             }
             RoomMessage::MuteTrack(identity, track, muted, reply) => {
                 reply.send(self.tell_named(&identity, PeerMessage::Mute(track, muted)));

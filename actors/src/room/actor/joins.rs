@@ -42,7 +42,8 @@ impl Room {
             reply.send(Err(JoinRefused::Closing(Box::new(request))));
             return;
         }
-        if let Some(error) = self.not_here(&request) {
+        let error = self.not_here(&request);
+        if let Some(error) = error.or_else(|| self.elsewhere(now, &request)) {
             reply.send(Err(JoinRefused::No(error)));
             return;
         }
@@ -132,6 +133,10 @@ impl Room {
             outbox: request.outbox,
             attachment: 1,
         };
+        if let Some((_, far)) = self.state.parts.peers.get(&record.identity) {
+            // Whatever the clocks of the two workers say, this session is the later one.
+            record.joined_at_ms = record.joined_at_ms.max(far.joined_at_ms.saturating_add(1));
+        }
         self.joins.0.insert(record.peer, reply);
         let handed = match &request.credentials {
             Credentials::Resume(claims) => self.state.handed(&claims.identity, claims.session),

@@ -118,6 +118,10 @@ impl Room {
         if !matches!(audience, Audience::One(_)) {
             self.observe(notice.message());
         }
+        self.hand(audience, notice);
+    }
+
+    fn hand(&mut self, audience: Audience, notice: &Notice) {
         match audience {
             Audience::One(peer) => self.notify_one(peer, notice),
             Audience::All => self.notify_all(None, notice),
@@ -174,6 +178,11 @@ impl Room {
                 }
                 Effect::Command(shard, action) => self.command(shard, action),
                 Effect::Rejoin(peer, reason) => self.tell(peer, PeerMessage::Rejoin(reason)),
+                Effect::Pass(audience, notice) => self.hand(audience, &notice),
+                Effect::Part(to, body) => self.tell_part(to, *body),
+                Effect::KeepParts => self.seed.set_parts(self.state.parts.keep()),
+                Effect::Raise(epoch) => self.seed.epoch.raise(epoch),
+                Effect::Orphaned => self.tell_supervisor(SupervisorMessage::Orphaned),
                 Effect::End => scope.stop(),
             }
         }

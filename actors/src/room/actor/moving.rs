@@ -7,6 +7,7 @@ use control_plane::migration::{HandedPeer, HandedTrack, Handover, Local};
 use media_types::Epoch;
 use signaling::ServerMessage;
 use signaling::server_message::MigrateParams;
+use signaling::view::CloseReason;
 
 use super::Room;
 use crate::room::message::{Audience, Move, RoomMessage};
@@ -34,21 +35,48 @@ impl Room {
             RoomMessage::Migrate(to) => self.migrate(now, *to),
             RoomMessage::Activate(activation) => self.activate(now, *activation),
             RoomMessage::Settled(peer) => self.state.settle(peer),
-            RoomMessage::Standing(reply) => reply.send(self.standing()),
+            RoomMessage::Standing(reply) => {
+                // A room that closes says nothing: who asks looks again.
+                if let Some(standing) = self.standing() {
+                    reply.send(standing);
+                }
+            }
+            RoomMessage::Weigh(reply) => {
+                if let Some(weight) = self.state.weigh() {
+                    reply.send(weight);
+                }
+            }
             RoomMessage::Roster(reply) => reply.send(Box::new(self.handover())),
+            RoomMessage::Release => {
+                let empties = self.seed.context.is_draining();
+                self.state.release(now, empties);
+                self.keep_stage();
+                self.seed.set_parts(self.state.parts.keep());
+            }
+            RoomMessage::StandBy(reply) => {
+                self.state.parts.stands_by = self.state.parts.is_branch();
+                reply.send(self.state.parts.stands_by);
+            }
+            RoomMessage::Dismantle if self.state.parts.stands_by => {
+                self.state.parts.stands_by = false;
+            }
+            RoomMessage::Dismantle => self.state.close(CloseReason::RoomClosed),
             _ => {}
         }
     }
 
-    fn standing(&self) -> Local {
-        match self.state.phase {
+    fn standing(&self) -> Option<Local> {
+        Some(match self.state.phase {
             RoomPhase::Standby => Local::Standby,
+            RoomPhase::Active if self.state.parts.stands_by => Local::Standby,
+            // What another worker owns is not this one's to move.
+            RoomPhase::Active if self.state.parts.is_branch() => Local::Absent,
             RoomPhase::Active => Local::Active(self.state.stage.epoch),
             RoomPhase::Handover => Local::Handover {
                 settled: self.state.is_settled(),
             },
-            RoomPhase::Closed => Local::Absent,
-        }
+            RoomPhase::Closed => return None,
+        })
     }
 
     fn activate(&mut self, now: Instant, activation: Activation) {
@@ -68,10 +96,11 @@ impl Room {
         }
         self.state.activate(now, epoch, handover, now + expected);
         self.keep_stage();
+        self.seed.set_parts(self.state.parts.keep());
     }
 
     /// Each client gets a token of its own to go on with at the target.
-    fn migrate(&mut self, now: Instant, to: Move) {
+    pub(super) fn migrate(&mut self, now: Instant, to: Move) {
         if !self.state.hand_over(now, to.clone()) {
             return;
         }
@@ -104,6 +133,7 @@ impl Room {
             settings: spec_of(&self.state.settings),
             peers: peers.collect(),
             used: self.state.stage.used.iter().cloned().collect(),
+            parts: self.state.parts.workers(),
         }
     }
 

@@ -44,6 +44,6 @@ impl Room {
     /// Lets the world outside hear what the members are told.
     pub(super) fn observe(&self, message: &signaling::ServerMessage) {
         let observer = &self.seed.context.config.hooks.observer;
-        observer.told(&self.seed.name, self.seed.epoch, message);
+        observer.told(&self.seed.name, self.seed.epoch.get(), message);
     }
 }

@@ -430,6 +430,7 @@ fn reactions_have_a_bound_and_quality_a_pace() {
             reason: QualityReason::Loss,
         };
         let report = Report {
+            rtt: None,
             score,
             uplink: score,
             silent: Vec::new(),

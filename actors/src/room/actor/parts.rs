@@ -1,0 +1,144 @@
+//! Letters between the parts of a room, and who owns it when its owner is gone.
+
+use std::time::Instant;
+
+use control_plane::WorkerRecord;
+use media_types::WorkerId;
+use signaling::view::MigrateReason;
+use signaling::{ErrorType, RpcError};
+
+use super::Room;
+use crate::limits::MOVE_TICK;
+use crate::metrics;
+use crate::part::{PartBody, PartLetter};
+use crate::room::message::{Move, RoomMessage};
+use crate::room::parts::Place;
+use crate::session::{Credentials, JoinRequest, SessionKind};
+
+impl Room {
+    #[allow(
+        clippy::wildcard_enum_match_arm,
+        reason = "the caller passes on what is about parts"
+    )]
+    pub(super) fn take_part(&mut self, now: Instant, message: RoomMessage) {
+        match message {
+            RoomMessage::Part(from, letter) => self.take_letter(now, from, *letter),
+            RoomMessage::Linked => {
+                let linked = self.seed.context.linked();
+                self.state.links_changed(now, &linked);
+            }
+            RoomMessage::OwnedBy(worker) => self.owned_by(now, worker),
+            _ => {}
+        }
+    }
+
+    fn take_letter(&mut self, now: Instant, from: WorkerId, letter: PartLetter) {
+        let is_owner = self.state.parts.owner == Some(from);
+        match letter.body {
+            PartBody::Open(open) => {
+                self.state.parts.is_open = true;
+                self.state.take_roster(now, from, letter.epoch, open.roster);
+            }
+            PartBody::Roster(roster) => {
+                self.state.take_roster(now, from, letter.epoch, *roster);
+            }
+            PartBody::Heard(heard) => self.state.take_heard(from, heard),
+            PartBody::Said(said) => self.state.take_said(from, *said),
+            PartBody::Kick { identity, reason } => {
+                if let Some(peer) = self.state.identities.get(&identity).copied() {
+                    self.state.kick(now, peer, reason);
+                }
+            }
+            PartBody::Close(reason) if is_owner => self.state.close(reason),
+            PartBody::Close(_) | PartBody::Gone => self.state.part_gone(now, from),
+        }
+    }
+
+    pub(super) fn tell_part(&self, to: WorkerId, body: PartBody) {
+        let letter = PartLetter {
+            name: self.seed.name.clone(),
+            room: self.seed.id,
+            epoch: self.seed.epoch.get(),
+            body,
+        };
+        if !self.seed.context.environment.cluster.tell(to, letter) {
+            tracing::debug!(room = %self.seed.name, worker = %to, "another part hears of it later");
+        }
+    }
+
+    /// The store names an owner, though its part was not heard of.
+    fn owned_by(&mut self, now: Instant, worker: WorkerId) {
+        let parts = &mut self.state.parts;
+        if parts.owner == Some(worker) || !parts.is_branch() {
+            // It lives, and the path to it does not: both go on by themselves.
+            return;
+        }
+        if parts.part(worker).is_some() {
+            parts.owner = Some(worker);
+            return;
+        }
+        let workers = self.seed.context.workers();
+        let Some(record) = workers.iter().find(|record| record.id == worker) else {
+            return;
+        };
+        tracing::warn!(room = %self.seed.name, %worker, "the room was opened anew elsewhere");
+        self.migrate(
+            now,
+            Move {
+                worker: Some(worker),
+                epoch: None,
+                url: record.url.clone(),
+                deadline: self.seed.context.config.move_deadline,
+                reason: MigrateReason::Ownership,
+            },
+        );
+    }
+
+    /// Why somebody new cannot come in here, where that is so.
+    pub(super) fn elsewhere(&mut self, now: Instant, request: &JoinRequest) -> Option<RpcError> {
+        let identity = request.credentials.identity();
+        if let Credentials::Resume(claims) = &request.credentials {
+            if self.state.members.contains_key(&claims.session) {
+                return None;
+            }
+            if let Some(url) = self.state.far_session(claims.session, identity) {
+                return Some(RpcError::moved(url));
+            }
+            if self.state.handed(identity, claims.session).is_some() {
+                return None;
+            }
+        }
+        // Encoders cannot be sent elsewhere, and who takes his own place takes none.
+        let stays = matches!(request.kind, SessionKind::Ingest(_));
+        if stays || self.state.identities.contains_key(identity) {
+            return None;
+        }
+        let workers = self.linked_workers();
+        let place = self.state.place(now, &workers);
+        let outcome = match place {
+            Place::Here => return None,
+            Place::At(_) => "sent_on",
+            Place::Soon => "opening",
+            Place::Nowhere => "nowhere",
+        };
+        ::metrics::counter!(metrics::PART_JOINS, "outcome" => outcome).increment(1);
+        Some(match place {
+            Place::At(url) => RpcError::moved(url),
+            Place::Here | Place::Soon => {
+                RpcError::new(ErrorType::Unavailable).retry_after(MOVE_TICK)
+            }
+            Place::Nowhere => {
+                let full = "no worker takes more of this room";
+                RpcError::with_message(ErrorType::Overloaded, full)
+            }
+        })
+    }
+
+    fn linked_workers(&self) -> Vec<WorkerRecord> {
+        let context = &self.seed.context;
+        let (workers, linked) = (context.workers(), context.linked());
+        let me = context.config.worker;
+        let linked = |worker: &&WorkerRecord| worker.id == me || linked.contains(&worker.id);
+        workers.iter().filter(linked).cloned().collect()
+    }
+}
