@@ -5,8 +5,10 @@
     reason = "each test file includes it and uses its part"
 )]
 
+use std::collections::BTreeMap;
 use std::net::{TcpListener, UdpSocket};
 use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
@@ -298,23 +300,21 @@ impl Server {
     }
 }
 
-/// A token of the command line for the admin API.
-fn role_token(role: &str) -> Result<String> {
-    let words = [
-        "token",
-        "--dev",
-        "--room",
-        "*",
-        "--identity",
-        "operator",
-        "--admin",
-        role,
-    ];
+/// A token of the command line for the admin API; made once a role.
+fn role_token(role: &'static str) -> Result<String> {
+    static MADE: Mutex<BTreeMap<&str, String>> = Mutex::new(BTreeMap::new());
+    let mut made = MADE.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(token) = made.get(role) {
+        return Ok(token.clone());
+    }
+    let words = "token --dev --room * --identity operator --admin";
     let output = Command::new(env!("CARGO_BIN_EXE_troupe"))
-        .args(words)
+        .args(words.split(' ').chain([role]))
         .output()?;
     ensure!(output.status.success(), "no token");
-    Ok(String::from_utf8(output.stdout)?.trim().to_owned())
+    let token = String::from_utf8(output.stdout)?.trim().to_owned();
+    made.insert(role, token.clone());
+    Ok(token)
 }
 
 impl Drop for Server {

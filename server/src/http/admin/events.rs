@@ -229,8 +229,11 @@ async fn follow(
 /// The number of the last event in a piece of a stream.
 fn last_id(piece: &[u8]) -> Option<u64> {
     let text = std::str::from_utf8(piece).ok()?;
-    let ids = text.lines().filter_map(|line| line.strip_prefix("id: "));
-    ids.last()?.parse().ok()
+    let mut ids = text
+        .lines()
+        .rev()
+        .filter_map(|line| line.strip_prefix("id: "));
+    ids.next()?.parse().ok()
 }
 
 #[cfg(test)]

@@ -18,11 +18,9 @@ impl Context {
         let mut parts = text.split('-');
         let (version, trace, span) = (parts.next()?, parts.next()?, parts.next()?);
         let flags = parts.next()?;
-        let known = version == "00" && parts.next().is_none();
         // Later versions may say more behind what we read.
-        let later =
-            version.len() == 2 && version != "ff" && u8::from_str_radix(version, 16).is_ok();
-        if !known && !(later && version != "00") {
+        let later = !matches!(version, "00" | "ff") && bytes::<1>(version).is_some();
+        if !later && (version != "00" || parts.next().is_some()) {
             return None;
         }
         let (trace, span) = (bytes::<16>(trace)?, bytes::<8>(span)?);

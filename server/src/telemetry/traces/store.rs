@@ -81,6 +81,22 @@ impl Traced {
         }
     }
 
+    /// The owner of a room that moves was written: that decides its move.
+    fn decided(&self, key: &str) {
+        let Some(room) = room_of(key).filter(|room| keys::room_owner(room) == key) else {
+            return;
+        };
+        let now = self.clock.unix();
+        let mut moves = self.moves.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((record, at)) = moves.get_mut(&room)
+            && record.phase < Phase::Committed
+        {
+            record.phase = Phase::Committed;
+            step(&room, record, word(Phase::Committed), *at);
+            *at = now;
+        }
+    }
+
     /// The record of a move was deleted: it is over.
     fn ended(&self, key: &str) {
         let Some(room) = room_of(key).filter(|room| keys::room_migration(room) == key) else {
@@ -142,18 +158,20 @@ impl Store for Traced {
         value: Vec<u8>,
         lease: Option<LeaseId>,
     ) -> StoreFuture<'a, Swap> {
-        let work: StoreFuture<'a, Swap> = if key.ends_with("/migration") {
-            let written = value.clone();
-            let work = self.inner.swap(key, condition, value, lease);
+        let step = key.ends_with("/migration") || key.ends_with("/owner");
+        let written = if step { value.clone() } else { Vec::new() };
+        let work = self.inner.swap(key, condition, value, lease);
+        let work: StoreFuture<'a, Swap> = if step {
             Box::pin(async move {
                 let done = work.await?;
                 if matches!(done, Swap::Done(_)) {
                     self.moved(key, &written);
+                    self.decided(key);
                 }
                 Ok(done)
             })
         } else {
-            self.inner.swap(key, condition, value, lease)
+            work
         };
         self.around("store swap", key, work)
     }
