@@ -352,6 +352,10 @@ impl GccEstimator {
     fn probe_context(&self, now: Instant) -> Option<ProbeContext> {
         let wanted = self.wanted.filter(|_| self.has_feedback)?;
         let estimate = self.estimate(now);
+        let wanted = match wanted > estimate {
+            true => wanted,
+            false => wanted.max(self.prober.asks_for()),
+        };
         // Asked at each turn of each path: most are wide enough, and their queue need not be read.
         if !is_useful(estimate, wanted, self.config.most) {
             return None;

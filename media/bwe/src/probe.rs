@@ -26,6 +26,9 @@ use measure::Measure;
 
 /// The first cluster leaves at this multiple of the start; the next doubles it.
 const START_PERCENT: u64 = 300;
+/// A new path is asked for this much even where little is shown: a low start is a guess, and a
+/// keyframe that is paced by it comes so late that receivers lengthen their buffers.
+const FIRST_ASKED: Bitrate = Bitrate::from_kbps(2_000);
 /// Later ones at twice the estimate or the last result.
 const GROWTH_PERCENT: u64 = 200;
 /// A cluster of which this share of its rate arrives has shown that there is room.
@@ -201,6 +204,16 @@ impl Prober {
             ProbePhase::Fresh | ProbePhase::Further(_) => calm,
             ProbePhase::Waiting { until } => Some(until),
             ProbePhase::Resting { until } => Some(calm.map_or(until, |calm| calm.max(until))),
+        }
+    }
+
+    /// What it asks a path for whatever is wanted of it: a new one is asked once.
+    pub(crate) const fn asks_for(&self) -> Bitrate {
+        match self.phase {
+            ProbePhase::Fresh => FIRST_ASKED,
+            ProbePhase::Waiting { .. } | ProbePhase::Further(_) | ProbePhase::Resting { .. } => {
+                Bitrate::ZERO
+            }
         }
     }
 

@@ -81,8 +81,8 @@ pub(crate) struct Forwarder {
     pictures: PictureIdRewriter,
     codec: Option<Codec>,
     sent: SentMap,
-    /// The first number of the present track, or after an outage; what was sent before cannot be
-    /// sent again.
+    /// The first number of the present track, after an outage, or of a lower encoding than before;
+    /// what was sent before cannot be sent again.
     track_start: u64,
     fresh_track: bool,
     /// The client asked for a keyframe and none has passed since.
@@ -248,6 +248,7 @@ impl Forwarder {
             // Padding of the publisher's: nobody needs it.
             return self.drop_packet(origin, packet);
         }
+        let shown = packet.frame.keyframe.then(|| self.source_stream());
         let verdict = match &mut self.selector {
             Selector::Audio(selector) => selector.on_packet(),
             Selector::Simulcast(selector) => selector.on_packet(origin.stream, &packet.frame),
@@ -278,7 +279,10 @@ impl Forwarder {
             marker: packet.marker || verdict == Verdict::ForwardLast || talkspurt,
             patch,
         };
-        if std::mem::take(&mut self.fresh_track) {
+        // Who takes a lower encoding does so for want of room, and what was lost of the higher one
+        // would come too late to be shown, and in the way of what is shown.
+        let lower = started && shown.flatten().is_some_and(|shown| origin.stream < shown);
+        if std::mem::take(&mut self.fresh_track) || lower {
             self.track_start = sequence;
         }
         self.remember(origin.stream, packet, numbers);

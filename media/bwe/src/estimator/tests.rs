@@ -75,6 +75,24 @@ fn a_narrow_path_is_found() {
 }
 
 #[test]
+fn a_low_start_is_asked_once_whether_what_a_keyframe_needs_passes() {
+    let base = Instant::now();
+    let mut estimator = GccEstimator::new(EstimatorConfig {
+        start: Bitrate::from_kbps(1_000),
+        ..EstimatorConfig::default()
+    });
+    estimator.set_wanted(base, Bitrate::from_kbps(400));
+    run(&mut estimator, &mut link(10_000), base, 0, 1, 30);
+    let now = base + Duration::from_secs(1);
+    let cluster = estimator.poll_probe(now).unwrap();
+    assert_eq!(cluster.rate, Bitrate::from_kbps(2_300));
+    for second in 2..30 {
+        let now = base + Duration::from_secs(second);
+        assert_eq!(estimator.poll_probe(now), None);
+    }
+}
+
+#[test]
 fn a_wide_path_is_used_when_there_is_something_to_send() {
     let base = Instant::now();
     let mut estimator = GccEstimator::new(EstimatorConfig::default());

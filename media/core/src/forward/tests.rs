@@ -72,6 +72,28 @@ fn the_payload_is_shared_and_only_the_descriptor_is_rewritten() {
 }
 
 #[test]
+fn what_was_lost_of_a_higher_encoding_is_not_repaired_once_it_is_left() {
+    let now = base();
+    let mut forwarder = video(now);
+    let high = send(&mut forwarder, origin(2, 1), &vp8(10, 500, 0, true, now)).unwrap();
+    forwarder.set_target(Layer::new(0, 2));
+    let low = send(&mut forwarder, origin(0, 2), &vp8(70, 8, 0, true, now)).unwrap();
+    let mut missed = |packet: &SendPacket| {
+        let missing = SequenceNumber::of(packet.sequence).0;
+        forwarder.find(now, missing, RTT).is_some()
+    };
+    assert!(!missed(&high) && missed(&low));
+    // On the way up nothing is in want of room, and what is shown until then is repaired.
+    forwarder.set_target(Some(Layer::TOP));
+    let top = send(&mut forwarder, origin(2, 1), &vp8(14, 504, 0, true, now)).unwrap();
+    let later = now + RTT;
+    for packet in [&low, &top] {
+        let missing = SequenceNumber::of(packet.sequence).0;
+        assert!(forwarder.find(later, missing, RTT).is_some());
+    }
+}
+
+#[test]
 fn numbers_go_on_over_another_track() {
     let now = base();
     let mut forwarder = video(now);
