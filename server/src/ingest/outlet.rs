@@ -5,9 +5,7 @@ use bytes::Bytes;
 use media_ingest::codec::NalUnits;
 use media_ingest::packetize::Packetizer;
 use media_transcode::Job;
-use media_types::{
-    Bitrate, Codec, EncodedFrame, FrameCodec, MediaKind, MediaTime, NtpTime, PacketFrame,
-};
+use media_types::{Bitrate, Codec, EncodedFrame, FrameCodec, MediaTime, PacketFrame};
 
 use super::metrics;
 use crate::live::{IngestPort, PushError};
@@ -15,11 +13,6 @@ use crate::transcode::{TranscodeHandle, TranscodeOutput};
 
 /// Opus for sound that came as AAC: what music takes in stereo.
 const OPUS_BITRATE: Bitrate = Bitrate::from_kbps(128);
-
-/// How much earlier than it was sound is said to be captured, in sender reports alone, in units of
-/// 2⁻³² s. Receivers that are built on libwebrtc leave pictures where they are while they take sound for
-/// less than 30 ms late, and sound is what comes late: with half of it lips lie in the middle.
-const SOUND_EARLIER: u64 = (15 << 32) / 1_000;
 
 /// A track in the room: its frames cut into RTP payloads.
 pub(super) struct Outlet {
@@ -69,9 +62,7 @@ impl Outlet {
             payloads,
             timestamp: rtp_timestamp(frame.presented, self.codec),
             keyframe: frame.keyframe,
-            captured: frame
-                .captured
-                .map(|captured| reported(captured, self.codec)),
+            captured: frame.captured,
         };
         loop {
             match self.port.push(packets) {
@@ -175,14 +166,6 @@ fn with_parameter_sets(frame: Bytes, sets: &[Bytes]) -> Bytes {
     out.into()
 }
 
-/// When a sender report says that a frame was captured.
-const fn reported(captured: NtpTime, codec: Codec) -> NtpTime {
-    match codec.kind() {
-        MediaKind::Audio => NtpTime(captured.0.saturating_sub(SOUND_EARLIER)),
-        MediaKind::Video => captured,
-    }
-}
-
 /// A time on the 32-bit circle of the codec's clock.
 fn rtp_timestamp(time: MediaTime, codec: Codec) -> u32 {
     let ticks = u128::from(time.ticks) * u128::from(codec.clock_rate());
@@ -206,14 +189,6 @@ mod tests {
         // 2³² ticks of 90 kHz and one second.
         let long = (1_u64 << 32) * 100 / 9 + 1_000_000;
         assert!(rtp_timestamp(time(long), Codec::H264).abs_diff(90_000) <= 1);
-    }
-
-    #[test]
-    fn sound_is_reported_as_captured_a_little_earlier() {
-        let at = NtpTime::from_unix(std::time::Duration::from_secs(5));
-        assert_eq!(reported(at, Codec::H264), at);
-        let earlier = at.0 - reported(at, Codec::Opus).0;
-        assert_eq!(earlier, (15 << 32) / 1_000);
     }
 
     #[test]
