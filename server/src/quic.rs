@@ -12,11 +12,13 @@ mod endpoint;
 mod metrics;
 mod moq;
 pub mod path;
+mod roster;
 mod watch;
 
 pub use certificate::{CertificateHash, Identity};
 pub use endpoint::{QuicReach, QuicServer, QuicSocket};
 pub use metrics::describe;
+pub use roster::{QuicConnection, Roster};
 
 use std::io;
 

@@ -98,7 +98,16 @@ test('RTMP over QUIC loses no frame while both ends move', async (t) => {
   const url = rtmpUrl(up.port, 'moving', 'cam');
   const pushes = run(FFMPEG, ['-re', '-i', clip, '-c', 'copy', '-f', 'flv', url]);
   await until('frames', async () => (await server.metric('troupe_ingest_frames_total')) > 30);
-  const played = await hashes(FFMPEG, rtmpUrl(down.port, 'moving', 'cam', { play: true }));
+  const playing = hashes(FFMPEG, rtmpUrl(down.port, 'moving', 'cam', { play: true }));
+  await until('both are listed', async () => {
+    const { items } = await (await server.admin('GET', 'quic')).json();
+    return items.length === 2 && items.every((it) => it.protocol === 'rtmp' && it.receivedBytes > 0);
+  });
+  await until('a step of a path is listed', async () => {
+    const { items } = await (await server.admin('GET', 'quic')).json();
+    return items.some((it) => it.pathChanges > 0);
+  });
+  const played = await playing;
   await pushes.done;
   await Promise.all([up.ended, down.ended]);
 

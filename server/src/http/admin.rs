@@ -21,6 +21,7 @@ mod log;
 mod moves;
 mod openapi;
 mod others;
+mod quic;
 mod settings;
 pub(super) mod table;
 

@@ -18,7 +18,7 @@ struct Reach {
 }
 
 pub(super) async fn reach(state: web::Data<AppState>) -> Result<HttpResponse, ApiError> {
-    let quic = state.quic.ok_or(ErrorType::NotFound)?;
+    let quic = state.quic.as_ref().ok_or(ErrorType::NotFound)?;
     Ok(HttpResponse::Ok()
         .insert_header(("Cache-Control", "no-store"))
         .json(Reach {

@@ -75,7 +75,8 @@ async fn serve(
     let _open = metrics::One::connection(word);
     let clock = Arc::clone(&server.rtmp.clock);
     let watched = connection.clone();
-    let watching = tokio::spawn(async move { watch::watch(watched, &*clock).await });
+    let listed = server.roster.enter(connection.clone(), word, clock.now());
+    let watching = tokio::spawn(async move { watch::watch(watched, listed, &*clock).await });
     let ended = match word {
         "rtmp" => serve_rtmp(server, &connection, confirmed).await,
         _ => moq::serve(server, &connection, word == "webtransport", confirmed).await,

@@ -14,6 +14,7 @@ use tokio::runtime::Handle;
 
 use super::certificate::{CertificateHash, Identity};
 use super::moq::Stage;
+use super::roster::Roster;
 use super::{connection, metrics};
 use crate::config::QuicConfig;
 use crate::ingest::rtmp::RtmpServer;
@@ -37,16 +38,19 @@ pub struct QuicServer {
     pub rtmp: Arc<RtmpServer>,
     /// What players are served from.
     pub(super) stage: Stage,
+    pub(super) roster: Arc<Roster>,
     handshakes: AtomicU32,
 }
 
 /// Where QUIC is spoken.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub struct QuicReach {
     /// The UDP port.
     pub port: u16,
     /// What clients pin, where the certificate was made at start.
     pub hash: Option<CertificateHash>,
+    /// Who is connected.
+    pub roster: Arc<Roster>,
 }
 
 /// The port, bound before anything else starts.
@@ -54,6 +58,7 @@ pub struct QuicSocket {
     socket: UdpSocket,
     config: ServerConfig,
     hash: Option<CertificateHash>,
+    roster: Arc<Roster>,
 }
 
 impl QuicSocket {
@@ -71,6 +76,7 @@ impl QuicSocket {
             socket: UdpSocket::bind(config.listen)?,
             config: server,
             hash: identity.hash,
+            roster: Arc::default(),
         })
     }
 
@@ -81,6 +87,7 @@ impl QuicSocket {
         Some(QuicReach {
             port,
             hash: self.hash,
+            roster: Arc::clone(&self.roster),
         })
     }
 
@@ -104,6 +111,7 @@ impl QuicSocket {
         let gate = Gate::new(config.connections_max, config.connections_per_address);
         let server = Arc::new(QuicServer {
             stage: Stage::new(rtmp.live.clone(), Arc::clone(&rtmp.clock)),
+            roster: self.roster,
             config,
             rtmp,
             handshakes: AtomicU32::new(0),

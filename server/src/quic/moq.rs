@@ -196,9 +196,9 @@ async fn run(server: &Arc<QuicServer>, begun: Begun, protocol: IngestProtocol) -
     }
 }
 
-/// Comes back once the session's token is believed no more.
+/// Comes back once the token of a session that watches is believed no more.
 async fn revoked(server: &QuicServer, rights: &Rights) {
-    let Some(bearer) = rights.bearer() else {
+    let Some(bearer) = rights.watcher() else {
         return std::future::pending().await;
     };
     let (auth, clock) = (&server.rtmp.auth, &server.rtmp.clock);

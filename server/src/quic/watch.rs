@@ -7,12 +7,13 @@ use quinn::Connection;
 
 use super::metrics::{self, One};
 use super::path::{PathMachine, PathSample};
+use super::roster::Listed;
 
 /// How often: a challenge is answered within a round trip, and a step that was missed is told from
 /// the counts.
 const EVERY: Duration = Duration::from_millis(100);
 
-pub(super) async fn watch(connection: Connection, clock: &dyn Clock) {
+pub(super) async fn watch(connection: Connection, listed: Listed, clock: &dyn Clock) {
     let mut machine = PathMachine::new(sample(&connection));
     let mut shown = One::path(machine.state());
     while connection.close_reason().is_none() {
@@ -21,6 +22,7 @@ pub(super) async fn watch(connection: Connection, clock: &dyn Clock) {
         while let Some(change) = machine.poll_change() {
             metrics::path_changed(change.to);
             shown = One::path(change.to);
+            listed.changed(change.to);
             tracing::info!(
                 connection = connection.stable_id(),
                 from = change.from.word(),
@@ -30,7 +32,7 @@ pub(super) async fn watch(connection: Connection, clock: &dyn Clock) {
             );
         }
     }
-    drop(shown);
+    drop((shown, listed));
 }
 
 fn sample(connection: &Connection) -> PathSample {

@@ -7,7 +7,7 @@ use serde_json::Value;
 use signaling::AdminRole;
 use signaling::rest::{Page, PeerStatus, RoomPatch, RoomSettings, RoomStatus};
 
-use super::{act, cluster, egress, events, log, moves, openapi, others, settings};
+use super::{act, cluster, egress, events, log, moves, openapi, others, quic, settings};
 use crate::http::whip::not_allowed;
 use crate::ops::flags::Flag;
 
@@ -151,6 +151,7 @@ pub(in crate::http) const TABLE: &[Entry] = &[
         .takes(schema::<act::RevokeBody>)
         .gives(200, object),
     entry!(get "/transcoders" VIEWER super::transcoders, "All transcoding jobs").lists(page),
+    entry!(get "/quic" VIEWER quic::connections, "All connections by QUIC").lists(page),
     entry!(get "/egress" VIEWER egress::list, "Streams that are packaged").lists(page),
     entry!(delete "/egress/{room}/{stream}" OPERATOR egress::close, "Stops packaging it").nothing(),
     entry!(get "/recordings" VIEWER egress::recordings, "All recordings").lists(page),

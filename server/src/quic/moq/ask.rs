@@ -116,12 +116,10 @@ impl Rights {
         self.play.is_some()
     }
 
-    /// On whose word it is here.
-    pub(super) fn bearer(&self) -> Option<Bearer> {
-        self.ingest
-            .as_ref()
-            .or(self.play.as_ref())
-            .map(Bearer::from)
+    /// On whose word it watches; the room itself ends publishers.
+    pub(super) fn watcher(&self) -> Option<Bearer> {
+        let play = self.play.as_ref().filter(|_| !self.publishes());
+        play.map(Bearer::from)
     }
 
     /// What it publishes under.
