@@ -65,6 +65,8 @@ pub struct Muxer {
     sequence: u32,
     stale: bool,
     short: bool,
+    sound_leads: bool,
+    from: Duration,
 }
 
 impl Muxer {
@@ -82,6 +84,8 @@ impl Muxer {
             sequence: 0,
             stale: false,
             short: false,
+            sound_leads: false,
+            from: Duration::ZERO,
         }
     }
 
@@ -90,10 +94,21 @@ impl Muxer {
         self.wants = wants;
     }
 
+    /// Sound from before the first keyframe is kept.
+    pub const fn lead_with_sound(&mut self) {
+        self.sound_leads = true;
+    }
+
     /// The initialisation segment, once the tracks are known.
     #[must_use]
     pub const fn init(&self) -> Option<&Bytes> {
         self.init.as_ref()
+    }
+
+    /// When the first frame of all is decoded, once the tracks are known.
+    #[must_use]
+    pub const fn start(&self) -> Duration {
+        self.from
     }
 
     /// What the tracks are encoded with, pictures first.
@@ -176,16 +191,24 @@ impl Muxer {
         any && (!waits || span >= START_WAIT || self.waiting.len() >= RUN_FRAMES_MAX)
     }
 
-    /// Fixes the tracks. Pictures start with their first keyframe, and sound with them.
+    /// Fixes the tracks. Pictures start with their first keyframe, and sound with them, unless it
+    /// leads.
     fn begin(&mut self) -> Result<(), EgressError> {
         let video = self.first_of(MediaKind::Video).cloned();
         let audio = self.first_of(MediaKind::Audio).cloned();
         let starts = |frame: &Frame| duration(frame.dts, frame.config.timescale);
-        let from = video
-            .as_ref()
-            .or(audio.as_ref())
-            .map_or(Duration::ZERO, starts);
-        self.waiting.retain(|frame| starts(frame) >= from);
+        let shown = video.as_ref().map(starts);
+        let heard = audio.as_ref().map(starts);
+        let from = match (shown, heard) {
+            (Some(shown), Some(heard)) if self.sound_leads => shown.min(heard),
+            _ => shown.or(heard).unwrap_or_default(),
+        };
+        self.from = from;
+        let is_video = |frame: &Frame| frame.config.kind() == MediaKind::Video;
+        self.waiting.retain(|frame| {
+            let first = if is_video(frame) { shown } else { None };
+            starts(frame) >= first.unwrap_or(from)
+        });
         self.lanes = [video, audio]
             .into_iter()
             .flatten()

@@ -3,7 +3,8 @@
 //! A recording is a row of fragmented MP4 files, each of which plays by itself, and a manifest that
 //! says when each began by the wall clock. A fragment is handed over whole and synced by the clock,
 //! so that a kill loses no more than the fragments since. A new file begins at a keyframe when the
-//! last is long enough or a track came late, and at once when one changes its configuration.
+//! last is long enough or a track came late, and at once when one changes its configuration. Sound
+//! that came late and waited for that keyframe stands at the head of the new file.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -13,7 +14,7 @@ use media_types::MediaKind;
 use serde::{Deserialize, Serialize};
 
 use crate::hls::playlist::date_time;
-use crate::limits::RECORDING_FILES_MAX;
+use crate::limits::{RECORDING_FILES_MAX, RUN_FRAMES_MAX};
 use crate::mux::{Chunk, Kinds, Muxer};
 use crate::{EgressError, Frame, TrackConfig};
 
@@ -117,6 +118,10 @@ pub struct Recorder {
     wants: Kinds,
     muxer: Muxer,
     open: bool,
+    /// Sound that the open file has no track for.
+    late: VecDeque<Frame>,
+    /// The wall clock at time 0.
+    epoch: Duration,
     files: u64,
     unsynced: Duration,
     manifest: Manifest,
@@ -132,6 +137,8 @@ impl Recorder {
             settings,
             wants,
             open: false,
+            late: VecDeque::new(),
+            epoch: Duration::ZERO,
             files: 0,
             unsynced: Duration::ZERO,
             manifest: Manifest {
@@ -154,20 +161,53 @@ impl Recorder {
     /// # Errors
     /// A configuration that cannot be written.
     pub fn push(&mut self, epoch: Duration, frame: Frame) -> Result<(), EgressError> {
-        let pictures = self.muxer.configs().any(|it| it.kind() == MediaKind::Video);
-        let starts = frame.keyframe && (frame.config.kind() == MediaKind::Video || !pictures);
+        self.epoch = epoch;
+        let is_video = frame.config.kind() == MediaKind::Video;
+        let has = |kind| self.muxer.configs().any(|it| it.kind() == kind);
+        let missing = self.muxer.init().is_some() && !has(frame.config.kind());
+        if missing && !(is_video && frame.keyframe) {
+            self.keep(frame);
+            return Ok(());
+        }
+        let starts = frame.keyframe && (is_video || !has(MediaKind::Video));
         let long = !self.settings.rotation.is_zero() && self.length() >= self.settings.rotation;
-        if self.muxer.would_change(&frame) || starts && (long || self.muxer.is_short()) {
-            if self.muxer.is_short() {
+        let short = missing || !self.late.is_empty();
+        let mut late = VecDeque::new();
+        if self.muxer.would_change(&frame) || starts && (long || short) {
+            if short {
                 self.wants = Kinds {
                     video: true,
                     audio: true,
                 };
             }
-            self.finish()?;
+            self.close()?;
+            late = std::mem::take(&mut self.late);
+            if !late.is_empty() {
+                self.muxer.lead_with_sound();
+            }
         }
+        self.mux(frame)?;
+        late.into_iter().try_for_each(|frame| self.mux(frame))
+    }
+
+    /// Keeps sound until a file can take it.
+    fn keep(&mut self, frame: Frame) {
+        if frame.config.kind() == MediaKind::Video {
+            return;
+        }
+        let another = |last: &Frame| last.config != frame.config;
+        if self.late.back().is_some_and(another) {
+            self.late.clear();
+        }
+        if self.late.len() >= RUN_FRAMES_MAX {
+            self.late.pop_front();
+        }
+        self.late.push_back(frame);
+    }
+
+    fn mux(&mut self, frame: Frame) -> Result<(), EgressError> {
         for chunk in self.muxer.push(frame)? {
-            self.write(epoch, chunk);
+            self.write(chunk);
         }
         Ok(())
     }
@@ -177,9 +217,25 @@ impl Recorder {
     /// # Errors
     /// What was pending cannot be written.
     pub fn finish(&mut self) -> Result<(), EgressError> {
+        self.close()?;
+        let late = std::mem::take(&mut self.late);
+        if late.is_empty() {
+            return Ok(());
+        }
+        // No keyframe came that it could have waited for.
+        let sound = Kinds {
+            video: false,
+            audio: true,
+        };
+        self.muxer = Muxer::new(sound, self.settings.fragment, true);
+        late.into_iter().try_for_each(|frame| self.mux(frame))?;
+        self.close()
+    }
+
+    fn close(&mut self) -> Result<(), EgressError> {
         let rest = self.muxer.finish()?;
-        if let Some(chunk) = rest.filter(|_| self.open) {
-            self.write(Duration::ZERO, chunk);
+        if let Some(chunk) = rest.filter(|_| self.open || self.muxer.init().is_some()) {
+            self.write(chunk);
         }
         self.muxer = Muxer::new(self.wants, self.settings.fragment, true);
         if !std::mem::take(&mut self.open) {
@@ -212,9 +268,9 @@ impl Recorder {
         Duration::from_millis(open.map_or(0, |file| file.duration_ms))
     }
 
-    fn write(&mut self, epoch: Duration, chunk: Chunk) {
+    fn write(&mut self, chunk: Chunk) {
         if !self.open {
-            self.open_file(epoch, &chunk);
+            self.open_file();
         }
         if let Some(file) = self.manifest.files.last_mut() {
             let length = u64::try_from(chunk.length.as_millis()).unwrap_or(0);
@@ -230,9 +286,9 @@ impl Recorder {
         }
     }
 
-    fn open_file(&mut self, epoch: Duration, chunk: &Chunk) {
+    fn open_file(&mut self) {
         self.open = true;
-        let started = epoch.saturating_add(chunk.at);
+        let started = self.epoch.saturating_add(self.muxer.start());
         let name = format!("{}-{:05}.mp4", self.manifest.name, self.files);
         self.files += 1;
         let init = self.muxer.init().cloned().unwrap_or_default();

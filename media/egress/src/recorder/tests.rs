@@ -121,6 +121,74 @@ fn another_size_and_a_late_track_begin_new_files() {
     assert!(files.iter().all(|file| file.complete));
 }
 
+/// Pictures alone, 30 a second, and sound from `from` on; a keyframe each second.
+fn late_sound(recorder: &mut Recorder, from: u64, until: u64) {
+    let sound = std::sync::Arc::new(TrackConfig::opus(2));
+    recorder.expect(Kinds {
+        video: true,
+        audio: false,
+    });
+    for index in 0..until {
+        if index >= from {
+            let sound = frame(&sound, index * 1_600, true);
+            recorder.push(EPOCH, sound).unwrap();
+        }
+        let picture = frame(&video((64, 64)), index * 3_000, index % 30 == 0);
+        recorder.push(EPOCH, picture).unwrap();
+    }
+    recorder.finish().unwrap();
+}
+
+#[test]
+fn nothing_of_late_sound_is_lost() {
+    let mut recorder = recorder(0);
+    late_sound(&mut recorder, 70, 150);
+    let files = &recorder.manifest().files;
+    let tracks: Vec<usize> = files.iter().map(|file| file.tracks.len()).collect();
+    assert_eq!(tracks, [1, 2]);
+    // The second file begins with the sound, two thirds of a second before its pictures.
+    let first = files[0].started_ms;
+    assert_eq!(files[1].started_ms - first, 70 * 1_000 / 30);
+    assert_eq!(files[0].duration_ms, 3_000);
+}
+
+#[test]
+fn late_sound_without_another_keyframe_has_a_file_of_its_own() {
+    let mut recorder = recorder(0);
+    late_sound(&mut recorder, 70, 85);
+    let files = &recorder.manifest().files;
+    let kinds: Vec<_> = files
+        .iter()
+        .map(|file| file.tracks.iter().map(|it| it.kind).collect::<Vec<_>>())
+        .collect();
+    assert_eq!(kinds, [[MediaKind::Video], [MediaKind::Audio]]);
+    assert_eq!(files[1].started_ms - files[0].started_ms, 70 * 1_000 / 30);
+    assert!(files.iter().all(|file| file.complete));
+}
+
+#[test]
+fn pictures_that_come_late_begin_a_file_with_their_first_keyframe() {
+    let mut recorder = recorder(0);
+    let sound = std::sync::Arc::new(TrackConfig::opus(2));
+    recorder.expect(Kinds {
+        video: false,
+        audio: true,
+    });
+    for index in 0..150 {
+        let heard = frame(&sound, index * 1_600, true);
+        recorder.push(EPOCH, heard).unwrap();
+        if index >= 60 {
+            let picture = frame(&video((64, 64)), index * 3_000, index % 30 == 0);
+            recorder.push(EPOCH, picture).unwrap();
+        }
+    }
+    recorder.finish().unwrap();
+    let files = &recorder.manifest().files;
+    let starts: Vec<u64> = files.iter().map(|file| file.started_ms).collect();
+    assert_eq!(starts, [starts[0], starts[0] + 2_000]);
+    assert_eq!(files[1].tracks.len(), 2);
+}
+
 #[test]
 fn nothing_recorded_leaves_no_file() {
     let mut recorder = recorder(0);
