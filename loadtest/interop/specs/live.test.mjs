@@ -168,13 +168,16 @@ test('RTMP to WHEP: how late pictures are, and lips', async (t) => {
   const heard = JSON.stringify({ ...told, account: account.apart.map(Math.round), ...seen });
   assert.ok(Math.abs(told.frequency - TONE_HZ) < 25, heard);
   await figure(t, 'RTMP → WHEP: flash to beep in the page, median', median(told.apart), 'ms');
-  await judge(t, 'RTMP → WHEP', { ...account, heard });
   await page.context().close();
   const control = await ownWebRtc();
   const between = median(control.apart);
   await figure(t, "the browser's own WebRTC: flash to beep in the page", between, 'ms');
-  const more = told.apart.map((it) => it - between);
-  await judge(t, 'RTMP → WHEP, in the page beyond that', { apart: more, heard, control });
+  const [byAccount, inPage] = [median(account.apart), median(told.apart) - between];
+  await figure(t, 'RTMP → WHEP: sound after picture, by the account', byAccount, 'ms');
+  await figure(t, 'RTMP → WHEP: sound after picture, beyond its own WebRTC', inPage, 'ms');
+  // A laden machine spoils the one or the other; what we do wrong shows in both.
+  const apart = Math.min(Math.abs(byAccount), Math.abs(inPage));
+  assert.ok(apart <= APART_MS_MAX, `${byAccount} ${inPage}: ${heard} ${JSON.stringify(control)}`);
 });
 
 /** Watches and listens by hls.js. */
@@ -242,15 +245,25 @@ async function apartInFile(file) {
 
 test('WebRTC to LL-HLS: lips', async (t) => {
   const page = await browser.page();
-  await page.evaluate(
+  // What lies between them where the camera's own picture is watched in its own page.
+  const own = await page.evaluate(
     async ({ url, token }) => {
       window.live.only('h264');
-      window.session = await probe.whip(url, token, await lips.flashes(25));
+      const stream = await lips.flashes(25);
+      const video = Object.assign(document.createElement('video'), { autoplay: true, muted: true });
+      document.querySelector('#stage').append(video);
+      video.srcObject = stream;
+      const told = await lips.lips(video, stream, 4_000);
+      video.srcObject = null;
+      window.session = await probe.whip(url, token, stream);
       await probe.connected(window.session.connection);
+      return told;
     },
     { url: `${server.url}/whip/stage`, token: server.token('stage', 'cam') },
   );
-  await judge(t, 'WebRTC → LL-HLS', less(await lipsByHls('stage'), bias));
+  const between = median(own.apart);
+  await figure(t, 'this camera, of itself: sound after picture', between, 'ms');
+  await judge(t, 'WebRTC → LL-HLS', { ...less(await lipsByHls('stage'), between), own });
   await page.context().close();
 });
 

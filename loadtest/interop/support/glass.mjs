@@ -84,7 +84,8 @@ export function camera(ffmpeg, url, { bframes = 0 } = {}) {
     ...['-c:v', 'libx264', '-preset', 'ultrafast', ...tune, '-bf', String(bframes), '-g', '60'],
     ...['-b:v', '1500k', '-c:a', 'aac', '-b:a', '96k', '-ac', '2', '-flags', '+global_header'],
   ];
-  const quick = ['-probesize', '32', '-analyzeduration', '0', '-fflags', 'nobuffer'];
+  // Without a word of buffers: `nobuffer` throws the first picture away, and all come one too early.
+  const quick = ['-probesize', '32', '-analyzeduration', '0'];
   const both = `[f=flv:onfail=abort]${url}|[f=flv:flush_packets=1]pipe:1`;
   const args = ['-nostdin', '-v', 'error', ...quick, ...input, ...codecs];
   const child = spawn(ffmpeg, [...args, '-map', '0:v', '-map', '1:a', '-f', 'tee', both], {
