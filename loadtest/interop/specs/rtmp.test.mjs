@@ -2,7 +2,7 @@
 
 import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
-import { mkdtemp, rm } from 'node:fs/promises';
+import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
@@ -12,7 +12,9 @@ import { promisify } from 'node:util';
 import { startChromium } from '../support/chromium.mjs';
 import { figure, median } from '../support/figures.mjs';
 import { FFMPEG, H264, LIVE, freePort, hashes, newFfmpeg, rtmpUrl, run } from '../support/rtmp.mjs';
+import { publishTags, tagsOf } from '../support/rtmp-writer.mjs';
 import { startServer } from '../support/server.mjs';
+import { sign } from '../support/tokens.mjs';
 
 // Five times the aim of 500 ms would hide a lost keyframe cache, whose cost is up to 2 s.
 const FIRST_FRAME_MS_MAX = 1_500;
@@ -240,6 +242,124 @@ test('RTMPS takes and plays the same', async () => {
   await own.stop();
   assert.ok(played.length >= 100, String(played.length));
   assert.deepEqual(played.filter((frame) => !original.has(frame)), []);
+});
+
+/** When the times of a source become odd, and when it is looked at, in ms. */
+const [ODD_MS, LOOK_MS, LOOK_FOR_MS, ODD_FPS] = [3_500, 5_000, 2_000, 15];
+
+/** What a source may do to its times, as docs/rtmp.md has it. */
+const ODDITIES = {
+  'leaps an hour ahead': ({ time }) => (time < ODD_MS ? time : time + 3_600_000),
+  'leaps an hour back': ({ time }) => (time < ODD_MS ? time + 3_600_000 : time),
+  'stands still': ({ time }) => Math.min(time, ODD_MS),
+  'runs back each second': ({ time }) => (time % 1_000 > 700 ? time - 400 : time),
+  wraps: ({ time }) => time + 2 ** 32 - ODD_MS,
+  'brings its sound late': ({ kind, time }) => (kind === 'audio' && time < ODD_MS ? undefined : time),
+  'brings sound alone': ({ kind, time }) => (kind === 'audio' ? time : undefined),
+  'brings pictures alone': ({ kind, time }) => (kind === 'video' ? time : undefined),
+};
+
+test('whatever a source does to its times, viewers go on', async (t) => {
+  const clip = join(folder, 'odd.flv');
+  const small = LIVE.map((arg) => arg.replace('640x360:rate=30', `320x180:rate=${ODD_FPS}`));
+  const codecs = H264.map((arg, at) => (H264[at - 1] === '-g' ? String(ODD_FPS) : arg));
+  const makes = run(FFMPEG, [...small.filter((arg) => arg !== '-re'), '-t', '9', ...codecs, clip]);
+  assert.equal(await makes.done, 0, makes.errors);
+  const tags = tagsOf(await readFile(clip));
+  const names = Object.keys(ODDITIES);
+  const rooms = names.map((_, at) => `odd-${at}`);
+  const started = Date.now();
+  const sources = await Promise.all(
+    names.map((name, at) => publishTags(rtmpUrl(port, rooms[at], 'cam'), tags, ODDITIES[name])),
+  );
+  await pause(700);
+  const late = rooms[names.indexOf('brings its sound late')];
+  const begun = await server.admin('POST', 'recordings', { room: late, stream: 'cam' });
+  const { id } = await begun.json();
+  const page = await browser.page();
+  const places = rooms.map((room) => ({
+    url: `${server.url}/whep/${room}?peer=cam`,
+    token: server.token(room, 'viewer'),
+  }));
+  await page.evaluate(async (places) => {
+    const all = places.map(({ url, token }) => probe.whep(url, token));
+    window.sessions = await Promise.all(all);
+    for (const { stream } of window.sessions) {
+      const video = Object.assign(document.createElement('video'), { autoplay: true, muted: true });
+      document.querySelector('#stage').append(video);
+      video.srcObject = stream;
+    }
+  }, places);
+  await pause(started + LOOK_MS - Date.now());
+  const seen = await page.evaluate(
+    (ms) => Promise.all(window.sessions.map(({ connection }) => probe.watch(connection, ms))),
+    LOOK_FOR_MS,
+  );
+  await page.context().close();
+  for (const [at, name] of names.entries()) {
+    const { video, audio } = Object.fromEntries(seen[at].map((row) => [row.kind, row]));
+    await figure(t, `a source ${name}: decodes`, video?.fps ?? 0, 'fps');
+    await figure(t, `a source ${name}: packets of sound`, audio?.packets ?? 0, `in ${LOOK_FOR_MS} ms`);
+    const all = JSON.stringify({ name, video, audio });
+    if (name !== 'brings sound alone') assert.ok(video.fps >= ODD_FPS / 2, all);
+    if (name !== 'brings pictures alone') assert.ok(audio.packets >= LOOK_FOR_MS / 40, all);
+  }
+  // The sound that came late has a file with it, from the keyframe after it at the latest.
+  await server.admin('POST', `recordings/${id}/stop`);
+  await Promise.all(sources.map((source) => source.stop()));
+  const { files } = await (await server.admin('GET', `recordings/${id}`)).json();
+  const kinds = files.map((file) => file.tracks.map(({ kind }) => kind).join(' '));
+  assert.deepEqual(kinds, ['video', 'video audio']);
+  const after = files[1].startedMs - files[0].startedMs;
+  await figure(t, 'recording: sound begins after the pictures', after, 'ms');
+  assert.ok(Math.abs(after - ODD_MS) < 1_200, JSON.stringify(files));
+});
+
+/** Until something is so, in ms. */
+async function passes(check, what, limit = 8_000) {
+  const started = Date.now();
+  while (!(await check())) {
+    assert.ok(Date.now() - started < limit, what);
+    await pause(50);
+  }
+  return Date.now() - started;
+}
+
+test('what a token began ends when it is revoked', async (t) => {
+  const grants = { publish: false, subscribe: false, data: false };
+  const token = (identity, jti, more) =>
+    sign({ room: 'revoked', identity, claims: { jti }, troupe: { ...grants, ...more } });
+  const ingest = token('cam', 'encoder-1', { ingest: true });
+  const watch = token('viewer', 'viewer-1', { play: true });
+  const into = rtmpUrl(port, 'revoked', 'cam', { token: ingest });
+  const pushes = run(FFMPEG, [...LIVE, ...H264, '-f', 'flv', into]);
+  await passes(async () => (await server.metric('troupe_ingest_connections')) > 0, pushes.errors);
+  await pause(2_500);
+  const from = rtmpUrl(port, 'revoked', 'cam', { play: true, token: watch });
+  const plays = run(FFMPEG, ['-i', from, '-c', 'copy', '-f', 'null', '-']);
+  const live = `${server.url}/live/revoked/cam`;
+  const flv = await fetch(`${live}.flv?access_token=${watch}`);
+  assert.equal(flv.status, 200);
+  let over = false;
+  const reads = (async () => {
+    for await (const chunk of flv.body) assert.ok(chunk.length > 0);
+  })();
+  void reads.catch(() => undefined).finally(() => (over = true));
+  const index = await (await fetch(`${live}/index.m3u8?access_token=${watch}`)).text();
+  const playlist = `${live}/${index.split('\n').find((line) => line.startsWith('video.m3u8'))}`;
+  assert.equal((await fetch(playlist)).status, 200);
+  assert.deepEqual([plays.child.exitCode, over], [null, false]);
+  const revoke = (body) => server.admin('POST', 'tokens/revoke', body);
+  assert.ok((await revoke({ jti: 'viewer-1' })).ok);
+  const ended = () => plays.child.exitCode !== null && over;
+  await figure(t, 'revoked → players closed', await passes(ended, 'players end'), 'ms');
+  assert.equal((await fetch(playlist)).status, 401);
+  assert.equal(pushes.child.exitCode, null, 'the publisher goes on');
+  assert.ok((await revoke({ jti: 'encoder-1', end: true })).ok);
+  const gone = await passes(() => pushes.child.exitCode !== null, 'the publisher ends');
+  await figure(t, 'revoked → publisher closed', gone, 'ms');
+  const again = run(FFMPEG, [...LIVE, ...H264, '-t', '1', '-f', 'flv', into]);
+  assert.notEqual(await again.done, 0);
 });
 
 test('a bad token is refused with a reason', async () => {
