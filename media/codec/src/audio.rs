@@ -157,8 +157,8 @@ impl AudioJob {
             .drain(..2 * usize::try_from(pairs).unwrap_or(0));
     }
 
-    /// An encoder gives its samples back late, 6.5 ms with Opus and 21.3 ms with AAC. A packet's time
-    /// is that of the sound that a decoder makes of it, so that lips and voice stay together.
+    /// An encoder gives its samples back late, 6.5 ms with Opus and 21.3 ms with AAC. A packet's
+    /// time is that of the sound that a decoder makes of it, so that lips and voice stay together.
     fn take_encoded(&mut self) -> Result<(), TranscodeError> {
         let padding = i64::try_from(self.encoder.padding()).unwrap_or(0);
         while let Some(packet) = self.encoder.poll()? {

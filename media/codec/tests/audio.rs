@@ -165,7 +165,8 @@ fn bitrates_change_while_running() {
 #[test]
 fn sound_keeps_its_time() {
     let source = made_by(
-        "-f lavfi -i sine=f=1000:r=48000:d=2,volume='gte(t,0.5)':eval=frame -ac 2 -c:a aac -b:a 128k",
+        "-f lavfi -i sine=f=1000:r=48000:d=2,volume='gte(t,0.5)':eval=frame \
+         -ac 2 -c:a aac -b:a 128k",
     );
     let opus = Codec::start(to_opus(&source)).transcode(&source.audio);
     let aac = Codec::start(to_aac()).transcode(&opus);

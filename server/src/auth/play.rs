@@ -3,8 +3,9 @@
 //! A signed URL holds for one path, or for all below a prefix, around the time it names. What it
 //! opens, and what a token opens, hands out a *session*: a short text in the addresses of a
 //! playlist that holds for one stream and longer than either, so that a player goes on for hours.
-//! It says on whose word, so that it ends when that is believed no more; where that is a key's alone,
-//! as of a signed URL, a content network caches one address for all viewers of the same minutes.
+//! It says on whose word, so that it ends when that is believed no more; where that is a key's
+//! alone, as of a signed URL, a content network caches one address for all viewers of the same
+//! minutes.
 
 use std::collections::BTreeMap;
 use std::time::Duration;

@@ -17,9 +17,9 @@ const CHUNKS_MAX: usize = 512;
 const GROUP_BYTES_MAX: usize = 16 * 1024 * 1024;
 /// The length of the fragments of progressive MP4.
 const FRAGMENT: Duration = Duration::from_millis(200);
-/// How long sound and pictures may wait for those that they go out with: each chunk is one write to
-/// the socket of every player, and those are what players cost. Three pictures at 30 a second, which
-/// players of FLV and RTMP never notice: they hold some tenths of a second.
+/// How long sound and pictures may wait for those that they go out with: each chunk is one write
+/// to the socket of every player, and those are what players cost. Two or three pictures at 30 a
+/// second, which players of FLV and RTMP never notice: they hold some tenths of a second.
 const GATHER: Duration = Duration::from_millis(70);
 
 /// What continuous players read.
@@ -147,8 +147,8 @@ impl Fanout {
         })
     }
 
-    /// Puts together what follows closely. A picture goes at once where the next one is not expected
-    /// in time, or somebody waits to begin.
+    /// Puts together what follows closely. A picture goes at once where the next one is not
+    /// expected in time, or somebody waits to begin.
     fn gather(&mut self, chunk: Chunk, video: bool) {
         if chunk.start && self.gathered.first().is_some_and(|first| !first.start) {
             self.flush();
