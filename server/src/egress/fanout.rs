@@ -17,10 +17,9 @@ const CHUNKS_MAX: usize = 512;
 const GROUP_BYTES_MAX: usize = 16 * 1024 * 1024;
 /// The length of the fragments of progressive MP4.
 const FRAGMENT: Duration = Duration::from_millis(200);
-/// How long sound and pictures may wait for those that they go out with: each chunk is one write
-/// to the socket of every player, and those are what players cost. Two or three pictures at 30 a
-/// second, which players of FLV and RTMP never notice: they hold some tenths of a second.
-const GATHER: Duration = Duration::from_millis(70);
+/// How much sound may wait for the picture that it goes out with: each chunk is one write to the
+/// socket of every player, and those are what players cost.
+const GATHER: Duration = Duration::from_millis(40);
 
 /// What continuous players read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -83,8 +82,6 @@ pub(super) struct Fanout {
     kinds: Kinds,
     chunks: broadcast::Sender<Chunk>,
     gathered: Vec<Chunk>,
-    /// When the last picture was.
-    pictured: Option<Duration>,
     group: Vec<Chunk>,
     group_bytes: usize,
     waiting: Vec<oneshot::Sender<Joined>>,
@@ -101,7 +98,6 @@ impl Fanout {
             kinds,
             chunks: broadcast::Sender::new(CHUNKS_MAX),
             gathered: Vec::new(),
-            pictured: None,
             group: Vec::new(),
             group_bytes: 0,
             waiting: Vec::new(),
@@ -147,8 +143,7 @@ impl Fanout {
         })
     }
 
-    /// Puts together what follows closely. A picture goes at once where the next one is not
-    /// expected in time, or somebody waits to begin.
+    /// Puts sound before the picture that follows it.
     fn gather(&mut self, chunk: Chunk, video: bool) {
         if chunk.start && self.gathered.first().is_some_and(|first| !first.start) {
             self.flush();
@@ -156,14 +151,7 @@ impl Fanout {
         let at = chunk.at;
         self.gathered.push(chunk);
         let first = self.gathered.first().map_or(at, |first| first.at);
-        let next = if video {
-            let last = self.pictured.replace(at);
-            let every = last.map_or(Duration::MAX, |last| at.saturating_sub(last));
-            at.saturating_add(every)
-        } else {
-            at
-        };
-        if next.saturating_sub(first) >= GATHER || video && !self.waiting.is_empty() {
+        if video || at.saturating_sub(first) >= GATHER {
             self.flush();
         }
     }
