@@ -243,7 +243,10 @@ impl Socket {
     fn handle_stranger(&mut self, incoming: Incoming, ctx: &mut SocketContext) {
         figures::request(incoming.message.method());
         match incoming.message {
-            ClientMessage::Join(params) => self.join(incoming.id, params, ctx),
+            ClientMessage::Join(mut params) => {
+                params.traceparent = incoming.traceparent;
+                self.join(incoming.id, params, ctx);
+            }
             ClientMessage::Ping(_) => self.answer(incoming.id, Ok(Reply::EMPTY), ctx),
             ClientMessage::Leave(_) => {
                 self.answer(incoming.id, Ok(Reply::EMPTY), ctx);
