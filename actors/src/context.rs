@@ -14,6 +14,7 @@ use crate::config::{ActorsConfig, Environment};
 use crate::directory::{Directory, Ids};
 use crate::limits::ENDPOINTS_MAX;
 use crate::metrics::Counting;
+use crate::room::RoomMessage;
 
 /// Bits of a command id that count; the others name who asked.
 const SEQUENCE_BITS: u32 = 24;
@@ -73,8 +74,23 @@ impl Context {
         Arc::clone(&workers)
     }
 
-    pub(crate) fn set_workers(&self, workers: Vec<WorkerRecord>) {
+    /// Notes who is there; whether clients are to reconnect to others than before.
+    fn set_workers(&self, workers: Vec<WorkerRecord>) -> bool {
+        let before = self.endpoints();
         *self.workers.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(workers);
+        before != self.endpoints()
+    }
+
+    /// Notes who is there, and has rooms tell their clients where else they may come.
+    pub(crate) fn seen(&self, workers: Vec<WorkerRecord>) {
+        if !self.set_workers(workers) {
+            return;
+        }
+        for entry in self.directory.rooms() {
+            if entry.listener.mailbox.tell(RoomMessage::Endpoints).is_err() {
+                tracing::debug!(room = %entry.name, "a busy room's clients hear of it later");
+            }
+        }
     }
 
     /// The workers to which there is a link.

@@ -279,7 +279,7 @@ impl Behaviour for Migrations {
             MigrationsMessage::Workers => self.workers(scope),
             MigrationsMessage::Seen(workers) => {
                 if let Some(workers) = workers {
-                    self.world.context.set_workers(workers);
+                    self.world.context.seen(workers);
                 }
             }
             MigrationsMessage::Advanced(room, advanced) => self.advanced(room, advanced, scope),

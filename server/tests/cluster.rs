@@ -28,6 +28,7 @@ use support::Server;
 const ROOMS: usize = 50;
 /// What is asked for; tests beside others assert five times as much.
 const DRAIN_MAX: Duration = Duration::from_secs(60);
+const BACK_MAX: Duration = Duration::from_secs(5);
 const LADEN: u32 = 5;
 /// Of the workers that these tests start.
 const LEASE: Duration = Duration::from_secs(3);
@@ -122,6 +123,72 @@ async fn fifty_rooms_leave_a_worker_that_is_told_to_end() -> Result<()> {
         assert_eq!((story.moved, story.lost), (1, 0), "{story:?}");
         assert_eq!(story.url, two.signalling());
     }
+    Ok(())
+}
+
+#[tokio::test]
+async fn who_was_on_a_worker_that_is_killed_is_back_on_another() -> Result<()> {
+    let etcd = Etcd::start().await?;
+    let (mut one, two) = (etcd.worker().await?, etcd.worker().await?);
+    let moved = {
+        let _ann = join(&one, "hall", "ann").await?.expect("is let in");
+        join(&two, "hall", "bob")
+            .await?
+            .err()
+            .expect("is elsewhere")
+    };
+    assert_eq!(
+        (&moved["type"], &moved["url"]),
+        (&json!("moved"), &json!(one.signalling()))
+    );
+    let members = fill(&one, 10).await?;
+    let knowing = Instant::now() + LEASE * LADEN;
+    while members.iter().any(|it| it.story().endpoints < 2) {
+        ensure!(Instant::now() < knowing, "nobody hears of the other worker");
+        sleep(Duration::from_millis(20)).await;
+    }
+    let gone = one.signalling();
+    let killed = Instant::now();
+    one.kill()?;
+    let lapsed = async {
+        loop {
+            let workers = two.get_viewed("workers").await?;
+            if workers["items"]
+                .as_array()
+                .is_some_and(|all| all.len() == 1)
+            {
+                return Ok::<Instant, anyhow::Error>(Instant::now());
+            }
+            ensure!(killed.elapsed() < LEASE * 10, "the lease does not end");
+            sleep(Duration::from_millis(20)).await;
+        }
+    };
+    let back = all_left(&members, &gone, LEASE * 2 + BACK_MAX * LADEN);
+    let (lapsed, back) = tokio::join!(lapsed, back);
+    let lapsed = lapsed?;
+    back?;
+    let mut after = Vec::new();
+    for member in &members {
+        let story = member.story();
+        assert_eq!((story.lost, story.moved), (1, 0), "{story:?}");
+        let back = story.back.context("is back")?;
+        after.push(back.saturating_duration_since(lapsed));
+    }
+    after.sort_unstable();
+    let worst = *after.last().context("members")?;
+    println!(
+        "kill -9: the lease of {LEASE:?} ended after {:?}; of {} peers the last was back {worst:?} \
+         later, half of them within {:?}",
+        lapsed - killed,
+        after.len(),
+        after[after.len() / 2]
+    );
+    ensure!(worst < BACK_MAX * LADEN, "{worst:?}");
+    let there = rooms(&two).await?;
+    let full = there
+        .iter()
+        .filter(|(name, peers)| name.starts_with("room-") && *peers == 2);
+    assert_eq!(full.count(), 10, "{there:?}");
     Ok(())
 }
 

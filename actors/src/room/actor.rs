@@ -154,6 +154,7 @@ impl Room {
             RoomMessage::WantPublish(peer) => self.state.want_publish(peer),
             RoomMessage::Say(peer, request, speech) => self.say(now, peer, request, speech),
             RoomMessage::Policy => self.policy_changed(),
+            RoomMessage::Endpoints => self.endpoints_changed(),
             RoomMessage::Quality(peer, report) => self.state.quality(now, peer, &report),
             RoomMessage::Unsupported(track) => self.state.codec_unsupported(now, track),
             RoomMessage::MediaLost(peer, reason) => self.state.media_lost(now, peer, reason),

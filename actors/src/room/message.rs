@@ -202,6 +202,8 @@ pub(crate) enum RoomMessage {
     Linked,
     /// Nobody here owns the room: that worker does, as the store says.
     OwnedBy(WorkerId),
+    /// Clients are to reconnect to others than before.
+    Endpoints,
     /// What operators allow has changed.
     Policy,
     /// The room ends; everybody is told why.

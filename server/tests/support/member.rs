@@ -21,10 +21,14 @@ const FOLLOW_MAX: Duration = Duration::from_secs(20);
 pub(crate) struct Story {
     /// Where its session is; empty while it has none.
     pub(crate) url: String,
+    /// Workers that it knows of.
+    pub(crate) endpoints: usize,
     /// Moves that it followed.
     pub(crate) moved: u32,
     /// Times that its worker was gone.
     pub(crate) lost: u32,
+    /// When it was back the last time.
+    pub(crate) back: Option<Instant>,
     /// Why it gave up.
     pub(crate) failed: Option<String>,
 }
@@ -55,6 +59,7 @@ impl Member {
         let session = enter(url, json!({ "token": token })).await?;
         let story = Arc::new(Mutex::new(Story {
             url: url.to_owned(),
+            endpoints: session.endpoints.len(),
             ..Story::default()
         }));
         let told = Arc::clone(&story);
@@ -77,6 +82,11 @@ fn change(story: &Mutex<Story>, how: impl FnOnce(&mut Story)) {
     how(&mut story.lock().unwrap_or_else(PoisonError::into_inner));
 }
 
+fn texts(list: &Value) -> Vec<String> {
+    let items = list.as_array().into_iter().flatten();
+    items.filter_map(Value::as_str).map(str::to_owned).collect()
+}
+
 /// One `join`; who is told that the room is elsewhere goes there.
 async fn enter(url: &str, params: Value) -> Result<Session> {
     let mut url = url.to_owned();
@@ -87,13 +97,9 @@ async fn enter(url: &str, params: Value) -> Result<Session> {
         let mut answer = signalling.receive().await?;
         let result = answer["result"].take();
         if result.is_object() {
-            let endpoints = result["endpoints"].as_array().into_iter().flatten();
             return Ok(Session {
                 resume: result["resumeToken"].clone(),
-                endpoints: endpoints
-                    .filter_map(Value::as_str)
-                    .map(str::to_owned)
-                    .collect(),
+                endpoints: texts(&result["endpoints"]),
                 signalling,
                 url,
             });
@@ -125,6 +131,10 @@ async fn live(mut session: Session, story: &Mutex<Story>) -> Result<()> {
                     story.moved += 1;
                     session.url.clone_into(&mut story.url);
                 });
+            }
+            Ok(message) if message["method"] == "endpoints" => {
+                session.endpoints = texts(&message["params"]["endpoints"]);
+                change(story, |story| story.endpoints = session.endpoints.len());
             }
             Ok(message) if message["method"] == "closing" => {
                 bail!("sent away: {}", message["params"]);
@@ -163,6 +173,7 @@ async fn come_back(old: Session, story: &Mutex<Story>) -> Result<Session> {
             if let Ok(Ok(session)) = timeout(ATTEMPT_MAX, entered).await {
                 change(story, |story| {
                     session.url.clone_into(&mut story.url);
+                    story.back = Some(Instant::now());
                 });
                 return Ok(session);
             }

@@ -3,11 +3,12 @@
 use std::time::Instant;
 
 use media_types::PeerId;
-use signaling::{ErrorType, RequestId, RpcError};
+use signaling::server_message::EndpointsParams;
+use signaling::{ErrorType, RequestId, RpcError, ServerMessage};
 
 use super::Room;
 use crate::peer::PeerMessage;
-use crate::room::message::Speech;
+use crate::room::message::{Audience, Speech};
 use crate::room::state::Effect;
 
 impl Room {
@@ -41,8 +42,15 @@ impl Room {
         }
     }
 
+    /// Everybody hears where to reconnect should this worker die.
+    pub(super) fn endpoints_changed(&mut self) {
+        let endpoints = self.seed.context.endpoints();
+        let message = ServerMessage::Endpoints(EndpointsParams { endpoints });
+        self.state.notify(Audience::All, message);
+    }
+
     /// Lets the world outside hear what the members are told.
-    pub(super) fn observe(&self, message: &signaling::ServerMessage) {
+    pub(super) fn observe(&self, message: &ServerMessage) {
         let observer = &self.seed.context.config.hooks.observer;
         observer.told(&self.seed.name, self.seed.epoch.get(), message);
     }
