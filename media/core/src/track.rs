@@ -71,7 +71,7 @@ pub(crate) struct Taken {
     /// The stream and the number under which its history holds the packet.
     pub(crate) stream: u8,
     pub(crate) sequence: u64,
-    /// The flow started.
+    /// The flow started, or goes on in another codec.
     pub(crate) started: bool,
     /// A layer appeared, or the codec changed: allocations are out of date.
     pub(crate) reallocate: bool,
@@ -302,6 +302,7 @@ impl Track {
             sequence: arrival.sequence,
             ..Taken::default()
         };
+        taken.started = self.codec.is_some_and(|codec| codec != arrival.codec);
         taken.reallocate |= self.set_codec(arrival);
         let stream = self.stream_of(arrival, next_source)?;
         // Padding has a number and nothing else.
@@ -331,7 +332,7 @@ impl Track {
         }
         if is_media {
             taken.reallocate |= self.note(now, arrival, &frame);
-            taken.started = self.liveness.on_packet(now) == Some(Flow::Started);
+            taken.started |= self.liveness.on_packet(now) == Some(Flow::Started);
         }
         Ok(taken)
     }

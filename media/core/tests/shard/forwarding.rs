@@ -291,6 +291,16 @@ fn another_codec_goes_on_where_it_is_understood() {
         camera.timestamp += 3_000;
         world.run(ms(33));
     }
+    let told = |fact: &Fact| {
+        matches!(
+            fact,
+            Fact::TrackStarted {
+                codec: Codec::H264,
+                ..
+            }
+        )
+    };
+    assert!(world.told(Subject::Track(track), told));
     let packets = world.clients[viewer].on(slot);
     assert_eq!(packets.len(), 40);
     let pt = world.clients[viewer].payload_type(str0m::format::Codec::H264);
