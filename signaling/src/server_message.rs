@@ -215,7 +215,7 @@ pub struct PublishLayersParams {
     pub max_bitrates: BTreeMap<String, u64>,
 }
 
-/// Somebody whose slot shows it cannot decode one of one's own tracks: it may go on in a codec that
+/// Somebody in the room cannot decode one of one's own tracks: it may go on in a codec that
 /// every browser has (RFC 7742, section 5). At most once a second for a track.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]

@@ -109,6 +109,8 @@ pub(crate) struct PeerState {
     pub(super) slots: SlotBook,
     pub(super) wishes: BTreeMap<Mid, Wish>,
     pub(super) shown: BTreeMap<Mid, SlotState>,
+    /// Videos that the client cannot decode, of which the room has heard.
+    pub(super) undecodable: BTreeSet<TrackId>,
     /// How much video operators allow.
     pub(super) video: VideoLimit,
     pub(super) figures: Option<TransportFigures>,
@@ -156,6 +158,7 @@ impl PeerState {
             slots: SlotBook::default(),
             wishes: BTreeMap::new(),
             shown: BTreeMap::new(),
+            undecodable: BTreeSet::new(),
             video: VideoLimit::Free,
             figures: None,
             board: Arc::default(),

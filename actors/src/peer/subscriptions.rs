@@ -58,6 +58,7 @@ impl PeerState {
         if self.is_settling() || !self.record.grants.subscribe {
             return;
         }
+        self.tell_undecodable();
         let candidates = self.candidates();
         let view = Arc::clone(&self.view);
         let refills = self.slots.arrange(&candidates, &view.loudest);
@@ -96,6 +97,23 @@ impl PeerState {
                 heard: entry.heard,
             })
             .collect()
+    }
+
+    /// The room hears, once, of each video that the client cannot decode: its publisher may send it
+    /// in another codec. A client that takes no video has no say.
+    fn tell_undecodable(&mut self) {
+        let takes_video = self.lines.iter().any(|line| {
+            let receives = matches!(line.usage, MediaLineUse::Slot | MediaLineUse::Both);
+            receives && line.kind == MediaKind::Video && !line.codecs.is_empty()
+        });
+        let entries = self.view.tracks.iter().filter(|entry| {
+            let video = entry.view.kind == MediaKind::Video;
+            takes_video && video && self.may_show(entry) && !self.decodes(entry)
+        });
+        let found: BTreeSet<TrackId> = entries.map(|entry| entry.view.track_id).collect();
+        let new = found.difference(&self.undecodable).copied();
+        self.effects.extend(new.map(Effect::Unsupported));
+        self.undecodable = found;
     }
 
     fn may_show(&self, entry: &TrackEntry) -> bool {
@@ -344,13 +362,7 @@ impl PeerState {
             reason,
         };
         let before = self.shown.insert(mid, slot.clone());
-        if before.as_ref() == Some(&slot) {
-            return None;
-        }
-        if let (Some(track), SlotPhase::Unsupported) = (track_id, slot.state) {
-            self.effects.push(Effect::Unsupported(track));
-        }
-        Some(slot)
+        (before.as_ref() != Some(&slot)).then_some(slot)
     }
 
     pub(super) fn tell_slots(&mut self, slots: Vec<SlotState>) {

@@ -5,7 +5,7 @@ import { after, before, test } from 'node:test';
 
 import { startChromium } from '../support/chromium.mjs';
 import { figure } from '../support/figures.mjs';
-import { enter, publisher, videos } from '../support/member.mjs';
+import { Member, enter, publisher, videos } from '../support/member.mjs';
 import { startServer } from '../support/server.mjs';
 
 let server;
@@ -91,3 +91,24 @@ for (const [name, publish] of Object.entries(SVC)) {
     });
   });
 }
+
+test('a viewer without VP9: the publisher goes on in VP8, for everybody', async (t) => {
+  const publish = { codec: 'vp9', scalabilityMode: 'L3T3_KEY' };
+  const sender = await publisher(browser, server, 'backup', 'sender', { publish });
+  const first = await enter(browser, server, 'backup', 'first');
+  await first.seen(1);
+  const page = await browser.page();
+  await page.evaluate(() => window.live.only('vp8'));
+  const second = new Member(page, server, 'backup', 'second');
+  const came = Date.now();
+  await second.enter();
+  await second.seen(1);
+  await figure(t, 'entered → a picture in another codec', Date.now() - came, 'ms');
+  for (const viewer of [first, second]) {
+    const [row] = videos(await viewer.receive(2_000));
+    assert.equal(row.codec, 'VP8', JSON.stringify(row));
+    assert.equal(row.width, 640);
+    assert.ok(row.fps >= 12, JSON.stringify(row));
+  }
+  for (const member of [sender, first, second]) await member.close();
+});
