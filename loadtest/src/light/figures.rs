@@ -18,7 +18,7 @@ pub struct StreamFigures {
     pub repaired: u64,
     /// Packets that came before.
     pub duplicates: u64,
-    /// Packets of repair streams without a repair.
+    /// Packets of repair streams without a repair: probes, empty or of what had come.
     pub padding: u64,
     /// Keyframes among the frame starts.
     pub keyframes: u64,

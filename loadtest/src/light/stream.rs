@@ -95,7 +95,7 @@ impl Stream {
     pub(super) fn repaired(&mut self, now: Instant, sequence: u16, length: usize) -> bool {
         let arrival = self.numbers.on_repaired(now, sequence);
         if arrival.duplicate {
-            self.figures.duplicates += 1;
+            self.figures.padding += 1;
             return false;
         }
         self.note(arrival.sequence);
@@ -203,8 +203,9 @@ mod tests {
         let figures = stream.figures();
         assert_eq!(
             (figures.lost, figures.repaired, figures.duplicates),
-            (1, 1, 2)
+            (1, 1, 1)
         );
+        assert_eq!(figures.padding, 1, "a repair of what is there is a probe");
         assert_eq!(figures.bytes, 6 * 100 + 90);
     }
 
