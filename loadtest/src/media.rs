@@ -44,6 +44,7 @@ pub struct Media {
     published: Vec<Source>,
     received: BTreeMap<String, Received>,
     connected: bool,
+    paused: bool,
     keyframe_requests: u64,
     buffer: Vec<u8>,
 }
@@ -99,6 +100,7 @@ impl Media {
             published,
             received: BTreeMap::new(),
             connected: false,
+            paused: false,
             keyframe_requests: 0,
             buffer: vec![0; 2_048],
         };
@@ -141,6 +143,11 @@ impl Media {
                 source.bytes = bytes;
             }
         }
+    }
+
+    /// Sends nothing more, or goes on.
+    pub fn set_sending(&mut self, sends: bool) {
+        self.paused = !sends;
     }
 
     /// Frames sent so far, all sources.
@@ -259,7 +266,9 @@ impl Media {
             return Ok(());
         }
         for source in &mut self.published {
-            if source.next <= now {
+            if source.next <= now && self.paused {
+                source.next = now + source.interval;
+            } else if source.next <= now {
                 source.write(&mut self.rtc, now)?;
             }
         }

@@ -32,6 +32,8 @@ pub(crate) struct Director {
     seats: BTreeMap<TransportId, Seat>,
     tracks: BTreeMap<TrackId, Track>,
     negotiating: BTreeMap<CommandId, TransportId>,
+    /// Each shard is a worker of its own.
+    pub(crate) spans: bool,
 }
 
 impl Director {
@@ -191,7 +193,11 @@ impl Director {
                 slot.2 = Some(*id);
                 if seat.shard != track.shard && !track.relayed.contains(&seat.shard) {
                     track.relayed.push(seat.shard);
-                    actions.extend(relay(*id, track, codec, seat.shard, publisher.clone()));
+                    let ends = relay(*id, track, codec, seat.shard, publisher.clone());
+                    actions.extend(match self.spans {
+                        true => vec![pulled(ends)],
+                        false => ends.into(),
+                    });
                 }
                 let (slot, track, wish) = (slot.0, *id, Wish::default());
                 let fill = Action::Fill {
@@ -205,6 +211,20 @@ impl Director {
         }
         actions
     }
+}
+
+/// Between workers the wanting end alone is opened, and names the other worker.
+fn pulled([_, inward]: [(ShardId, Action); 2]) -> (ShardId, Action) {
+    let (to, mut action) = inward;
+    if let Action::OpenRelay {
+        end: RelayEnd::In { from, .. },
+        ..
+    } = &mut action
+        && let Some(shard) = from.here()
+    {
+        *from = crate::hops::peer(usize::from(shard.0));
+    }
+    (to, action)
 }
 
 fn relay(

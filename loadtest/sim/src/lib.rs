@@ -6,6 +6,7 @@ mod client;
 mod director;
 mod dtls;
 mod frames;
+mod hops;
 pub mod quality;
 mod seed;
 mod tape;

@@ -9,12 +9,13 @@ use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use media_contract::{Action, Command, CommandId, Event, Fact, Subject};
-use media_core::{Shard, ShardConfig};
+use media_core::{HopFigures, Shard, ShardConfig};
 use media_types::{Epoch, RoomId, ShardId, TransportId};
 use media_webrtc::{CandidateAddr, Certificate, Path, Protocol, TransportConfig};
 use str0m::config::CryptoProvider;
 
 use crate::director::Director;
+use crate::hops::{self, Hops};
 use crate::seed::seed_clients;
 use crate::tape::{Tape, Taped};
 use crate::{Chance, Client, Link, Pipe, Plan, scripted_provider, seed_keys};
@@ -49,6 +50,8 @@ pub struct World {
     /// Every event that the shards told, in order.
     pub events: Vec<(ShardId, Event)>,
     shards: Vec<Taped>,
+    /// Where each shard is a worker of its own.
+    hops: Option<Hops>,
     director: Director,
     provider: Arc<CryptoProvider>,
     chance: Chance,
@@ -105,6 +108,7 @@ impl World {
             members: Vec::new(),
             events: Vec::new(),
             shards,
+            hops: None,
             director: Director::default(),
             provider,
             chance,
@@ -116,6 +120,28 @@ impl World {
             world.command(shard_id(index), Action::OpenRoom);
         }
         world
+    }
+
+    /// So many workers of one shard each, which hold one room together, linked each with each by
+    /// such a path.
+    #[must_use]
+    pub fn of_workers(seed: u64, workers: u16, link: &Link) -> Self {
+        let mut world = Self::new(seed, workers);
+        let count = usize::from(workers);
+        world.hops = Some(Hops::new(world.start, seed, count, link));
+        world.director.spans = true;
+        for index in 0..count {
+            let others = (0..count).filter(|other| *other != index);
+            let peers = others.map(hops::peer).collect();
+            world.command(shard_id(index), Action::LinkRoom { peers });
+        }
+        world
+    }
+
+    /// What crossed from one worker to another.
+    #[must_use]
+    pub fn crossed(&self, from: usize, to: usize) -> Option<HopFigures> {
+        self.hops.as_ref()?.figures(self.now, from, to)
     }
 
     /// Adds a client: its transport opens, its offer is on its way. Returns its index.
@@ -280,13 +306,20 @@ impl World {
             .iter()
             .flat_map(|member| [member.up.next(), member.down.next()]);
         let shards = self.shards.iter().map(Taped::poll_timeout);
-        clients.chain(pipes).chain(shards).flatten().min()
+        let hops = self.hops.as_ref().map(|hops| hops.poll_timeout(self.now));
+        clients
+            .chain(pipes)
+            .chain(shards)
+            .chain(hops)
+            .flatten()
+            .min()
     }
 
     fn step(&mut self) {
         for index in 0..self.members.len() {
             self.deliver(index);
         }
+        self.take_far();
         for shard in &mut self.shards {
             if shard.poll_timeout().is_some_and(|at| at <= self.now) {
                 shard.handle_timeout(self.now);
@@ -326,7 +359,11 @@ impl World {
     /// Moves what is ready until nothing more is: datagrams into pipes, relays, events.
     fn settle(&mut self) {
         for _ in 0..ROUNDS_MAX {
-            let moved = self.send_clients() | self.send_shards() | self.relay() | self.direct();
+            let moved = self.send_clients()
+                | self.send_shards()
+                | self.relay()
+                | self.send_far()
+                | self.direct();
             if !moved {
                 return;
             }
@@ -370,13 +407,32 @@ impl World {
         let mut moved = false;
         for index in 0..self.shards.len() {
             while let Some((to, message)) = self.shards[index].poll_relay() {
-                let Some(to) = to.here() else { continue };
+                let Some(to) = to.here() else {
+                    if let Some(hops) = &mut self.hops {
+                        hops.take(self.now, index, to, message);
+                    }
+                    continue;
+                };
                 let from = shard_id(index).into();
                 self.shards[usize::from(to.0)].handle_relay(self.now, from, message);
                 moved = true;
             }
         }
         moved
+    }
+
+    fn send_far(&mut self) -> bool {
+        let now = self.now;
+        self.hops.as_mut().is_some_and(|hops| hops.send(now))
+    }
+
+    /// What has come from other workers.
+    fn take_far(&mut self) {
+        let now = self.now;
+        let arrived = self.hops.as_mut().map(|hops| hops.arrive(now));
+        for (to, from, message) in arrived.unwrap_or_default() {
+            self.shards[to].handle_relay(now, from, message);
+        }
     }
 
     fn direct(&mut self) -> bool {

@@ -11,6 +11,7 @@ mod members;
 mod network;
 mod oracle;
 mod replay;
+mod workers;
 
 use std::time::Duration;
 

@@ -1,0 +1,178 @@
+//! One room on three workers: real processes, a real etcd, QUIC between them, and light clients.
+#![allow(
+    missing_docs,
+    reason = "an integration test has no readers of its documentation"
+)]
+
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail, ensure};
+use loadtest::{Bot, Plan, RequestError};
+use serde_json::json;
+use tokio::time::{Instant, sleep};
+
+#[path = "support/etcd.rs"]
+mod etcd;
+mod support;
+use etcd::Etcd;
+use support::Server;
+
+const ROOM: &str = "hall";
+/// Nothing of this takes a tenth of it on an idle machine.
+const LONG: Duration = Duration::from_secs(40);
+
+/// A worker that takes one peer of a room, and is linked to the others.
+async fn worker(etcd: &Etcd, certificates: &str) -> Result<Server> {
+    let endpoints = etcd.endpoints();
+    Server::start(&[
+        ("TROUPE_CLUSTER__STORE", "etcd"),
+        ("TROUPE_CLUSTER__ETCD__ENDPOINTS", &endpoints),
+        ("TROUPE_CLUSTER__LEASE_TTL", "3s"),
+        ("TROUPE_CLUSTER__LISTEN", "127.0.0.1:0"),
+        ("TROUPE_CLUSTER__TLS__DIRECTORY", certificates),
+        ("TROUPE_ROOM__PEERS_PER_WORKER", "1"),
+    ])
+    .await
+}
+
+/// Joins as a client does that goes where it is sent; at which worker it is.
+async fn join(workers: &[Server], identity: &str) -> Result<(usize, Bot)> {
+    let end = Instant::now() + LONG;
+    let mut at = 0;
+    while Instant::now() < end {
+        let server = &workers[at];
+        let token = server.token(ROOM, identity).await?;
+        let error = match Bot::join(&server.signalling(), &token).await {
+            Ok(bot) => return Ok((at, bot)),
+            Err(error) => error,
+        };
+        let refused = error.downcast_ref::<RequestError>().context("an answer")?;
+        match refused.kind.as_str() {
+            "moved" => {
+                let found = workers
+                    .iter()
+                    .position(|it| Some(it.signalling()) == refused.url);
+                at = found.context("one of the three")?;
+            }
+            "unavailable" | "overloaded" => sleep(Duration::from_millis(200)).await,
+            other => bail!("{identity} is refused: {other}"),
+        }
+    }
+    bail!("{identity} gets nowhere")
+}
+
+/// Drives the media of all for so long; each says that it is there.
+async fn run(bots: &mut [Bot], time: Duration) -> Result<()> {
+    let ping = json!({"jsonrpc": "2.0", "id": 0, "method": "ping", "params": {}}).to_string();
+    for bot in bots.iter_mut() {
+        bot.signalling.send_text(ping.clone()).await?;
+    }
+    let runs = bots.iter_mut().map(|bot| bot.run_for(time));
+    let all = futures_util::future::join_all(runs).await;
+    all.into_iter().collect()
+}
+
+fn received(bot: &mut Bot) -> Result<u64> {
+    Ok(bot
+        .media()?
+        .received()
+        .values()
+        .map(|slot| slot.frames)
+        .sum())
+}
+
+/// One of them alone sends for two seconds: each of its frames reaches all others once. How many
+/// those are.
+async fn all_arrives(bots: &mut [Bot], from: usize) -> Result<u64> {
+    let quiet = Duration::from_millis(500);
+    for bot in bots.iter_mut() {
+        bot.media()?.set_sending(false);
+    }
+    run(bots, quiet).await?;
+    let sent = bots[from].media()?.sent();
+    let before: Vec<u64> = bots.iter_mut().map(received).collect::<Result<_>>()?;
+    bots[from].media()?.set_sending(true);
+    run(bots, Duration::from_secs(2)).await?;
+    bots[from].media()?.set_sending(false);
+    run(bots, quiet).await?;
+    let all = bots[from].media()?.sent() - sent;
+    for (place, bot) in bots.iter_mut().enumerate() {
+        let expected = if place == from { 0 } else { all };
+        assert_eq!(
+            received(bot)? - before[place],
+            expected,
+            "at client {place}"
+        );
+        bot.media()?.set_sending(true);
+    }
+    Ok(all)
+}
+
+/// Until everybody has everybody else's sound and picture.
+async fn all_see_all(bots: &mut [Bot]) -> Result<()> {
+    let end = Instant::now() + LONG;
+    let flows = |bot: &Bot| {
+        bot.received()
+            .values()
+            .filter(|slot| slot.frames > 20)
+            .count()
+    };
+    while !bots.iter().all(|bot| flows(bot) == 4) {
+        ensure!(Instant::now() < end, "media does not reach everybody");
+        run(bots, Duration::from_millis(200)).await?;
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn one_room_on_three_workers_and_one_of_them_dies() -> Result<()> {
+    let etcd = Etcd::start().await?;
+    let certificates = tempfile::tempdir()?;
+    let path = certificates.path().to_str().context("a path")?;
+    let mut workers = Vec::new();
+    for _ in 0..3 {
+        workers.push(worker(&etcd, path).await?);
+    }
+    for server in &workers {
+        server.wait_metric("troupe_relay_links", "", 2.0).await?;
+    }
+    let mut bots = Vec::new();
+    let mut places = Vec::new();
+    for identity in ["ann", "bob", "eve"] {
+        let (place, mut bot) = join(&workers, identity).await?;
+        bot.open_media(Plan {
+            publish: true,
+            slots: 2,
+        })
+        .await?;
+        places.push(place);
+        bots.push(bot);
+    }
+    let mut different = places.clone();
+    different.sort_unstable();
+    assert_eq!(different, [0, 1, 2], "each is in at a worker of its own");
+
+    all_see_all(&mut bots).await?;
+    for from in 0..3 {
+        let all = all_arrives(&mut bots, from).await?;
+        println!("{all} frames from worker {from} reached both others, each once");
+    }
+
+    // `kill -9` of one that holds a part: its peer leaves, and nothing else changes.
+    let dead = places[2];
+    workers[dead].kill()?;
+    let died = Instant::now();
+    drop(bots.pop());
+    let left = bots[0].signalling.notification("peerLeft").await?;
+    assert_eq!(
+        (&left["peerId"], &left["reason"]),
+        (&"eve".into(), &"timeout".into())
+    );
+    println!(
+        "its peer left {:?} after the kill -9 (lease of 3 s)",
+        died.elapsed()
+    );
+    let all = all_arrives(&mut bots, 0).await?;
+    println!("{all} frames from worker 0 reached the one that is left");
+    Ok(())
+}
