@@ -57,13 +57,13 @@ export class Api {
     return (await (await this.raw(path)).json()) as T;
   }
 
-  async send(method: string, path: string, body?: unknown): Promise<void> {
+  async send(method: string, path: string, body?: unknown): Promise<Response> {
     const init: RequestInit = { method };
     if (body !== undefined) {
       init.body = JSON.stringify(body);
       init.headers = { 'content-type': 'application/json' };
     }
-    await this.raw(path, init);
+    return this.raw(path, init);
   }
 
   /** All items of a list; of very long ones the beginning. */

@@ -39,6 +39,8 @@ export interface Cluster {
   error: string | null;
   signedOut: boolean;
   refresh: () => void;
+  /** A move was asked for: it may be over before anybody looks what moves. */
+  began: (move: Migration) => void;
 }
 
 /** Takes what moves now into what was seen to move. */
@@ -53,6 +55,13 @@ export function seen(before: SeenMove[], now: Migration[], at: number): SeenMove
   const fresh = now.filter((it) => !before.some((move) => same(it, move)));
   const begun = fresh.map((it) => ({ ...it, steps: { [it.phase]: at } }));
   return [...begun, ...kept].slice(0, MOVES_MAX);
+}
+
+/** Takes in a move that has begun. */
+export function begun(before: SeenMove[], move: Migration, at: number): SeenMove[] {
+  const known = before.some((it) => it.room === move.room && it.plannedAtMs === move.plannedAtMs);
+  if (known) return before;
+  return [{ ...move, steps: { [move.phase]: at } }, ...before].slice(0, MOVES_MAX);
 }
 
 type Figures = Pick<Cluster, 'samples' | 'links'>;
@@ -138,6 +147,14 @@ export function useCluster(api: Api): Cluster {
     return () => stop.abort();
   }, [api, look, refresh]);
 
+  const began = useCallback(
+    (move: Migration): void => {
+      setMoves((before) => begun(before, move, Date.now()));
+      refresh();
+    },
+    [refresh],
+  );
+
   const moving = moves.some((move) => move.ended === undefined);
   useEffect(() => {
     const timer = setInterval(refresh, moving ? MOVING_MS : LOOK_MS);
@@ -146,5 +163,5 @@ export function useCluster(api: Api): Cluster {
 
   const figures = useFigures(api, topology.workers.map(({ id }) => id));
   const state = { topology, rooms, moves, events, version, live, error, signedOut };
-  return { ...state, ...figures, refresh };
+  return { ...state, ...figures, refresh, began };
 }

@@ -10,7 +10,7 @@ interface Props {
   /** What the button says that does it. */
   act: string;
   children: ComponentChildren;
-  onAct: () => Promise<void>;
+  onAct: () => Promise<unknown>;
   onClose: () => void;
 }
 

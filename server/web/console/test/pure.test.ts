@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 
 import { path } from '../src/chart.js';
-import { seen } from '../src/cluster.js';
+import { begun, seen } from '../src/cluster.js';
 import { linksOf, parse, readingOf, sampleOf, sum } from '../src/figures.js';
 import { place } from '../src/graph.js';
 import { cut, eventOf } from '../src/stream.js';
@@ -51,6 +51,16 @@ test('a move is seen through its steps', () => {
   assert.deepEqual(moves.map((it) => [it.phase, it.steps, it.ended]), [
     ['moving', { planned: 10, moving: 20 }, 30],
   ]);
+});
+
+test('a move that is over before anybody looks is seen all the same', () => {
+  const move: Migration = {
+    ...{ room: 'r', from: 'a', to: 'b', phase: 'planned', plannedAtMs: 1, deadlineMs: 9 },
+    reason: 'operator',
+  };
+  const moves = begun([], move, 10);
+  assert.equal(begun(moves, move, 11), moves, 'once');
+  assert.equal(seen(moves, [], 20)[0]?.ended, 20);
 });
 
 test('the graph places each room under its worker', () => {

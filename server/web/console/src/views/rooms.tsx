@@ -7,7 +7,7 @@ import type { Api } from '../api.js';
 import type { Cluster } from '../cluster.js';
 import { Confirm } from '../confirm.js';
 import { clock, messageOf, short } from '../text.js';
-import type { PeerStatus } from '../types.js';
+import type { Migration, PeerStatus } from '../types.js';
 
 interface Props {
   api: Api;
@@ -129,8 +129,8 @@ function Migrate(props: { api: Api; cluster: Cluster; room: string; onClose: () 
       act="Move"
       onClose={onClose}
       onAct={async () => {
-        await api.send('POST', `rooms/${room}/migrate`, to ? { to } : {});
-        cluster.refresh();
+        const answer = await api.send('POST', `rooms/${room}/migrate`, to ? { to } : {});
+        cluster.began((await answer.json()) as Migration);
       }}
     >
       <p>Its peers follow while they talk; what they see and hear goes on.</p>
