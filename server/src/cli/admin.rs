@@ -401,13 +401,13 @@ mod tests {
             (method, path.as_str(), body),
             ("DELETE", "rooms/r/peers/bob", None)
         );
-        let Call(method, path, body) = call("migrate r --to wk_00000000000000ff");
+        let Call(method, path, body) = call("migrate r --to wk_0000000000007");
         assert_eq!((method, path.as_str()), ("POST", "rooms/r/migrate"));
-        assert_eq!(body, Some(json!({"to": "wk_00000000000000ff"})));
+        assert_eq!(body, Some(json!({"to": "wk_0000000000007"})));
         let Call(.., body) = call("migrate r");
         assert_eq!(body, Some(json!({})));
-        let path = "workers/wk_00000000000000ff/drain".to_owned();
-        assert_eq!(call("drain wk_00000000000000ff"), Call("POST", path, None));
+        let path = "workers/wk_0000000000007/drain".to_owned();
+        assert_eq!(call("drain wk_0000000000007"), Call("POST", path, None));
         let Call(.., body) = call("revoke --sub bob --end");
         let expected = json!({"jti": null, "sub": "bob", "kid": null, "end": true});
         assert_eq!(body, Some(expected));
