@@ -55,7 +55,14 @@ class Tone(AudioStreamTrack):
         return frame
 
 
-async def exchange(http, connection, url, token):
+def only(answer, peer):
+    """The answer with this address alone among its candidates; all of them where none is named."""
+    lines = answer.splitlines(keepends=True)
+    others = [x for x in lines if x.startswith("a=candidate:") and f" {peer} " not in x]
+    return "".join(x for x in lines if not peer or x not in others)
+
+
+async def exchange(http, connection, url, token, peer):
     """Posts the offer and takes the answer; returns the URL of the session."""
     await connection.setLocalDescription(await connection.createOffer())
     headers = {"Content-Type": "application/sdp", "Authorization": f"Bearer {token}"}
@@ -63,7 +70,8 @@ async def exchange(http, connection, url, token):
         answer = await response.text()
         assert response.status == 201, f"{response.status}: {answer}"
         location = urljoin(url, response.headers["Location"])
-    await connection.setRemoteDescription(RTCSessionDescription(answer, "answer"))
+    answer = RTCSessionDescription(only(answer, peer), "answer")
+    await connection.setRemoteDescription(answer)
     return location
 
 
@@ -103,10 +111,10 @@ async def run(args):
         sender.addTransceiver(Tone(), direction="sendonly")
         prefer(sender.addTransceiver(Picture(), direction="sendonly"), args.codec)
         whip, whep = f"{args.url}/whip/{args.room}", f"{args.url}/whep/{args.room}"
-        published = await exchange(http, sender, whip, os.environ["PUBLISH_TOKEN"])
+        published = await exchange(http, sender, whip, os.environ["PUBLISH_TOKEN"], args.peer)
         for kind in ("audio", "video"):
             viewer.addTransceiver(kind, direction="recvonly")
-        await exchange(http, viewer, f"{whep}?peer=sender", os.environ["PLAY_TOKEN"])
+        await exchange(http, viewer, f"{whep}?peer=sender", os.environ["PLAY_TOKEN"], args.peer)
         await asyncio.sleep(args.seconds)
         bearer = {"Authorization": f"Bearer {os.environ['PUBLISH_TOKEN']}"}
         async with http.delete(published, headers=bearer) as response:
@@ -124,6 +132,7 @@ def main():
     parser.add_argument("--room", required=True)
     parser.add_argument("--codec", default="VP8", choices=["VP8", "H264"])
     parser.add_argument("--seconds", type=float, default=5)
+    parser.add_argument("--peer", default="", help="the server's only address")
     asyncio.run(run(parser.parse_args()))
 
 
