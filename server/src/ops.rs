@@ -385,10 +385,7 @@ impl Ops {
     ///
     /// # Errors
     /// `invalid_params`, `unavailable`.
-    pub async fn patch_config(
-        &self,
-        changes: &BTreeMap<String, Value>,
-    ) -> Result<(), RpcError> {
+    pub async fn patch_config(&self, changes: &BTreeMap<String, Value>) -> Result<(), RpcError> {
         for (name, section) in changes {
             let section = Some(section).filter(|section| !section.is_null());
             let checked = self.sections.check(name, section);

@@ -126,6 +126,16 @@ async fn fifty_rooms_leave_a_worker_that_is_told_to_end() -> Result<()> {
     Ok(())
 }
 
+/// Waits until all members have heard of both workers.
+async fn all_know_two(members: &[Member]) -> Result<()> {
+    let end = Instant::now() + LEASE * LADEN;
+    while members.iter().any(|it| it.story().endpoints < 2) {
+        ensure!(Instant::now() < end, "nobody hears of the other worker");
+        sleep(Duration::from_millis(20)).await;
+    }
+    Ok(())
+}
+
 #[tokio::test]
 async fn who_was_on_a_worker_that_is_killed_is_back_on_another() -> Result<()> {
     let etcd = Etcd::start().await?;
@@ -142,11 +152,7 @@ async fn who_was_on_a_worker_that_is_killed_is_back_on_another() -> Result<()> {
         (&json!("moved"), &json!(one.signalling()))
     );
     let members = fill(&one, 10).await?;
-    let knowing = Instant::now() + LEASE * LADEN;
-    while members.iter().any(|it| it.story().endpoints < 2) {
-        ensure!(Instant::now() < knowing, "nobody hears of the other worker");
-        sleep(Duration::from_millis(20)).await;
-    }
+    all_know_two(&members).await?;
     let gone = one.signalling();
     let killed = Instant::now();
     one.kill()?;

@@ -90,7 +90,12 @@ pub(super) async fn continuous(
     let joined = stream.join(container).await?;
     let clock = std::sync::Arc::clone(&state.clock);
     let standing = state.auth.standing(viewer.bearer, clock);
-    Ok(answer::continuous(container, joined, standing, (stream, seat)))
+    Ok(answer::continuous(
+        container,
+        joined,
+        standing,
+        (stream, seat),
+    ))
 }
 
 /// Judges who asks: a session, a signed URL, or a token.
