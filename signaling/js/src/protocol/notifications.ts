@@ -41,7 +41,7 @@ export interface ClosingParams {
 }
 
 /**
- * Somebody whose slot shows it cannot decode one of one's own tracks: it may go on in a codec that
+ * Somebody in the room cannot decode one of one's own tracks: it may go on in a codec that
  * every browser has (RFC 7742, section 5). At most once a second for a track.
  */
 export interface CodecUnsupportedParams {
