@@ -158,24 +158,22 @@ pub(crate) fn tap(tap: TapId) -> (TapOut, rtrb::Consumer<TapPacket>, Arc<TapSign
 #[derive(Debug, Default)]
 pub(crate) struct LiveRings {
     feeds: HashMap<u64, Feed>,
+    /// Feeds whose track the shard may not have been told of yet.
+    announced: Vec<Feed>,
     taps: HashMap<TapId, TapOut>,
     /// Feeds that have frames, in the order in which they said so.
     ready: VecDeque<u64>,
 }
 
 impl LiveRings {
-    /// Takes in what was announced and a bounded number of frames; whether more wait.
-    pub(super) fn receive<L: Logic>(&mut self, now: Instant, inbox: &Inbox, logic: &mut L) -> bool {
+    /// Takes in what was announced.
+    pub(super) fn listen<L: Logic>(&mut self, now: Instant, inbox: &Inbox, logic: &mut L) {
         for _ in 0..LIVE_INPUTS_PER_TURN {
             let Some(input) = inbox.next_live() else {
                 break;
             };
             match input {
-                LiveInput::Feed(feed) => {
-                    self.ready.push_back(feed.number);
-                    feed.signal.raised.store(true, Ordering::Release);
-                    self.feeds.insert(feed.number, feed);
-                }
+                LiveInput::Feed(feed) => self.announced.push(feed),
                 LiveInput::Ready(number) => self.ready.push_back(number),
                 LiveInput::Tap(out) => {
                     let tap = out.tap;
@@ -190,6 +188,21 @@ impl LiveRings {
                 }
             }
         }
+    }
+
+    /// Begins to read the feeds announced so far. Their tracks were commanded before, so once all
+    /// commands are carried out the shard knows them; a frame read sooner would be lost, and with a
+    /// keyframe lost a source begins a whole group of pictures late.
+    pub(super) fn admit(&mut self) {
+        for feed in self.announced.drain(..) {
+            self.ready.push_back(feed.number);
+            feed.signal.raised.store(true, Ordering::Release);
+            self.feeds.insert(feed.number, feed);
+        }
+    }
+
+    /// Takes a bounded number of frames; whether more wait.
+    pub(super) fn receive<L: Logic>(&mut self, now: Instant, logic: &mut L) -> bool {
         let mut budget = FRAMES_PER_TURN;
         let mut rounds = self.ready.len();
         while budget > 0 && rounds > 0 {

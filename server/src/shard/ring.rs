@@ -144,6 +144,10 @@ impl Inbox {
         self.commands.pop()
     }
 
+    pub(super) fn has_no_command(&self) -> bool {
+        self.commands.is_empty()
+    }
+
     pub(crate) fn next_stream(&self) -> Option<StreamInput> {
         self.streams.pop()
     }

@@ -186,6 +186,7 @@ where
     /// Everything that is due, each kind up to its bound; whether something is left.
     pub(super) fn turn(&mut self, now: Instant) -> bool {
         self.parts.turns += 1;
+        self.announcements(now);
         self.commands(now);
         self.datagrams(now);
         self.streams(now);
@@ -201,6 +202,12 @@ where
         waiting || fed || tapped || relayed || unsent || self.parts.socket.is_readable()
     }
 
+    /// Hears of live sources and readers before the commands, which are older than they.
+    fn announcements(&mut self, now: Instant) {
+        let Parts { live, inbox, .. } = &mut *self.parts;
+        live.listen(now, inbox, &mut self.logic);
+    }
+
     /// Takes commands while their answers have a place.
     fn commands(&mut self, now: Instant) {
         if !self.parts.reporter.has_room() {
@@ -211,6 +218,9 @@ where
                 break;
             };
             self.logic.handle_command(now, command);
+        }
+        if self.parts.inbox.has_no_command() {
+            self.parts.live.admit();
         }
     }
 
@@ -247,8 +257,7 @@ where
 
     /// Frames of live sources; whether more wait.
     fn feeds(&mut self, now: Instant) -> bool {
-        let Parts { live, inbox, .. } = &mut *self.parts;
-        live.receive(now, inbox, &mut self.logic)
+        self.parts.live.receive(now, &mut self.logic)
     }
 
     /// Packets from other shards, then packets for them.

@@ -1,10 +1,12 @@
 use std::collections::VecDeque;
 use std::net::{SocketAddr, UdpSocket};
 
+use actors::IngestPlace;
 use media_contract::{Action, Command, CommandId, Event, Fact, PlaneError, RelayPeer, Subject};
-use media_types::{Epoch, RoomId};
+use media_types::{Epoch, PacketFrame, RoomId, TrackId};
 use media_webrtc::Path;
 
+use super::super::live::{LiveInput, feed};
 use super::super::ring::{self, Reports};
 use super::super::{Prepared, streams};
 use super::*;
@@ -18,6 +20,10 @@ struct Echo {
     relays: VecDeque<(RelayPeer, (Path, Vec<u8>))>,
     events: VecDeque<Event>,
     closed: u32,
+    /// What others do while the shard is busy with a datagram.
+    meanwhile: Option<Box<dyn FnOnce() + Send>>,
+    /// Frames of live sources, each with the commands that came before it.
+    frames: Vec<usize>,
 }
 
 /// A command about this room makes the shard panic.
@@ -38,12 +44,19 @@ impl Logic for Echo {
     }
 
     fn handle_datagram(&mut self, _: Instant, path: Path, datagram: &mut [u8]) {
+        if let Some(meanwhile) = self.meanwhile.take() {
+            meanwhile();
+        }
         if datagram.first() == Some(&b'r') {
             let message = (path, datagram.to_vec());
             self.relays.push_back((ShardId(1).into(), message));
         } else {
             self.out.push_back((path, datagram.to_vec()));
         }
+    }
+
+    fn handle_ingest(&mut self, _: Instant, _: IngestPlace, _: PacketFrame) {
+        self.frames.push(self.events.len());
     }
 
     fn handle_path_closed(&mut self, _: Instant, _: Path) {
@@ -273,4 +286,49 @@ fn a_stream_is_fed_and_answered_until_it_closes() {
         .unwrap();
     shards.stop();
     assert!(bytes.is_abandoned());
+}
+
+#[test]
+fn a_source_that_begins_while_the_shard_is_busy_loses_no_frame() {
+    let clock = SystemClock;
+    let ip = [127, 0, 0, 1].into();
+    let reach = Reach::new(ip, &[ip], &ReachSettings::default());
+    let socket = ShardSocket::bind(SocketAddr::new(ip, 0), reach).unwrap();
+    let prepared = Prepared::new(ShardId(0), socket).unwrap();
+    let (inbox, port) = (Arc::clone(&prepared.inbox), prepared.socket.port());
+    let lanes = ring::lanes(&[Arc::clone(&inbox)]).remove(0);
+    let (reporter, _reports) = ring::reports();
+    let (mut frames, _signal, feed) = feed(IngestPlace {
+        track: TrackId::new(1),
+        shard: ShardId(0),
+        room: RoomId::new(1),
+        feed: 1,
+    });
+    // The track is commanded first, as by its actor, then its frames are announced.
+    let meanwhile = move || {
+        inbox.command(command(1, RoomId::new(1))).unwrap();
+        inbox.live(LiveInput::Feed(feed)).unwrap();
+    };
+    let frame = PacketFrame {
+        payloads: Vec::new(),
+        timestamp: 0,
+        keyframe: true,
+        captured: None,
+    };
+    frames.push(frame).unwrap();
+    let logic = Echo {
+        meanwhile: Some(Box::new(meanwhile)),
+        ..Echo::default()
+    };
+    let parts = Box::new(prepared.finish(lanes, reporter));
+    let mut turns = Turns::new(parts, logic, clock.now());
+    let client = UdpSocket::bind("127.0.0.1:0").unwrap();
+    client.send_to(b"x", ("127.0.0.1", port)).unwrap();
+    let mut events = mio::Events::with_capacity(8);
+    let deadline = clock.now() + Duration::from_secs(5);
+    while turns.logic.frames.is_empty() && clock.now() < deadline {
+        turns.look(&mut events, Duration::from_millis(10));
+        turns.turn(clock.now());
+    }
+    assert_eq!(turns.logic.frames, [1], "the command first, then the frame");
 }
