@@ -28,6 +28,8 @@ mod real;
 mod report;
 #[path = "forwarding/rows.rs"]
 mod rows;
+#[path = "forwarding/shards.rs"]
+mod shards;
 #[path = "forwarding/stock.rs"]
 mod stock;
 #[path = "forwarding/world.rs"]
@@ -50,6 +52,9 @@ fn scripted() -> Arc<CryptoProvider> {
 
 fn main() {
     let words: Vec<String> = std::env::args().skip(1).collect();
+    if words.iter().any(|word| word == shards::TWIN) {
+        shards::twin();
+    }
     let named = words.iter().any(|word| !word.starts_with("--"));
     let has = |word: &str| words.iter().any(|it| it == word) || (!named && word != "bare");
     let provider = scripted();
@@ -70,7 +75,7 @@ fn main() {
         rows.extend(rows::latency(&provider));
     }
     if has("shards") {
-        rows.extend(rows::shards());
+        rows.extend(shards::shards());
     }
     if has("memory") {
         rows.extend(rows::memory());

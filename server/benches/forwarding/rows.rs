@@ -1,6 +1,6 @@
 //! What is measured, row by row.
 
-use std::sync::{Arc, Barrier};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use str0m::crypto::CryptoProvider;
@@ -14,14 +14,14 @@ use crate::stock::Stock;
 use crate::world::{Plan, Sample, World};
 
 /// Interleaved runs; the median of their ratios counts.
-const ROUNDS: usize = 7;
+pub(crate) const ROUNDS: usize = 7;
 /// Runs until the load is what it should be.
 const LOAD_TRIES: usize = 5;
-const WARM_UP: Duration = Duration::from_secs(3);
+pub(crate) const WARM_UP: Duration = Duration::from_secs(3);
 /// Packets of one run at least.
 const PACKETS: usize = 40_000;
 
-fn median(mut values: Vec<f64>) -> f64 {
+pub(crate) fn median(mut values: Vec<f64>) -> f64 {
     values.sort_by(f64::total_cmp);
     values[values.len() / 2]
 }
@@ -31,7 +31,7 @@ fn over(rounds: &[Round], figure: impl Fn(&Round) -> f64) -> f64 {
     median(rounds.iter().map(figure).collect())
 }
 
-fn millis(plan: Plan) -> Duration {
+pub(crate) fn millis(plan: Plan) -> Duration {
     Duration::from_millis((PACKETS * 1_000 / plan.rate()).max(500) as u64)
 }
 
@@ -178,45 +178,6 @@ pub(crate) fn latency(provider: &Arc<CryptoProvider>) -> Vec<Row> {
         ),
         value: format!("{:.0} µs, {:.0} µs", at(500), at(990)),
         target: "< 200 µs, < 2,000 µs",
-    }]
-}
-
-/// Two shards on two threads against one, over memory.
-pub(crate) fn shards() -> Vec<Row> {
-    let barrier = Barrier::new(2);
-    let work = |first: bool| {
-        let provider = crate::scripted();
-        let (base, plan) = (Instant::now(), Plan::fan(100));
-        let mut world = World::new(Bare::new(base, &provider), base, &provider, plan);
-        world.run(WARM_UP);
-        let mut all = Vec::new();
-        for _ in 0..ROUNDS {
-            barrier.wait();
-            let alone = first.then(|| world.run(millis(plan)));
-            barrier.wait();
-            all.push((alone, world.run(millis(plan))));
-        }
-        all
-    };
-    let (one, other) = std::thread::scope(|scope| {
-        let other = scope.spawn(|| work(false));
-        (work(true), other.join().unwrap())
-    });
-    let pairs = one.iter().zip(&other).filter_map(|((alone, a), (_, b))| {
-        let alone = (*alone)?;
-        let wall = |it: &Sample| it.packets as f64 / it.wall.as_secs_f64();
-        let cpu = |it: &Sample| it.packets as f64 / it.cpu.as_secs_f64();
-        Some((
-            (cpu(a) + cpu(b)) / cpu(&alone),
-            (wall(a) + wall(b)) / wall(&alone),
-        ))
-    });
-    let pairs: Vec<_> = pairs.collect();
-    let of = |figure: fn(&(f64, f64)) -> f64| median(pairs.iter().map(figure).collect());
-    vec![Row {
-        what: "two shards against one: packets by CPU time and by wall time".into(),
-        value: format!("{:.2} ×, {:.2} ×", of(|it| it.0), of(|it| it.1)),
-        target: "≥ 1.8 ×",
     }]
 }
 
