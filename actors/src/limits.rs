@@ -39,6 +39,10 @@ pub const BALANCE_TICK: Duration = Duration::from_secs(1);
 pub const WEIGH_DEADLINE: Duration = Duration::from_millis(200);
 /// Rooms of one worker that move at one time: each doubles what its clients send for a second.
 pub const MOVES_AT_ONCE: usize = 16;
+/// Times that a worker which drains begins to move a room: a target may die, or refuse it.
+pub const DRAIN_ATTEMPTS: usize = 3;
+/// How long after its deadline a move is waited for: its last clients are being let go.
+pub const LATE_GRACE_MS: u64 = 5_000;
 /// Steps of one move before others get their turn.
 pub const MOVE_STEPS: usize = 8;
 /// Between two looks at what moves.

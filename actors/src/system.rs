@@ -1,6 +1,7 @@
 //! The worker's tree of actors, as `server` and the simulator hold it.
 
 mod admin;
+mod drain;
 mod live;
 mod moves;
 mod parts;
@@ -15,13 +16,14 @@ use signaling::rest::RoomSettings;
 use signaling::view::CloseReason;
 use signaling::{ErrorType, RpcError};
 use supervision::{Arbiter, Behaviour, Child, Host, Mailbox, Reply, RestartPolicy, Spec, Stopper};
+use tokio::sync::Semaphore;
 
 use crate::config::{ActorsConfig, Environment};
 use crate::context::Context;
 use crate::directory::{Listener, RoomEntry};
 use crate::error::ActorsError;
 use crate::hooks::Entrance;
-use crate::limits::{ASK_DEADLINE, JOIN_DEADLINE, SUPERVISOR_BOX};
+use crate::limits::{ASK_DEADLINE, JOIN_DEADLINE, MOVES_AT_ONCE, SUPERVISOR_BOX};
 use crate::metrics;
 use crate::migration::{Migrations, MigrationsMessage, rooms_of};
 use crate::peer::PeerMessage;
@@ -48,6 +50,8 @@ pub struct System {
     rooms: Arc<[Mailbox<RoomsMessage>]>,
     shards: Arc<[(ShardId, Mailbox<ShardMessage>)]>,
     migrations: Mailbox<MigrationsMessage>,
+    /// Turns of rooms that leave because the worker drains.
+    leaving: Arc<Semaphore>,
     root: Stopper,
 }
 
@@ -114,6 +118,7 @@ impl System {
         Self {
             rooms,
             migrations: migrations.mailbox,
+            leaving: Arc::new(Semaphore::new(MOVES_AT_ONCE)),
             shards,
             root: root.stopper,
             context,

@@ -1,26 +1,21 @@
-//! Moving rooms to other workers: what operators, and a worker that drains, ask for.
+//! Moving rooms to other workers: what operators ask for.
 
-use std::time::Duration;
-
-use control_plane::migration::{MigrationRecord, MoveReason, Moves, Planned};
+use control_plane::migration::{MoveReason, Moves, Planned};
 use control_plane::placement::{self, Demand};
 use control_plane::{ControlPlaneError, RoomOwner, WorkerRecord, membership};
 use media_types::{RoomName, WorkerId};
-use signaling::view::CloseReason;
 use signaling::{ErrorType, RpcError};
 
 use super::System;
-use super::admin::ask;
-use crate::limits::{ASK_DEADLINE, CLAIM_DEADLINE, MOVE_TICK, MOVES_AT_ONCE};
+use crate::limits::{ASK_DEADLINE, CLAIM_DEADLINE};
 use crate::migration::{MigrationsMessage, MoveStatus};
-use crate::room::RoomMessage;
 
 fn unavailable(_: ControlPlaneError) -> RpcError {
     ErrorType::Unavailable.into()
 }
 
 /// The store has its time.
-async fn within<T>(
+pub(super) async fn within<T>(
     work: impl Future<Output = Result<T, ControlPlaneError>>,
 ) -> Result<T, RpcError> {
     match tokio::time::timeout(CLAIM_DEADLINE, work).await {
@@ -30,7 +25,7 @@ async fn within<T>(
 }
 
 impl System {
-    fn moves(&self) -> Moves {
+    pub(super) fn moves(&self) -> Moves {
         let store = &self.context.environment.store;
         Moves::new(std::sync::Arc::clone(store), self.context.config.worker)
     }
@@ -81,7 +76,11 @@ impl System {
         })
     }
 
-    fn target(&self, workers: &[WorkerRecord], to: Option<WorkerId>) -> Result<WorkerId, RpcError> {
+    pub(super) fn target(
+        &self,
+        workers: &[WorkerRecord],
+        to: Option<WorkerId>,
+    ) -> Result<WorkerId, RpcError> {
         let me = self.context.config.worker;
         let own = workers.iter().find(|worker| worker.id == me);
         let demand = Demand {
@@ -120,59 +119,6 @@ impl System {
     pub async fn moving(&self) -> Vec<MoveStatus> {
         let asked = self.migrations.ask(ASK_DEADLINE, MigrationsMessage::Status);
         asked.await.unwrap_or_default()
-    }
-
-    /// Refuses new rooms, moves the rooms that somebody is in to other workers, and waits until
-    /// they have gone; those that cannot be moved stay for the caller to close. How many were
-    /// moved.
-    pub async fn drain_by_moving(&self) -> usize {
-        self.context.start_draining();
-        let mut left = std::collections::VecDeque::new();
-        let workers = self.workers().await.unwrap_or_default();
-        if self.target(&workers, None).is_err() {
-            return 0;
-        }
-        for entry in self.context.directory.rooms() {
-            let peers = ask(&entry, RoomMessage::Status).await;
-            if peers.is_ok_and(|status| status.peers > 0) {
-                left.push_back(entry);
-            } else if entry
-                .listener
-                .mailbox
-                .tell(RoomMessage::Close(CloseReason::Draining))
-                .is_err()
-            {
-                tracing::debug!(room = %entry.name, "an empty room closes with the others");
-            }
-        }
-        let mut going = Vec::new();
-        let mut moved = 0;
-        while !left.is_empty() || !going.is_empty() {
-            while going.len() < MOVES_AT_ONCE
-                && let Some(entry) = left.pop_front()
-            {
-                match self.move_room(&entry.name, None, MoveReason::Drain).await {
-                    Ok(status) => going.push((entry, status.record)),
-                    Err(error) => {
-                        tracing::warn!(room = %entry.name, %error, "a room cannot be moved");
-                    }
-                }
-            }
-            tokio::time::sleep(MOVE_TICK).await;
-            going.retain(|(entry, record)| {
-                let here = self.context.directory.room_by_id(entry.id).is_some();
-                moved += usize::from(!here);
-                here && !self.is_late(record)
-            });
-        }
-        moved
-    }
-
-    /// Whether a move has had its time, that of letting clients go included.
-    fn is_late(&self, record: &MigrationRecord) -> bool {
-        let grace = Duration::from_secs(5).as_millis();
-        let grace = u64::try_from(grace).unwrap_or(u64::MAX);
-        self.context.unix_ms() > record.deadline_ms.saturating_add(grace)
     }
 }
 

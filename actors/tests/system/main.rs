@@ -4,7 +4,9 @@
     reason = "the table shards do what they know, and tests take what they look for"
 )]
 
+mod balance;
 mod crowd;
+mod drains;
 mod faults;
 mod layers;
 mod live;

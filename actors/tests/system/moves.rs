@@ -17,11 +17,11 @@ use crate::world::{Client, World, config, grants, request, run};
 
 const PUBLISH: &str = "send a0 audio, send v0 video, slot a1 audio, slot v1 video";
 
-struct Pair {
-    a: World,
-    b: World,
+pub(crate) struct Pair {
+    pub(crate) a: World,
+    pub(crate) b: World,
     members: Vec<Membership>,
-    store: Arc<MemoryStore>,
+    pub(crate) store: Arc<MemoryStore>,
 }
 
 fn worker(id: u64) -> ActorsConfig {
@@ -49,19 +49,26 @@ async fn enlist(store: &Arc<MemoryStore>, id: u64) -> Membership {
 }
 
 impl Pair {
-    async fn new() -> Self {
+    pub(crate) async fn new() -> Self {
+        Self::with(|_| ()).await
+    }
+
+    /// With other settings of the first worker.
+    pub(crate) async fn with(change: impl FnOnce(&mut ActorsConfig)) -> Self {
         let store = Arc::new(MemoryStore::new(Arc::new(ManualClock::new())));
         let members = vec![enlist(&store, 1).await, enlist(&store, 2).await];
-        let world = |id| World::over(1, worker(id), &[], store.clone());
+        let world = |settings| World::over(1, settings, &[], store.clone());
+        let mut first = worker(1);
+        change(&mut first);
         Self {
-            a: world(1),
-            b: world(2),
+            a: world(first),
+            b: world(worker(2)),
             members,
             store,
         }
     }
 
-    async fn pass(&self, time: Duration) {
+    pub(crate) async fn pass(&self, time: Duration) {
         let step = Duration::from_millis(50);
         let mut left = time;
         while !left.is_zero() {
@@ -72,7 +79,7 @@ impl Pair {
     }
 
     /// Lets time pass while the connections of these clients answer pings.
-    async fn pass_with(&self, clients: &[&Client], time: Duration) {
+    pub(crate) async fn pass_with(&self, clients: &[&Client], time: Duration) {
         let mut left = time;
         while !left.is_zero() {
             let now = tokio::time::Instant::now().into_std();
@@ -85,20 +92,25 @@ impl Pair {
         }
     }
 
-    async fn owner(&self, room: &RoomName) -> RoomOwner {
+    pub(crate) async fn owner(&self, room: &RoomName) -> RoomOwner {
         let key = keys::room_owner(room);
         let entry = self.store.get(&key).await.unwrap().unwrap();
         RoomOwner::decode(&key, &entry.value).unwrap()
     }
 
-    async fn moves(&self, room: &RoomName) -> bool {
+    /// A worker's lease is given back.
+    pub(crate) async fn leave(&mut self, member: usize) {
+        self.members[member].leave().await.unwrap();
+    }
+
+    pub(crate) async fn moves(&self, room: &RoomName) -> bool {
         let key = keys::room_migration(room);
         self.store.get(&key).await.unwrap().is_some()
     }
 }
 
 /// Follows the room as a client does, with the token that it was given.
-async fn follow(to: &World, client: &Client) -> Client {
+pub(crate) async fn follow(to: &World, client: &Client) -> Client {
     let mut wish = request(client.room.as_str(), client.identity.as_str());
     wish.credentials = Credentials::Resume(Box::new(ResumeClaims {
         room: client.room.clone(),

@@ -48,7 +48,7 @@ impl ClusterLink for Link {
 pub(crate) struct Cluster {
     pub(crate) worlds: BTreeMap<u64, World>,
     wires: Arc<Wires>,
-    members: BTreeMap<u64, Membership>,
+    pub(crate) members: BTreeMap<u64, Membership>,
 }
 
 fn url(id: u64) -> String {

@@ -23,6 +23,7 @@ struct Inner {
     events: VecDeque<(ShardId, Event)>,
     log: Vec<(ShardId, Action)>,
     busy: bool,
+    load: u32,
 }
 
 pub(crate) struct FakePlane(Mutex<Inner>);
@@ -47,7 +48,7 @@ impl Plane for FakePlane {
                 .values()
                 .map(|r| r.transports.len() as u32)
                 .sum(),
-            busy_ppm: 0,
+            busy_ppm: inner.load,
         });
         loads.collect()
     }
@@ -73,6 +74,11 @@ impl FakePlane {
 
     pub(crate) fn set_busy(&self, busy: bool) {
         self.0.lock().unwrap().busy = busy;
+    }
+
+    /// How much of their time the shards work from now on, in parts of a million.
+    pub(crate) fn set_load(&self, ppm: u32) {
+        self.0.lock().unwrap().load = ppm;
     }
 
     /// Rooms, transports, tracks and filled slots that exist.

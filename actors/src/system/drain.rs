@@ -1,0 +1,115 @@
+//! Emptying a worker: its rooms go to others, also by moves that somebody else began.
+
+use control_plane::MoveReason;
+use control_plane::migration::MigrationRecord;
+use signaling::ErrorType;
+use signaling::view::CloseReason;
+use tokio::task::JoinSet;
+
+use super::System;
+use super::admin::ask;
+use super::moves::within;
+use crate::directory::RoomEntry;
+use crate::limits::{DRAIN_ATTEMPTS, LATE_GRACE_MS, MOVE_TICK};
+use crate::room::RoomMessage;
+
+impl System {
+    /// Refuses new rooms, moves the rooms that somebody is in to other workers, and waits until
+    /// they have gone; those that cannot be moved stay for the caller to close. Rooms that are on
+    /// their way already, by an operator, for load or by another call of this, are waited for. How
+    /// many went.
+    pub async fn drain_by_moving(&self) -> usize {
+        self.context.start_draining();
+        let workers = self.workers().await.unwrap_or_default();
+        let can_move = self.target(&workers, None).is_ok();
+        let moving = self.moving().await;
+        let mut leaving = JoinSet::new();
+        for entry in self.context.directory.rooms() {
+            if can_move || moving.iter().any(|status| status.room == entry.name) {
+                let system = self.clone();
+                leaving.spawn(async move { system.leave(&entry).await });
+            }
+        }
+        let mut gone = 0;
+        while let Some(left) = leaving.join_next().await {
+            gone += usize::from(left.unwrap_or(false));
+        }
+        gone
+    }
+
+    /// Has one room go elsewhere; whether it went.
+    async fn leave(&self, entry: &RoomEntry) -> bool {
+        let Ok(_turn) = self.leaving.acquire().await else {
+            return false;
+        };
+        if !self.is_here(entry) {
+            return false;
+        }
+        for _ in 0..DRAIN_ATTEMPTS {
+            self.see_off(entry).await;
+            if !self.is_here(entry) {
+                return true;
+            }
+            let status = ask(entry, RoomMessage::Status).await;
+            if !status.is_ok_and(|status| status.peers > 0) {
+                self.close_empty(entry);
+                return false;
+            }
+            let moved = self.move_room(&entry.name, None, MoveReason::Drain).await;
+            match moved {
+                Ok(_) => {}
+                // Somebody was faster: that move is as good.
+                Err(error) if error.kind() == ErrorType::Conflict => {}
+                Err(error) => {
+                    tracing::warn!(room = %entry.name, %error, "a room cannot be moved");
+                    return false;
+                }
+            }
+        }
+        self.see_off(entry).await;
+        !self.is_here(entry)
+    }
+
+    fn is_here(&self, entry: &RoomEntry) -> bool {
+        self.context.directory.room_by_id(entry.id).is_some()
+    }
+
+    fn close_empty(&self, entry: &RoomEntry) {
+        let close = RoomMessage::Close(CloseReason::Draining);
+        if entry.listener.mailbox.tell(close).is_err() {
+            tracing::debug!(room = %entry.name, "an empty room closes with the others");
+        }
+    }
+
+    /// Waits until a room's move is over, if it moves from or to here.
+    async fn see_off(&self, entry: &RoomEntry) {
+        let moves = self.moves();
+        let me = self.context.config.worker;
+        while self.is_here(entry) {
+            let record = match within(moves.look(&entry.name)).await {
+                Ok(look) => look.record,
+                // Without the store: as it was last seen.
+                Err(_) => self.last_seen(entry).await,
+            };
+            let moves_on = record.is_some_and(|record| {
+                let ours = record.from == me || record.to == me;
+                ours && !self.is_late(&record)
+            });
+            if !moves_on {
+                return;
+            }
+            tokio::time::sleep(MOVE_TICK).await;
+        }
+    }
+
+    async fn last_seen(&self, entry: &RoomEntry) -> Option<MigrationRecord> {
+        let moving = self.moving().await;
+        let found = moving.into_iter().find(|status| status.room == entry.name);
+        found.map(|status| status.record)
+    }
+
+    /// Whether a move has had its time, that of letting clients go included.
+    fn is_late(&self, record: &MigrationRecord) -> bool {
+        self.context.unix_ms() > record.deadline_ms.saturating_add(LATE_GRACE_MS)
+    }
+}
