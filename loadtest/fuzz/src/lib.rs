@@ -11,6 +11,7 @@ mod egress;
 mod ingest;
 mod moq;
 mod mutate;
+mod quic;
 mod relay;
 mod rtcp;
 mod rtp;
@@ -40,9 +41,11 @@ pub const TARGETS: &[Target] = &[
     target("egress_depacketize", egress::depacketize),
     target("egress_record", egress::record),
     target("ingest_amf", ingest::amf),
+    target("ingest_container", quic::container),
     target("ingest_flv", ingest::flv),
     target("ingest_handshake", ingest::handshake),
     target("ingest_moq", moq::moq),
+    target("ingest_quic", quic::pieces),
     target("ingest_rtmp", ingest::rtmp),
     target("rtcp_compound", rtcp::compound),
     target("rtcp_extended_report", rtcp::extended_report),
