@@ -71,8 +71,8 @@ pub use ingest::{
 };
 pub use migration::MoveStatus;
 pub use part::{
-    ClusterLink, FarPeer, FarSpeaker, FarTrack, NoCluster, OpenPart, PartBody, PartLetter,
-    PartRoster, Said,
+    ClusterLink, FarPeer, FarQuality, FarSpeaker, FarTrack, NoCluster, OpenPart, PartBody,
+    PartLetter, PartRoster, Said,
 };
 pub use room::message::{GrantChange, PeerChange, Revocation};
 pub use session::{

@@ -8,7 +8,7 @@
 use media_types::{Epoch, Identity, PeerId, RoomId, RoomName, TrackId, WorkerId};
 use serde::{Deserialize, Serialize};
 use signaling::ServerMessage;
-use signaling::view::{CloseReason, Peer, Track};
+use signaling::view::{CloseReason, Peer, QualityReason, Track};
 
 use control_plane::RoomSpec;
 
@@ -54,6 +54,8 @@ pub enum PartBody {
     Roster(Box<PartRoster>),
     /// Who is heard at the sender's, loudest first.
     Heard(Vec<FarSpeaker>),
+    /// How well the media of the sender's publishers arrives; of others nothing is known.
+    Qualities(Vec<FarQuality>),
     /// A notice for the receiver's clients.
     Said(Box<Said>),
     /// The owner: somebody is to go.
@@ -139,6 +141,17 @@ pub struct FarSpeaker {
     pub identity: Identity,
     /// Level in −dBov.
     pub level: u8,
+}
+
+/// How well somebody's media arrives at another part.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct FarQuality {
+    /// Whose.
+    pub identity: Identity,
+    /// From 0, unusable, to 1, flawless.
+    pub score: f64,
+    /// What costs most of what is missing to 1.
+    pub reason: QualityReason,
 }
 
 /// Something for clients of another part.

@@ -141,9 +141,17 @@ impl Parts {
     /// Those that are not named to clients.
     pub(crate) fn unnamed(&self) -> usize {
         let unnamed = self.peers.values().filter(|(_, far)| !far.named).count();
+        unnamed.saturating_add(self.viewers())
+    }
+
+    /// All that are in at other parts, viewers without a name among them.
+    pub(crate) fn everybody(&self) -> usize {
+        self.count().saturating_add(self.viewers())
+    }
+
+    fn viewers(&self) -> usize {
         let viewers = self.known.values().map(|part| part.roster.viewers);
-        let viewers = usize::try_from(viewers.sum::<u32>()).unwrap_or(usize::MAX);
-        unnamed.saturating_add(viewers)
+        usize::try_from(viewers.sum::<u32>()).unwrap_or(usize::MAX)
     }
 
     pub(crate) fn named(&self) -> impl Iterator<Item = Peer> {
@@ -377,9 +385,12 @@ impl RoomState {
         let due = self.parts.told_at.is_none_or(|at| now >= at + pause);
         if due && !self.parts.known.is_empty() && self.phase != RoomPhase::Standby {
             self.parts.told_at = Some(now);
-            self.parts.changed = false;
+            let repeats = !std::mem::take(&mut self.parts.changed);
             let roster = Box::new(self.roster());
             self.tell_parts(&PartBody::Roster(roster));
+            if repeats {
+                self.tell_qualities_far();
+            }
         }
     }
 

@@ -12,7 +12,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use control_plane::balance::Groups;
-use media_types::{Identity, PeerId, Rid, TrackId};
+use media_types::{Identity, PeerId, Rid, TrackId, WorkerId};
 use signaling::ServerMessage;
 use signaling::server_message::QualityParams;
 use signaling::view::QualityReason;
@@ -20,6 +20,7 @@ use signaling::view::QualityReason;
 use super::message::Audience;
 use super::state::{Effect, RoomPhase, RoomState};
 use crate::limits::{QUALITIES_PERIOD, QUALITY_CALM, QUALITY_PERIOD, QUALITY_STEP, THIN_AFTER};
+use crate::part::{FarQuality, PartBody};
 use crate::session::Notice;
 
 /// Tracks of a room of which each member costs something: it has no more slots.
@@ -79,6 +80,8 @@ pub(crate) struct Qualities {
     board: Board,
     due: Option<Instant>,
     flushed: Option<Instant>,
+    /// Other parts have not heard of all that is known of members.
+    untold: bool,
 }
 
 impl Qualities {
@@ -94,7 +97,7 @@ impl Qualities {
 
     /// Somebody publishes no more.
     pub(crate) fn forget(&mut self, identity: &Identity) {
-        self.board.remove(identity);
+        self.untold |= self.board.remove(identity).is_some();
     }
 
     fn note(&mut self, now: Instant, identity: Identity, score: Score) {
@@ -191,7 +194,50 @@ impl RoomState {
             self.qualities.forget(&identity);
         } else if let Some(score) = uplink {
             self.qualities.note(now, identity, score);
+            self.qualities.untold = true;
             self.flush_qualities(now);
+        }
+    }
+
+    /// Another part says how well its publishers' media arrives: that replaces what it said before.
+    pub(crate) fn take_qualities(&mut self, now: Instant, from: WorkerId, told: Vec<FarQuality>) {
+        let mut told: BTreeMap<_, _> = told
+            .into_iter()
+            .map(|far| (far.identity.clone(), far))
+            .collect();
+        let far = self.parts.peers.iter();
+        let there = far.filter(|(_, (worker, _))| *worker == from);
+        for identity in there.map(|(identity, _)| identity) {
+            let Some(far) = told.remove(identity) else {
+                self.qualities.board.remove(identity);
+                continue;
+            };
+            let score = Score {
+                value: far.score.clamp(0.0, 1.0),
+                reason: far.reason,
+            };
+            let before = self.qualities.board.get(identity);
+            if before.is_none_or(|before| before.score != score) {
+                self.qualities.note(now, far.identity, score);
+            }
+        }
+        self.flush_qualities(now);
+    }
+
+    /// Tells the other parts of this one's publishers.
+    pub(crate) fn tell_qualities_far(&mut self) {
+        let own = self.qualities.board.iter();
+        let own = own.filter(|(identity, _)| self.identities.contains_key(identity));
+        let own: Vec<_> = own
+            .map(|(identity, told)| FarQuality {
+                identity: identity.clone(),
+                score: told.score.value,
+                reason: told.score.reason,
+            })
+            .collect();
+        let untold = std::mem::take(&mut self.qualities.untold);
+        if untold || !own.is_empty() {
+            self.tell_parts(&PartBody::Qualities(own));
         }
     }
 
@@ -224,6 +270,9 @@ impl RoomState {
         self.qualities.flushed = Some(now);
         let board = Arc::new(self.qualities.board.clone());
         self.effects.push(Effect::Qualities(board));
+        if self.qualities.untold {
+            self.tell_qualities_far();
+        }
     }
 
     /// Whether the publisher's path has dropped a layer that somebody watches, or cut down a lone

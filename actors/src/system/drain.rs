@@ -50,8 +50,9 @@ impl System {
             if !self.is_here(entry) {
                 return true;
             }
-            let status = ask(entry, RoomMessage::Status).await;
-            if !status.is_ok_and(|status| status.peers > 0) {
+            // Those at other parts of it have their worker.
+            let peers = ask(entry, RoomMessage::Peers).await;
+            if !peers.is_ok_and(|peers| !peers.is_empty()) {
                 self.close_empty(entry);
                 return false;
             }

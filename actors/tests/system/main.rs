@@ -4,6 +4,7 @@
     reason = "the table shards do what they know, and tests take what they look for"
 )]
 
+mod afar;
 mod balance;
 mod crowd;
 mod drains;

@@ -95,15 +95,18 @@ impl Room {
         self.state.settings = settings;
     }
 
+    /// The room with all its parts, wherever it is asked for.
     fn status(&self) -> RoomStatus {
+        let parts = &self.state.parts;
+        let me = self.seed.context.config.worker;
         RoomStatus {
             name: self.seed.name.clone(),
             settings: self.state.settings.clone(),
-            peers: count(self.state.members.len()),
+            peers: count(self.state.members.len() + parts.everybody()),
             publishers: count(self.state.publishers()),
             tracks: count(self.state.tracks.len()),
             opened_at: self.seed.opened_at_ms,
-            worker: self.seed.context.config.worker.to_string(),
+            worker: parts.owner.unwrap_or(me).to_string(),
             epoch: self.state.stage.epoch.0,
         }
     }

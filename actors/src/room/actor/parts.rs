@@ -43,6 +43,7 @@ impl Room {
                 self.state.take_roster(now, from, letter.epoch, *roster);
             }
             PartBody::Heard(heard) => self.state.take_heard(from, heard),
+            PartBody::Qualities(told) => self.state.take_qualities(now, from, told),
             PartBody::Said(said) => self.state.take_said(from, *said),
             PartBody::Kick { identity, reason } => {
                 if let Some(peer) = self.state.identities.get(&identity).copied() {

@@ -121,7 +121,11 @@ impl RoomState {
         for (identity, (worker, old)) in before {
             let here = self.identities.contains_key(identity)
                 || self.stage.expected.contains_key(identity);
-            if old.named && !here && !self.parts.peers.contains_key(identity) {
+            let gone = !here && !self.parts.peers.contains_key(identity);
+            if gone {
+                self.qualities.forget(identity);
+            }
+            if old.named && gone {
                 let reason = match self.parts.known.contains_key(worker) {
                     true => LeaveReason::Left,
                     false => LeaveReason::Timeout,
