@@ -80,6 +80,5 @@ pub use session::{
 };
 pub use system::{Fault, System};
 pub use transcoder::{
-    CodecProcess, Transcoder, TranscoderAction, TranscoderMessage, TranscoderPhase,
-    TranscoderState, spawn_transcoder,
+    CodecProcess, Transcoder, TranscoderAction, TranscoderMessage, TranscoderPhase, TranscoderState,
 };

@@ -211,7 +211,7 @@ impl Worker {
         links::start(links, &foundation, &system, &arbiters[0])?;
         foundation.start_ops(&system, spans)?;
         arbiters[0].spawn(keep_figures(metrics.clone()));
-        let transcoding = transcoding(config, &arbiters[0])?;
+        let transcoding = transcoding(config, &system)?;
         let live = Live::new(system.clone(), &rings);
         let sources = (&live, &transcoding);
         let (egress, recordings) = outputs::start(config, sources, &foundation.clock)?;
@@ -284,8 +284,8 @@ impl Worker {
 }
 
 /// The place for transcoding jobs.
-fn transcoding(config: &Config, arbiter: &Arbiter) -> Result<Transcoding, RunError> {
-    let started = Transcoding::start(&config.transcode, arbiter.handle());
+fn transcoding(config: &Config, system: &System) -> Result<Transcoding, RunError> {
+    let started = Transcoding::start(&config.transcode, Arc::new(system.clone()));
     started.map_err(opening("the thread of transcoding"))
 }
 

@@ -18,11 +18,13 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
-use actors::spawn_transcoder;
+use actors::{CodecProcess, TranscoderMessage};
 use dashmap::DashMap;
+use futures_util::future::BoxFuture;
 use media_transcode::Job;
 use media_types::{Bitrate, EncodedFrame, MediaKind, RoomName};
-use supervision::Arbiter;
+use signaling::RpcError;
+use supervision::Child;
 use tokio::runtime::Handle;
 use tokio::sync::mpsc;
 
@@ -66,6 +68,23 @@ pub enum TranscodeError {
     Invalid,
 }
 
+/// Where the actors of jobs live.
+pub trait Nursery: Send + Sync {
+    /// Starts the actor of a job of that room.
+    fn adopt(&self, room: &RoomName, process: Arc<dyn CodecProcess>) -> Adopted;
+}
+
+/// The actor of a job, or why there is none.
+pub type Adopted = BoxFuture<'static, Result<Child<TranscoderMessage>, RpcError>>;
+
+/// Under the supervisor of the room, with which they end.
+impl Nursery for actors::System {
+    fn adopt(&self, room: &RoomName, process: Arc<dyn CodecProcess>) -> Adopted {
+        let (system, room) = (self.clone(), room.clone());
+        Box::pin(async move { system.open_transcoder(&room, process).await })
+    }
+}
+
 /// All jobs of the worker. Cheap to clone.
 #[derive(Clone)]
 pub struct Transcoding {
@@ -75,25 +94,25 @@ pub struct Transcoding {
 struct Shared {
     program: Program,
     jobs_max: usize,
-    arbiter: Arbiter,
+    nursery: Arc<dyn Nursery>,
     runtime: Handle,
     next: AtomicU64,
     jobs: DashMap<u64, Arc<Desk>>,
 }
 
 impl Transcoding {
-    /// Makes the place for jobs; none is running. The actors of jobs live on the arbiter, what
-    /// moves their frames on a thread that is started here.
+    /// Makes the place for jobs; none is running. What moves their frames lives on a thread that
+    /// is started here.
     ///
     /// # Errors
     /// A thread that the system refuses.
-    pub fn start(config: &TranscodeConfig, arbiter: Arbiter) -> std::io::Result<Self> {
+    pub fn start(config: &TranscodeConfig, nursery: Arc<dyn Nursery>) -> std::io::Result<Self> {
         let runtime = process::start_thread()?;
         Ok(Self {
             shared: Arc::new(Shared {
                 program: Program::new(config),
                 jobs_max: config.jobs_max,
-                arbiter,
+                nursery,
                 runtime,
                 next: AtomicU64::new(1),
                 jobs: DashMap::new(),
@@ -101,7 +120,7 @@ impl Transcoding {
         })
     }
 
-    /// Begins a job for a stream of a room.
+    /// Begins a job for a stream of a room that is open here: else nothing will come of it.
     ///
     /// # Errors
     /// See [`TranscodeError`].
@@ -133,12 +152,17 @@ impl Transcoding {
         shared.jobs.insert(id, Arc::clone(&desk));
         let kind = job.kind();
         metrics::opened(&job);
-        let actor = spawn_transcoder(&shared.arbiter, desk.clone());
-        let pump = Pump::new(job, shared.program.clone(), desk, made, actor.mailbox);
-        let ended = self.clone();
+        let adopted = shared.nursery.adopt(room, desk.clone());
+        let (program, ended) = (shared.program.clone(), self.clone());
         shared.runtime.spawn(async move {
-            pump.run(to_pump, to_obey).await;
-            actor.stopper.stop();
+            match adopted.await {
+                Ok(actor) => {
+                    let pump = Pump::new(job, program, desk, made, actor.mailbox);
+                    pump.run(to_pump, to_obey).await;
+                    actor.stopper.stop();
+                }
+                Err(error) => tracing::warn!(?error, "a transcoding job has no room"),
+            }
             ended.forget(id);
         });
         let handle = TranscodeHandle {

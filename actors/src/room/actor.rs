@@ -165,6 +165,7 @@ impl Room {
             RoomMessage::Panic => self.panic_if_allowed(),
             RoomMessage::Roll(_) | RoomMessage::RollCallOver => {}
             other @ (RoomMessage::OpenEgress(..)
+            | RoomMessage::OpenTranscoder(..)
             | RoomMessage::EgressLives(..)
             | RoomMessage::EgressLoad(_)
             | RoomMessage::EgressGone(_)

@@ -11,7 +11,7 @@ use serde_json::Value;
 use signaling::rest::{PeerStatus, RoomPatch, RoomStatus};
 use signaling::view::{CloseReason, LeaveReason, MigrateReason};
 use signaling::{Address, RequestId, RpcError};
-use supervision::{Exit, Mailbox, Reply};
+use supervision::{Child, Exit, Mailbox, Reply};
 
 use super::PeerRecord;
 use super::actor::Activation;
@@ -21,6 +21,7 @@ use crate::ingest::IngestStatus;
 use crate::part::PartLetter;
 use crate::peer::PeerMessage;
 use crate::session::{JoinRequest, Joined};
+use crate::transcoder::{CodecProcess, TranscoderMessage};
 
 /// Why somebody is not let in.
 pub(crate) enum JoinRefused {
@@ -32,6 +33,9 @@ pub(crate) enum JoinRefused {
 
 /// The way back to who asked.
 pub(crate) type JoinReply = Reply<Result<Joined, JoinRefused>>;
+
+/// The way back to whose job has an actor now; dropped where the room is closing.
+pub(crate) type TranscoderReply = Reply<Child<TranscoderMessage>>;
 
 /// A wish to enter.
 pub(crate) struct JoinAsk {
@@ -169,6 +173,8 @@ pub(crate) enum RoomMessage {
     Status(Reply<RoomStatus>),
     /// Somebody wants media out of the room.
     OpenEgress(EgressRequest, Reply<Result<EgressSession, RpcError>>),
+    /// A stream of the room is to be transcoded.
+    OpenTranscoder(Arc<dyn CodecProcess>, TranscoderReply),
     /// The live sources.
     Ingests(Reply<Vec<IngestStatus>>),
     Peers(Reply<Vec<PeerStatus>>),

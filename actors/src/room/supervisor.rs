@@ -11,20 +11,22 @@ use supervision::{
 };
 
 use super::actor::{Room, RoomSeed};
-use super::message::{Living, RoomMessage};
+use super::message::{Living, RoomMessage, TranscoderReply};
 use crate::directory::Listener;
 use crate::egress::{Egress, EgressMessage, EgressSeed};
 use crate::ingest::Ingest;
-use crate::limits::{EGRESS_BOX, PEER_BOX, RECONCILE_AFTER, ROOM_BOX};
+use crate::limits::{EGRESS_BOX, PEER_BOX, RECONCILE_AFTER, ROOM_BOX, TRANSCODER_BOX};
 use crate::metrics;
 use crate::peer::{Peer, PeerMessage, PeerSeed};
 use crate::rooms::RoomsMessage;
+use crate::transcoder::{CodecProcess, Transcoder};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum ChildKey {
     Room,
     Peer(PeerId),
     Egress(PeerId),
+    Transcoder(u64),
 }
 
 pub(crate) enum SupervisorMessage {
@@ -34,6 +36,8 @@ pub(crate) enum SupervisorMessage {
     SpawnIngest(PeerId, Identity, TransportId),
     /// Start an egress, likewise.
     SpawnEgress(Arc<EgressSeed>),
+    /// Start the actor of a transcoding job; whoever asked hears its mailbox.
+    SpawnTranscoder(Arc<dyn CodecProcess>, TranscoderReply),
     /// Stop a peer.
     Stop(PeerId),
     /// Tell the room who lives.
@@ -61,6 +65,9 @@ pub(crate) struct RoomSupervisor {
     room: Option<Mailbox<RoomMessage>>,
     peers: BTreeMap<PeerId, PeerChild>,
     egresses: BTreeMap<PeerId, (Arc<EgressSeed>, Mailbox<EgressMessage>)>,
+    transcoders: BTreeMap<u64, Arc<dyn CodecProcess>>,
+    /// Jobs so far.
+    jobs: u64,
     /// What the room's full box refused.
     untold: Vec<RoomMessage>,
 }
@@ -74,6 +81,8 @@ impl RoomSupervisor {
             room: None,
             peers: BTreeMap::new(),
             egresses: BTreeMap::new(),
+            transcoders: BTreeMap::new(),
+            jobs: 0,
             untold: Vec::new(),
         }
     }
@@ -178,6 +187,31 @@ impl RoomSupervisor {
         self.tell_room(RoomMessage::EgressGone(id), scope);
     }
 
+    fn spawn_transcoder(
+        &mut self,
+        process: Arc<dyn CodecProcess>,
+        reply: TranscoderReply,
+        scope: &mut Scope<Self>,
+    ) {
+        // Without its room nothing is started.
+        if self.room.is_none() {
+            return;
+        }
+        self.jobs += 1;
+        let (id, shared) = (self.jobs, Arc::clone(&process));
+        let child = scope.spawn_child(
+            "transcoder",
+            Transcoder::policy(),
+            TRANSCODER_BOX,
+            move || Transcoder::new(Arc::clone(&shared)),
+            move |notice| SupervisorMessage::Child(ChildKey::Transcoder(id), notice),
+        );
+        let key = ChildKey::Transcoder(id);
+        self.children.insert(key, child.stopper.clone());
+        self.transcoders.insert(id, process);
+        reply.send(child);
+    }
+
     fn gauge(&self) {
         let peers = u32::try_from(self.seed.context.directory.peer_count()).unwrap_or(u32::MAX);
         ::metrics::gauge!(metrics::PEERS).set(f64::from(peers));
@@ -203,6 +237,11 @@ impl RoomSupervisor {
         match key {
             ChildKey::Peer(peer) => self.bury(peer, exit.clone(), scope),
             ChildKey::Egress(egress) => self.bury_egress(egress, scope),
+            ChildKey::Transcoder(id) => {
+                if let Some(process) = self.transcoders.remove(&id) {
+                    Transcoder::bury(&*process, exit);
+                }
+            }
             ChildKey::Room => {
                 self.room = None;
                 self.children.stop_all();
@@ -241,6 +280,9 @@ impl Behaviour for RoomSupervisor {
                 self.spawn_peer(peer, identity, transport, true, scope);
             }
             SupervisorMessage::SpawnEgress(seed) => self.spawn_egress(seed, scope),
+            SupervisorMessage::SpawnTranscoder(process, reply) => {
+                self.spawn_transcoder(process, reply, scope);
+            }
             SupervisorMessage::Stop(peer) => {
                 self.children.stop(&ChildKey::Peer(peer));
             }

@@ -6,6 +6,7 @@ use media_types::{PeerId, RoomName};
 use signaling::client_message::JoinParams;
 use signaling::view::CloseReason;
 use signaling::{ErrorType, RpcError};
+use supervision::Child;
 
 use super::System;
 use super::admin::ask;
@@ -13,6 +14,7 @@ use crate::egress::{EgressRequest, EgressSession};
 use crate::ingest::{IngestRequest, IngestSession, IngestStatus, SinkOutbox};
 use crate::room::RoomMessage;
 use crate::session::{Credentials, JoinRequest, SessionKind};
+use crate::transcoder::{CodecProcess, TranscoderMessage};
 
 impl System {
     /// Lets a live source into its room, opening that if need be. A source that is there already
@@ -53,6 +55,20 @@ impl System {
         let entry = self.context.directory.room(&request.room);
         let entry = entry.ok_or_else(|| RpcError::from(ErrorType::NotFound))?;
         ask(&entry, |reply| RoomMessage::OpenEgress(request, reply)).await?
+    }
+
+    /// Starts the actor of a transcoding job under the supervisor of its room, with which it ends.
+    ///
+    /// # Errors
+    /// `not_found` without the room.
+    pub async fn open_transcoder(
+        &self,
+        room: &RoomName,
+        process: Arc<dyn CodecProcess>,
+    ) -> Result<Child<TranscoderMessage>, RpcError> {
+        let entry = self.context.directory.room(room);
+        let entry = entry.ok_or_else(|| RpcError::from(ErrorType::NotFound))?;
+        ask(&entry, |reply| RoomMessage::OpenTranscoder(process, reply)).await
     }
 
     /// The live sources of all rooms, by room and identity.

@@ -3,11 +3,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use supervision::{Arbiter, Behaviour, Child, Goodbye, Host, RestartPolicy, Scope, Spec};
+use supervision::{Behaviour, Exit, RestartPolicy, Scope};
 
 use super::state::{TranscoderAction, TranscoderPhase, TranscoderState};
-use crate::limits::{CODEC_RESTART_WINDOW, CODEC_RESTARTS_MAX, CODEC_TICK, TRANSCODER_BOX};
-use crate::metrics::Counting;
+use crate::limits::{CODEC_RESTART_WINDOW, CODEC_RESTARTS_MAX, CODEC_TICK};
 
 /// The process, as whoever moves its frames holds it. Calls return at once; what comes of them is
 /// told by [`TranscoderMessage`].
@@ -16,8 +15,10 @@ pub trait CodecProcess: Send + Sync {
     fn launch(&self);
     /// Ends it, if there is one.
     fn kill(&self);
-    /// Nothing will come any more.
+    /// Ends it for good: too much failed.
     fn give_up(&self);
+    /// Ends it for good: the room has closed, or the job is over.
+    fn end(&self);
     /// How the job is, for the API.
     fn report(&self, phase: TranscoderPhase, failures: u32, failure: Option<&str>);
 }
@@ -46,36 +47,38 @@ pub struct Transcoder {
     state: Option<TranscoderState>,
 }
 
-/// Starts the actor of a job.
-#[must_use]
-pub fn spawn_transcoder(
-    arbiter: &Arbiter,
-    process: Arc<dyn CodecProcess>,
-) -> Child<TranscoderMessage> {
-    let policy =
-        RestartPolicy::transient().with_intensity(CODEC_RESTARTS_MAX, CODEC_RESTART_WINDOW);
-    let last = Arc::clone(&process);
-    let spec = Spec::new("transcoder")
-        .policy(policy)
-        .capacity(TRANSCODER_BOX)
-        .observer(Arc::new(Counting))
-        .notices(Box::new(move |notice| {
-            if let supervision::Notice::Exited(exit) = notice
-                && exit.is_failure()
-            {
-                last.kill();
-                last.give_up();
-            }
-        }));
-    let factory = move || Transcoder {
-        process: Arc::clone(&process),
-        state: None,
-    };
-    Host::spawn_on(arbiter, factory, spec)
-}
-
 impl Transcoder {
+    /// A first or a later life of a job's actor.
+    #[must_use]
+    pub fn new(process: Arc<dyn CodecProcess>) -> Self {
+        Self {
+            process,
+            state: None,
+        }
+    }
+
+    /// How often it may fail: as often as its process.
+    #[must_use]
+    pub fn policy() -> RestartPolicy {
+        RestartPolicy::transient().with_intensity(CODEC_RESTARTS_MAX, CODEC_RESTART_WINDOW)
+    }
+
+    /// What its supervisor does when it has ended for good: no process stays behind, and who waits
+    /// for frames hears that none will come.
+    pub fn bury(process: &dyn CodecProcess, exit: &Exit) {
+        if exit.is_failure() {
+            process.give_up();
+        } else {
+            process.end();
+        }
+    }
+
     fn act(&mut self, action: Option<TranscoderAction>, scope: &mut Scope<Self>) {
+        // First, so that who hears of the end finds the reason.
+        if let Some(state) = &self.state {
+            self.process
+                .report(state.phase(), state.failures(), state.failure());
+        }
         match action {
             Some(TranscoderAction::Launch) => self.process.launch(),
             Some(TranscoderAction::LaunchAfter(pause)) => {
@@ -84,10 +87,6 @@ impl Transcoder {
             Some(TranscoderAction::Kill) => self.process.kill(),
             Some(TranscoderAction::GiveUp) => self.process.give_up(),
             None => {}
-        }
-        if let Some(state) = &self.state {
-            self.process
-                .report(state.phase(), state.failures(), state.failure());
         }
     }
 }
@@ -124,10 +123,5 @@ impl Behaviour for Transcoder {
             TranscoderMessage::Tick => state.handle_tick(now),
         };
         self.act(action, scope);
-    }
-
-    fn stopping(&mut self, _: &mut Scope<Self>) -> Goodbye {
-        self.process.kill();
-        Goodbye::Now
     }
 }

@@ -2,9 +2,10 @@
 
 use std::time::{Duration, Instant};
 
-use supervision::{RestartPolicy, Restarts};
+use supervision::Restarts;
 
-use crate::limits::{CODEC_HEALTH_MAX, CODEC_RESTART_WINDOW, CODEC_RESTARTS_MAX, CODEC_START_MAX};
+use super::Transcoder;
+use crate::limits::{CODEC_HEALTH_MAX, CODEC_START_MAX};
 
 /// How a job is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -64,11 +65,9 @@ impl TranscoderState {
     /// A job whose first process is started now.
     #[must_use]
     pub fn new(now: Instant) -> (Self, TranscoderAction) {
-        let policy =
-            RestartPolicy::transient().with_intensity(CODEC_RESTARTS_MAX, CODEC_RESTART_WINDOW);
         let state = Self {
             phase: TranscoderPhase::Starting { since: now },
-            restarts: Restarts::new(policy),
+            restarts: Restarts::new(Transcoder::policy()),
             failures: 0,
             failure: None,
         };

@@ -112,7 +112,17 @@ impl CodecProcess for Desk {
 
     fn give_up(&self) {
         metrics::count(GIVEN_UP, &self.job, 1);
+        let last = self.report.load();
+        self.report.store(Arc::new(Report {
+            state: "given_up",
+            failures: last.failures,
+            failure: last.failure.clone(),
+        }));
         tracing::error!(room = %self.room, job = self.job.name(), "a transcoding job is given up");
+        self.order(Order::GiveUp);
+    }
+
+    fn end(&self) {
         self.order(Order::GiveUp);
     }
 
@@ -284,8 +294,9 @@ impl Pump {
             Order::Kill if self.talk.is_some() => return Err(Failure::Silent),
             Order::Kill => {}
             Order::GiveUp => {
-                self.made = None;
+                // Whoever hears of the end finds no process.
                 self.hang_up();
+                self.made = None;
             }
         }
         Ok(())

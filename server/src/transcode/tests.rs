@@ -6,14 +6,20 @@
 
 use std::path::PathBuf;
 use std::process::Command;
+use std::sync::{Arc, Mutex, OnceLock};
 use std::time::{Duration, Instant};
 
 use actix_rt::{Arbiter, System};
+use actors::{CodecProcess, Transcoder};
 use bytes::Bytes;
 use media_transcode::Job;
-use media_types::{Bitrate, EncodedFrame, FrameCodec, MediaTime, NtpTime};
+use media_types::{Bitrate, EncodedFrame, FrameCodec, MediaTime, NtpTime, RoomName};
+use supervision::{Host, Notice, Spec, Stopper};
 
-use super::{TranscodeError, TranscodeHandle, TranscodeOutput, Transcoding};
+use super::{
+    Adopted, Nursery, TranscodeError, TranscodeHandle, TranscodeOutput, TranscoderStatus,
+    Transcoding,
+};
 use crate::config::TranscodeConfig;
 
 /// Longer than anything here takes, beside other tests on a small machine.
@@ -34,13 +40,51 @@ fn program() -> PathBuf {
     program
 }
 
+/// A room's supervisor as far as jobs are concerned.
+#[derive(Default)]
+struct Room {
+    arbiter: OnceLock<Arbiter>,
+    children: Mutex<Vec<Stopper>>,
+}
+
+impl Nursery for Room {
+    fn adopt(&self, _: &RoomName, process: Arc<dyn CodecProcess>) -> Adopted {
+        let last = Arc::clone(&process);
+        let spec = Spec::new("transcoder")
+            .policy(Transcoder::policy())
+            .notices(Box::new(move |notice| {
+                if let Notice::Exited(exit) = notice {
+                    Transcoder::bury(&*last, &exit);
+                }
+            }));
+        let arbiter = self.arbiter.get_or_init(Arbiter::new).handle();
+        let make = move || Transcoder::new(Arc::clone(&process));
+        let child = Host::spawn_on(&arbiter, make, spec);
+        let mut children = self.children.lock().expect("nobody panicked");
+        children.push(child.stopper.clone());
+        Box::pin(async { Ok(child) })
+    }
+}
+
+impl Room {
+    fn close(&self) {
+        for child in self.children.lock().expect("nobody panicked").iter() {
+            child.stop();
+        }
+    }
+}
+
 fn transcoding(jobs_max: usize) -> Transcoding {
+    transcoding_in(Arc::default(), jobs_max)
+}
+
+fn transcoding_in(room: Arc<Room>, jobs_max: usize) -> Transcoding {
     let config = TranscodeConfig {
         program: Some(program()),
         jobs_max,
         ..TranscodeConfig::default()
     };
-    Transcoding::start(&config, Arbiter::new().handle()).expect("a thread")
+    Transcoding::start(&config, room).expect("a thread")
 }
 
 /// AAC-LC, 48 kHz, stereo, and the bytes of each frame without their ADTS headers.
@@ -119,7 +163,7 @@ fn what_cannot_be_begun_says_why() {
             program: Some(nowhere.clone()),
             ..TranscodeConfig::default()
         };
-        let none = Transcoding::start(&config, Arbiter::new().handle()).expect("a thread");
+        let none = Transcoding::start(&config, Arc::<Room>::default()).expect("a thread");
         let room = "lobby".parse().expect("a name");
         let Err(TranscodeError::NoProgram { path }) = none.open(&room, "ana", to_opus()) else {
             panic!("there is no program");
@@ -171,6 +215,23 @@ fn a_source_is_transcoded_and_its_job_ends_with_it() {
             late += 1;
         }
         assert!(late < frames.len(), "{late}");
+    });
+}
+
+#[test]
+fn a_room_that_closes_ends_its_jobs() {
+    System::new().block_on(async {
+        let room = Arc::new(Room::default());
+        let transcoding = transcoding_in(Arc::clone(&room), 4);
+        let (handle, mut output) = open(&transcoding);
+        play(handle, tone(4));
+        next(&mut output).await.expect("a packet");
+        assert!(transcoding.list()[0].pid.is_some());
+        room.close();
+        // The source has not ended: it is the room that has.
+        while next(&mut output).await.is_some() {}
+        let running = |job: &TranscoderStatus| job.pid.is_some() || job.state == "given_up";
+        assert!(!transcoding.list().iter().any(running));
     });
 }
 

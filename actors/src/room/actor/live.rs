@@ -44,6 +44,12 @@ impl Room {
     pub(super) fn take_live(&mut self, message: RoomMessage) {
         match message {
             RoomMessage::OpenEgress(request, reply) => self.open_egress(request, reply),
+            // A room that closes starts nothing; whoever asked hears that nobody answers.
+            RoomMessage::OpenTranscoder(process, reply)
+                if self.state.phase != RoomPhase::Closed =>
+            {
+                self.tell_supervisor(SupervisorMessage::SpawnTranscoder(process, reply));
+            }
             RoomMessage::EgressLives(seed, mailbox) => self.egress_lives(seed, mailbox),
             RoomMessage::EgressLoad(id) => self.tell_egress(id),
             RoomMessage::EgressGone(id) => self.egress_gone(id),
