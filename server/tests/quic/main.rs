@@ -5,6 +5,7 @@
 )]
 
 mod client;
+mod feedback;
 mod moq;
 mod rtmp;
 #[path = "../support/mod.rs"]

@@ -14,8 +14,8 @@ use crate::client::{
 };
 
 /// One session, with what it brings of the other side.
-struct Peer {
-    session: Session,
+pub(crate) struct Peer {
+    pub(crate) session: Session,
     inbound: origin::Consumer,
 }
 
@@ -25,7 +25,7 @@ fn now() -> Instant {
 }
 
 /// Connects with what it publishes.
-async fn session(
+pub(crate) async fn session(
     endpoint: &Endpoint,
     port: u16,
     token: &str,
@@ -46,7 +46,7 @@ async fn session(
     })
 }
 
-fn new_origin() -> origin::Producer {
+pub(crate) fn new_origin() -> origin::Producer {
     let (origin, driver) = origin::Producer::new(origin::Config::default());
     tokio::spawn(moq_net::time::run(driver));
     origin
@@ -71,7 +71,7 @@ fn catalog() -> Catalog {
 }
 
 /// A broadcast with a catalog and a track.
-struct Publishing {
+pub(crate) struct Publishing {
     _broadcast: broadcast::Producer,
     _catalog: track::Producer,
     camera: track::Producer,
@@ -79,7 +79,7 @@ struct Publishing {
 }
 
 impl Publishing {
-    fn new(origin: &origin::Producer, name: &str) -> Result<Self> {
+    pub(crate) fn new(origin: &origin::Producer, name: &str) -> Result<Self> {
         let broadcast = origin.publish(name, origin::Route::default())?;
         let mut tracks = broadcast.create_track(CATALOG_TRACK, None)?;
         tracks.write_frame(Timestamp::now(), catalog().write())?;
@@ -92,6 +92,11 @@ impl Publishing {
     }
 
     fn send(&mut self, number: u32) -> Result<()> {
+        self.send_padded(number, 0)
+    }
+
+    /// Sends a picture of at least so many bytes.
+    pub(crate) fn send_padded(&mut self, number: u32, bytes: usize) -> Result<()> {
         if is_keyframe(number) {
             if let Some(group) = self.group.take() {
                 group.finish()?;
@@ -100,8 +105,10 @@ impl Publishing {
         }
         let frame = picture(number);
         let micros = frame.decoded.ticks;
+        let mut data = frame.data.to_vec();
+        data.resize(bytes.max(data.len()), 0);
         let group = self.group.as_mut().context("a group")?;
-        group.write_frame(Timestamp::from_micros(micros)?, pack(micros, &frame.data))?;
+        group.write_frame(Timestamp::from_micros(micros)?, pack(micros, &data))?;
         Ok(())
     }
 }
