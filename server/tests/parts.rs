@@ -4,11 +4,12 @@
     reason = "an integration test has no readers of its documentation"
 )]
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
 use loadtest::{Bot, Plan, RequestError};
-use serde_json::json;
+use serde_json::{Value, json};
 use tokio::time::{Instant, sleep};
 
 #[path = "support/etcd.rs"]
@@ -124,6 +125,33 @@ async fn all_see_all(bots: &mut [Bot]) -> Result<()> {
     Ok(())
 }
 
+/// Whichever worker operators ask.
+async fn each_tells_of_all(workers: &[Server], bots: &mut [Bot]) -> Result<()> {
+    let end = Instant::now() + LONG;
+    let mut owners = BTreeSet::new();
+    for server in workers {
+        loop {
+            let (_, room) = server.act("GET", &format!("rooms/{ROOM}")).await?;
+            let path = format!("rooms/{ROOM}/peers");
+            let (_, peers) = server.act("GET", &path).await?;
+            let own = server.act("GET", &format!("{path}?local=true")).await?.1;
+            let names = |list: &Value| -> Vec<String> {
+                let items = list["items"].as_array().into_iter().flatten();
+                items.map(|peer| peer["peerId"].to_string()).collect()
+            };
+            let all = [r#""ann""#, r#""bob""#, r#""eve""#];
+            if room["peers"] == 3 && names(&peers) == all && names(&own).len() == 1 {
+                owners.insert(room["worker"].to_string());
+                break;
+            }
+            ensure!(Instant::now() < end, "{room} {peers} {own}");
+            run(bots, Duration::from_millis(100)).await?;
+        }
+    }
+    assert_eq!(owners.len(), 1, "{owners:?}");
+    Ok(())
+}
+
 #[tokio::test]
 async fn one_room_on_three_workers_and_one_of_them_dies() -> Result<()> {
     let etcd = Etcd::start().await?;
@@ -153,6 +181,7 @@ async fn one_room_on_three_workers_and_one_of_them_dies() -> Result<()> {
     assert_eq!(different, [0, 1, 2], "each is in at a worker of its own");
 
     all_see_all(&mut bots).await?;
+    each_tells_of_all(&workers, &mut bots).await?;
     for from in 0..3 {
         let all = all_arrives(&mut bots, from).await?;
         println!("{all} frames from worker {from} reached both others, each once");

@@ -4,10 +4,10 @@
     reason = "an integration test has no readers of its documentation"
 )]
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use anyhow::{Result, ensure};
@@ -25,12 +25,20 @@ use member::Member;
 use support::Server;
 
 const TRACE: &str = "0af7651916cd43dd8448eb211c80319c";
+const HOOK_KEY: &str = "0123456789abcdef0123456789abcdef";
 const CAUSE: &str = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
 
-/// A collector that takes OTLP over HTTP as JSON.
+/// What has come in: spans, and the numbers and contexts of posted events.
+#[derive(Default)]
+struct Held {
+    spans: Vec<Value>,
+    posts: Vec<(String, String)>,
+}
+
+/// A collector that takes OTLP over HTTP as JSON, and a receiver of webhooks.
 struct Collector {
     port: u16,
-    spans: Arc<Mutex<Vec<Value>>>,
+    held: Arc<Mutex<Held>>,
 }
 
 impl Collector {
@@ -38,49 +46,52 @@ impl Collector {
         let listener = TcpListener::bind("127.0.0.1:0")?;
         let collector = Self {
             port: listener.local_addr()?.port(),
-            spans: Arc::default(),
+            held: Arc::default(),
         };
-        let spans = Arc::clone(&collector.spans);
+        let held = Arc::clone(&collector.held);
         // Ends with the test's process.
         std::thread::spawn(move || {
             for stream in listener.incoming().flatten() {
-                let spans = Arc::clone(&spans);
-                std::thread::spawn(move || serve(stream, &spans));
+                let held = Arc::clone(&held);
+                std::thread::spawn(move || serve(stream, &held));
             }
         });
         Ok(collector)
     }
 
+    fn held(&self) -> MutexGuard<'_, Held> {
+        self.held.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn spans(&self) -> Vec<Value> {
-        self.spans
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone()
+        self.held().spans.clone()
     }
 }
 
 /// Requests of one connection (HTTP/1.1, with lengths).
-fn serve(stream: TcpStream, spans: &Mutex<Vec<Value>>) -> Result<()> {
+fn serve(stream: TcpStream, held: &Mutex<Held>) -> Result<()> {
     let mut reader = BufReader::new(stream.try_clone()?);
     let mut stream = stream;
     loop {
-        let mut length = 0;
+        let mut headers = BTreeMap::new();
         let mut line = String::new();
         while reader.read_line(&mut line)? > 0 && !line.trim().is_empty() {
-            if let Some((name, value)) = line.split_once(':')
-                && name.eq_ignore_ascii_case("content-length")
-            {
-                length = value.trim().parse()?;
+            if let Some((name, value)) = line.split_once(':') {
+                headers.insert(name.to_ascii_lowercase(), value.trim().to_owned());
             }
             line.clear();
         }
-        if length == 0 {
+        let Some(length) = headers.get("content-length") else {
             return Ok(());
-        }
-        let mut body = vec![0; length];
+        };
+        let mut body = vec![0; length.parse()?];
         reader.read_exact(&mut body)?;
         let body: Value = serde_json::from_slice(&body)?;
-        let mut held = spans.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut held = held.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(event) = headers.remove("troupe-event-id") {
+            let context = headers.remove("traceparent").unwrap_or_default();
+            held.posts.push((event, context));
+        }
         for resource in body["resourceSpans"].as_array().into_iter().flatten() {
             let attributes = resource["resource"]["attributes"]
                 .as_array()
@@ -97,7 +108,7 @@ fn serve(stream: TcpStream, spans: &Mutex<Vec<Value>>) -> Result<()> {
             {
                 let mut span = span.clone();
                 span["worker"] = worker.clone().unwrap_or_default();
-                held.push(span);
+                held.spans.push(span);
             }
         }
         drop(held);
@@ -125,10 +136,13 @@ fn names(spans: &[Value]) -> BTreeSet<String> {
 }
 
 #[tokio::test]
-async fn a_collector_gets_joins_requests_moves_and_their_calls_to_the_store() -> Result<()> {
+async fn a_collector_gets_joins_requests_moves_posts_and_calls_to_the_store() -> Result<()> {
     let collector = Collector::start()?;
     let etcd = Etcd::start().await?;
     let endpoint = format!("http://127.0.0.1:{}/v1/traces", collector.port);
+    let hook = format!("http://127.0.0.1:{}/hook", collector.port);
+    let hooks = json!({ "version": 1, "section": [{ "url": hook, "key": HOOK_KEY }] });
+    etcd.put("/troupe/v1/config/webhooks", &hooks.to_string())?;
     let settings = [("TROUPE_TRACES__ENDPOINT", &*endpoint)];
     let one = etcd.worker_with(&settings).await?;
     let two = etcd.worker_with(&settings).await?;
@@ -137,6 +151,7 @@ async fn a_collector_gets_joins_requests_moves_and_their_calls_to_the_store() ->
     let ann = Member::join(&one.signalling(), &token).await?;
     a_request_that_is_handed_on_is_one_trace(&collector, &two).await?;
     the_steps_of_a_move_are_one_trace(&collector).await?;
+    an_event_is_posted_with_its_span(&collector).await?;
     assert_eq!(ann.story().moved, 1);
     let label = "outcome=\"sent\"";
     let shown = one.metric("troupe_traces_spans_total", label).await?;
@@ -211,4 +226,24 @@ async fn the_steps_of_a_move_are_one_trace(collector: &Collector) -> Result<()> 
     let workers: BTreeSet<String> = steps.map(|it| it["worker"].to_string()).collect();
     assert_eq!(workers.len(), 2, "{workers:?}");
     Ok(())
+}
+
+/// Receivers can go on with the trace that the post is part of.
+async fn an_event_is_posted_with_its_span(collector: &Collector) -> Result<()> {
+    until("the post", collector, |spans| {
+        let posts = spans.iter().filter(|it| it["name"] == "webhook");
+        let held = collector.held();
+        posts.into_iter().any(|span| {
+            let word = |key: &str| span[key].as_str().unwrap_or_default().to_owned();
+            let context = format!("00-{}-{}-01", word("traceId"), word("spanId"));
+            let of = |event: &str| {
+                let attributes = span["attributes"].as_array().into_iter().flatten();
+                let mut named = attributes.filter(|it| it["key"] == "troupe.event");
+                named.any(|it| it["value"]["stringValue"] == event)
+            };
+            let mut posts = held.posts.iter();
+            posts.any(|(event, given)| *given == context && of(event))
+        })
+    })
+    .await
 }

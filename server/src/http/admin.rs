@@ -2,9 +2,10 @@
 
 use actix_web::{HttpRequest, HttpResponse, web};
 use actors::Fault;
+use media_types::RoomName;
 use serde::Deserialize;
 use serde_json::{Value, json};
-use signaling::rest::{Page, PageQuery, RoomPatch, RoomSettings};
+use signaling::rest::{RoomPatch, RoomSettings};
 use signaling::{AdminRole, Claims, ErrorType};
 
 use super::auth::{name, verified};
@@ -129,14 +130,16 @@ pub(super) async fn peers(
     state: State,
     request: HttpRequest,
     room: web::Path<String>,
-    query: web::Query<PageQuery>,
 ) -> Result<HttpResponse, ApiError> {
     operator(&state, &request, AdminRole::Viewer)?;
-    let peers = state.rooms.peers(name(&room)?).await?;
+    let room = name::<RoomName>(&room)?;
+    let whole = state.rooms.get(room.clone()).await?.peers;
+    let peers = state.rooms.peers(room.clone()).await?;
+    let own = peers.iter().map(|peer| json!(peer)).collect();
     // A viewer's identity may be there more than once; its session is not.
-    let key = |peer: &signaling::rest::PeerStatus| format!("{}/{}", peer.peer_id, peer.session_id);
-    let page = Page::cut(peers, &query, key);
-    Ok(HttpResponse::Ok().json(page))
+    let key = |peer: &Value| format!("{}/{}", text(peer, "peerId"), text(peer, "sessionId"));
+    let path = format!("rooms/{room}/peers");
+    others::of_parts((&state, &request), &path, own, whole, key).await
 }
 
 pub(super) async fn kick(

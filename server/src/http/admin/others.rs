@@ -39,8 +39,13 @@ struct LocalQuery {
 
 /// Whether this worker alone is asked: by `?local=true`, or by another worker.
 pub(super) fn is_local(request: &HttpRequest) -> bool {
+    says_local(request) || request.headers().contains_key(FORWARDED)
+}
+
+/// Whether it is this worker alone that is asked for its own.
+fn says_local(request: &HttpRequest) -> bool {
     let query = web::Query::<LocalQuery>::from_query(request.query_string());
-    query.is_ok_and(|query| query.local) || request.headers().contains_key(FORWARDED)
+    query.is_ok_and(|query| query.local)
 }
 
 fn json_of(bytes: &[u8]) -> Option<Value> {
@@ -54,8 +59,12 @@ pub(super) async fn ask(state: &AppState, other: &Other, path: &str, token: &str
     if let Some(context) = traces::current() {
         asked = asked.header("traceparent", context.text());
     }
-    let answer = asked.send().await.ok()?.error_for_status().ok()?;
-    json_of(&answer.bytes().await.ok()?)
+    let answer = asked.send().await.ok()?;
+    if answer.status() == reqwest::StatusCode::NOT_FOUND {
+        // It answers, and has nothing of the kind.
+        return Some(json!({}));
+    }
+    json_of(&answer.error_for_status().ok()?.bytes().await.ok()?)
 }
 
 /// What all workers list under a path, sorted and cut by `key`; those that do not answer are named.
@@ -66,11 +75,36 @@ pub(super) async fn merged(
     own: Vec<Value>,
     key: fn(&Value) -> String,
 ) -> Result<HttpResponse, ApiError> {
+    let others = !is_local(request);
+    joined((state, request), path, own, key, others).await
+}
+
+/// What all workers list of a room of which `whole` are said to be; one that holds all of it, or is
+/// asked for its own, asks nobody. A request that came by another worker goes on.
+pub(super) async fn of_parts(
+    (state, request): (&State, &HttpRequest),
+    path: &str,
+    own: Vec<Value>,
+    whole: u32,
+    key: fn(&Value) -> String,
+) -> Result<HttpResponse, ApiError> {
+    let elsewhere = usize::try_from(whole).is_ok_and(|whole| whole > own.len());
+    let others = elsewhere && !says_local(request);
+    joined((state, request), path, own, key, others).await
+}
+
+async fn joined(
+    (state, request): (&State, &HttpRequest),
+    path: &str,
+    own: Vec<Value>,
+    key: fn(&Value) -> String,
+    ask_others: bool,
+) -> Result<HttpResponse, ApiError> {
     let query = web::Query::<PageQuery>::from_query(request.query_string());
     let query =
         query.map_err(|error| ApiError::detailed(ErrorType::InvalidParams, error.to_string()))?;
     let (mut items, mut missing) = (own, Vec::new());
-    if !is_local(request) {
+    if ask_others {
         let token = bearer(request).ok_or(ErrorType::Unauthorized)?;
         let cursor = query.cursor.as_deref().map(|it| format!("&cursor={it}"));
         let cursor = cursor.unwrap_or_default();
