@@ -17,9 +17,10 @@ const CHUNKS_MAX: usize = 512;
 const GROUP_BYTES_MAX: usize = 16 * 1024 * 1024;
 /// The length of the fragments of progressive MP4.
 const FRAGMENT: Duration = Duration::from_millis(200);
-/// How much sound may wait for the picture that it goes out with: each chunk is one write to the
-/// socket of every player, and those are what players cost.
-const GATHER: Duration = Duration::from_millis(40);
+/// How long sound and pictures may wait for those that they go out with: each chunk is one write to
+/// the socket of every player, and those are what players cost. Two or three pictures at 30 a
+/// second; players of FLV and RTMP hold some tenths of a second themselves.
+const GATHER: Duration = Duration::from_millis(70);
 
 /// What continuous players read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -82,6 +83,10 @@ pub(super) struct Fanout {
     kinds: Kinds,
     chunks: broadcast::Sender<Chunk>,
     gathered: Vec<Chunk>,
+    /// When what was gathered goes out at the latest, by our clock.
+    due: Option<Duration>,
+    /// When the last picture was, by the stream's.
+    pictured: Option<Duration>,
     group: Vec<Chunk>,
     group_bytes: usize,
     waiting: Vec<oneshot::Sender<Joined>>,
@@ -98,6 +103,8 @@ impl Fanout {
             kinds,
             chunks: broadcast::Sender::new(CHUNKS_MAX),
             gathered: Vec::new(),
+            due: None,
+            pictured: None,
             group: Vec::new(),
             group_bytes: 0,
             waiting: Vec::new(),
@@ -111,6 +118,7 @@ impl Fanout {
     /// Lets a player in: now, if a group of pictures is going on, else at the next keyframe.
     pub(super) fn join(&mut self, reply: oneshot::Sender<Joined>) {
         self.waiting.push(reply);
+        self.flush();
         self.admit();
     }
 
@@ -120,15 +128,27 @@ impl Fanout {
         self.chunks.receiver_count() > 0 || !self.waiting.is_empty()
     }
 
+    /// When [`handle_timeout`](Self::handle_timeout) is to be called, by the clock of `push`.
+    pub(super) const fn poll_timeout(&self) -> Option<Duration> {
+        self.due
+    }
+
+    /// Lets go what has waited long enough for company: the source may have stopped.
+    pub(super) fn handle_timeout(&mut self, now: Duration) {
+        if self.due.is_some_and(|due| due <= now) {
+            self.flush();
+        }
+    }
+
     /// Takes a frame. `false`: the container cannot go on with this stream as it has become, and
     /// players have to come anew.
-    pub(super) fn push(&mut self, frame: &Frame) -> Result<bool, EgressError> {
+    pub(super) fn push(&mut self, frame: &Frame, now: Duration) -> Result<bool, EgressError> {
         match &mut self.writer {
             Writer::Tags(muxer) => {
                 let mut chunk = muxer.push(frame)?;
                 let video = frame.config.kind() == MediaKind::Video;
                 chunk.start &= video || !self.kinds.video;
-                self.gather(chunk, video);
+                self.gather(chunk, video, now);
             }
             Writer::Mp4(muxer) => {
                 for chunk in muxer.push(frame.clone())? {
@@ -143,20 +163,31 @@ impl Fanout {
         })
     }
 
-    /// Puts sound before the picture that follows it.
-    fn gather(&mut self, chunk: Chunk, video: bool) {
+    /// Puts together what follows closely. A picture goes at once where the next one is not
+    /// expected in time, or somebody waits to begin.
+    fn gather(&mut self, chunk: Chunk, video: bool, now: Duration) {
         if chunk.start && self.gathered.first().is_some_and(|first| !first.start) {
             self.flush();
         }
         let at = chunk.at;
         self.gathered.push(chunk);
+        self.due.get_or_insert(now.saturating_add(GATHER));
         let first = self.gathered.first().map_or(at, |first| first.at);
-        if video || at.saturating_sub(first) >= GATHER {
+        let next = if video {
+            let last = self.pictured.replace(at);
+            let every = last.map_or(Duration::MAX, |last| at.saturating_sub(last));
+            at.saturating_add(every)
+        } else {
+            at
+        };
+        let full = next.saturating_sub(first) >= GATHER;
+        if full || video && !self.waiting.is_empty() {
             self.flush();
         }
     }
 
     fn flush(&mut self) {
+        self.due = None;
         let Some(first) = self.gathered.first() else {
             return;
         };
@@ -225,6 +256,13 @@ impl Fanout {
         let head = header(self.kinds);
         let parts = [&head, &metadata, &configs];
         Some(parts.into_iter().fold(BytesMut::new(), joined).freeze())
+    }
+}
+
+/// However a stream ends, players get all of it.
+impl Drop for Fanout {
+    fn drop(&mut self) {
+        self.flush();
     }
 }
 

@@ -8,6 +8,7 @@ use media_egress::mux::Kinds;
 use media_egress::{EgressError, Format, Frame};
 use tokio::sync::{mpsc, oneshot, watch};
 
+use super::SteadyClock;
 use super::fanout::{Container, Fanout, Joined};
 use super::metrics;
 use super::sound::Sound;
@@ -82,7 +83,8 @@ impl Hub {
                     SourceEvent::Ended => break,
                 },
                 frame = self.sound.next() => {
-                    outputs.fan_out(&frame, Container::is_tagged);
+                    let now = self.shared.clock.now();
+                    outputs.fan_out(&frame, now, Container::is_tagged);
                 }
                 // Who joins is let in when the tracks are known.
                 command = self.commands.recv(), if self.source.is_settled() => match command {
@@ -92,6 +94,9 @@ impl Hub {
                     }
                     None => return,
                 },
+                () = sleep(outputs.wait(&self.shared.clock)) => {
+                    outputs.handle_timeout(self.shared.clock.now());
+                }
                 _ = tick.tick() => {
                     if self.is_idle(&mut outputs) {
                         return;
@@ -158,7 +163,8 @@ impl Hub {
             }
         }
         let taken = outputs.has_tagged() && self.sound.take(&frame);
-        outputs.fan_out(&frame, |container| !taken || !container.is_tagged());
+        let now = self.shared.clock.now();
+        outputs.fan_out(&frame, now, |container| !taken || !container.is_tagged());
         if changed {
             self.publish(outputs, false);
         }
@@ -182,13 +188,25 @@ impl Outputs {
         self.fanouts.iter().any(|it| it.container().is_tagged())
     }
 
+    /// How long until something has waited long enough.
+    fn wait(&self, clock: &SteadyClock) -> Option<Duration> {
+        let due = self.fanouts.iter().filter_map(Fanout::poll_timeout).min()?;
+        Some(due.saturating_sub(clock.now()))
+    }
+
+    fn handle_timeout(&mut self, now: Duration) {
+        for fanout in &mut self.fanouts {
+            fanout.handle_timeout(now);
+        }
+    }
+
     /// Gives a frame to the containers that want it.
-    fn fan_out(&mut self, frame: &Frame, wants: impl Fn(Container) -> bool) {
+    fn fan_out(&mut self, frame: &Frame, now: Duration, wants: impl Fn(Container) -> bool) {
         self.fanouts.retain_mut(|fanout| {
             if !wants(fanout.container()) {
                 return true;
             }
-            match fanout.push(frame) {
+            match fanout.push(frame, now) {
                 // Where it cannot go on players come anew and get another head.
                 Ok(goes_on) => goes_on,
                 Err(error) => {
@@ -198,6 +216,13 @@ impl Outputs {
                 }
             }
         });
+    }
+}
+
+async fn sleep(wait: Option<Duration>) {
+    match wait {
+        Some(wait) => tokio::time::sleep(wait).await,
+        None => std::future::pending().await,
     }
 }
 

@@ -1,6 +1,6 @@
 //! Figures of what leaves by HTTP and of recordings.
 
-use metrics::{Unit, counter, describe_counter, describe_gauge, gauge};
+use metrics::{Counter, Unit, counter, describe_counter, describe_gauge, gauge};
 
 /// Streams that are packaged at present.
 pub(crate) const STREAMS: &str = "troupe_egress_streams";
@@ -48,13 +48,16 @@ pub(super) fn dropped(reason: &'static str, frames: u64) {
 /// One player of a continuous format, counted while it lives.
 pub(crate) struct Player {
     format: &'static str,
+    /// Looked up once: a look-up for each write is dear among hundreds of players.
+    bytes: Counter,
 }
 
 impl Player {
     /// Counts it.
     pub(crate) fn new(format: &'static str) -> Self {
         gauge!(PLAYERS, "format" => format).increment(1.0);
-        Self { format }
+        let bytes = counter!(BYTES, "format" => format);
+        Self { format, bytes }
     }
 
     /// It fell behind.
@@ -64,7 +67,7 @@ impl Player {
 
     /// It was handed this much.
     pub(crate) fn sent(&self, bytes: usize) {
-        bytes_out(self.format, bytes);
+        self.bytes.increment(u64::try_from(bytes).unwrap_or(0));
     }
 }
 

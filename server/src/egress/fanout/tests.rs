@@ -27,6 +27,30 @@ fn frame(config: &Arc<TrackConfig>, ms: u64, keyframe: bool) -> Frame {
     }
 }
 
+const fn ms(time: u64) -> Duration {
+    Duration::from_millis(time)
+}
+
+/// A frame that comes when it is due.
+fn push(fanout: &mut Fanout, config: &Arc<TrackConfig>, at: u64, keyframe: bool) {
+    assert!(fanout.push(&frame(config, at, keyframe), ms(at)).unwrap());
+}
+
+fn joined_now(fanout: &mut Fanout) -> Joined {
+    let (reply, mut joined) = oneshot::channel();
+    fanout.join(reply);
+    joined.try_recv().unwrap()
+}
+
+fn rest(joined: &mut Joined) -> Vec<Chunk> {
+    std::iter::from_fn(|| joined.chunks.try_recv().ok()).collect()
+}
+
+fn times(bytes: &Bytes) -> Vec<(u8, u32)> {
+    let tags = flv::tags(bytes);
+    tags.map(|(kind, at, _)| (kind, at)).collect()
+}
+
 /// Two groups of pictures of 10 at 25 a second, and sound every 20 ms.
 fn play(fanout: &mut Fanout) {
     let (video, audio) = configs();
@@ -37,47 +61,126 @@ fn play(fanout: &mut Fanout) {
             (&video, at + 5, index % 10 == 0),
             (&audio, at + 20, true),
         ] {
-            assert!(fanout.push(&frame(config, at, key)).unwrap());
+            push(fanout, config, at, key);
         }
     }
 }
 
 fn received(fanout: &mut Fanout) -> (Joined, Vec<Chunk>) {
     let (video, _) = configs();
-    let (reply, mut joined) = oneshot::channel();
-    fanout.push(&frame(&video, 0, true)).unwrap();
-    fanout.join(reply);
-    let mut joined = joined.try_recv().unwrap();
+    push(fanout, &video, 0, true);
+    let mut joined = joined_now(fanout);
     play(fanout);
-    let chunks = std::iter::from_fn(|| joined.chunks.try_recv().ok()).collect();
+    // The last sound has waited long enough.
+    fanout.handle_timeout(ms(5_000));
+    let chunks = rest(&mut joined);
     (joined, chunks)
 }
 
 #[test]
-fn a_picture_takes_the_sound_before_it_along() {
+fn what_follows_closely_goes_out_together() {
     let mut fanout = Fanout::new(Container::Flv, BOTH);
     let (_, chunks) = received(&mut fanout);
-    let times = |chunk: &Chunk| -> Vec<(u8, u32)> {
-        let tags = flv::tags(&chunk.bytes);
-        tags.map(|(kind, at, _)| (kind, at)).collect()
-    };
+    let times: Vec<_> = chunks.iter().map(|chunk| times(&chunk.bytes)).collect();
     // Configurations are told with the first frame that needs them.
-    assert_eq!(times(&chunks[0]), [(8, 1_000), (8, 1_000)]);
-    assert_eq!(times(&chunks[1]), [(9, 1_005)], "a keyframe comes first");
-    assert_eq!(times(&chunks[2]), [(8, 1_020), (8, 1_040), (9, 1_045)]);
+    assert_eq!(times[0], [(8, 1_000), (8, 1_000)]);
+    // Nobody knows yet how soon the next picture comes.
+    assert_eq!(times[1], [(9, 1_005)], "a keyframe comes first");
+    let two = [1_020, 1_040, 1_045, 1_060, 1_080, 1_085];
+    assert!(times[2].iter().map(|(_, at)| *at).eq(two));
     let starts: Vec<_> = chunks.iter().filter(|chunk| chunk.start).collect();
     assert_eq!(starts.len(), 2);
-    // One write a picture, one more where a keyframe comes; the last sound still waits.
-    assert_eq!(chunks.len(), 22);
+    // One write for two pictures, one more before each keyframe, and the last sound.
+    assert_eq!(chunks.len(), 13);
+}
+
+#[test]
+fn the_last_picture_arrives_however_the_stream_ends() {
+    let (video, _) = configs();
+    let begin = || {
+        let mut fanout = Fanout::new(Container::Flv, BOTH);
+        push(&mut fanout, &video, 0, true);
+        let joined = joined_now(&mut fanout);
+        push(&mut fanout, &video, 33, false);
+        push(&mut fanout, &video, 66, false);
+        (fanout, joined)
+    };
+    let all = |chunks: &[Chunk]| -> Vec<_> {
+        let chunks = chunks.iter();
+        chunks.flat_map(|chunk| times(&chunk.bytes)).collect()
+    };
+    // The publisher goes.
+    let (fanout, mut joined) = begin();
+    assert_eq!(all(&rest(&mut joined)), []);
+    drop(fanout);
+    assert_eq!(all(&rest(&mut joined)), [(9, 33), (9, 66)]);
+    // It stops, and may come back.
+    let (mut fanout, mut joined) = begin();
+    let due = fanout.poll_timeout().unwrap();
+    assert_eq!(due, ms(33) + GATHER);
+    fanout.handle_timeout(due.saturating_sub(ms(1)));
+    assert_eq!(all(&rest(&mut joined)), []);
+    fanout.handle_timeout(due);
+    assert_eq!(all(&rest(&mut joined)), [(9, 33), (9, 66)]);
+    assert_eq!(fanout.poll_timeout(), None);
+}
+
+#[test]
+fn who_waits_to_begin_is_served_at_once() {
+    let (video, _) = configs();
+    let mut fanout = Fanout::new(Container::Flv, BOTH);
+    let (reply, mut joined) = oneshot::channel();
+    fanout.join(reply);
+    assert!(joined.try_recv().is_err(), "there is no picture yet");
+    push(&mut fanout, &video, 0, true);
+    // The configuration, and the picture.
+    let first = times(&joined.try_recv().unwrap().prelude[1]);
+    assert_eq!(first, [(9, 0), (9, 0)]);
+    // Who comes while pictures are gathered begins with those, too.
+    push(&mut fanout, &video, 33, false);
+    let joined = joined_now(&mut fanout);
+    assert_eq!(times(&joined.prelude[2]), [(9, 33)]);
+}
+
+#[test]
+fn nothing_waits_longer_than_stated_at_any_rate() {
+    let (video, audio) = configs();
+    for every in [8, 16, 33, 40, 66, 100, 300] {
+        let mut fanout = Fanout::new(Container::Flv, BOTH);
+        push(&mut fanout, &video, 0, true);
+        let mut joined = joined_now(&mut fanout);
+        let (mut sent, mut came) = (0, 0);
+        for now in 1..3_000 {
+            fanout.handle_timeout(ms(now));
+            if now % 21 == 0 {
+                push(&mut fanout, &audio, now, true);
+                sent += 1;
+            }
+            if now % every == 0 {
+                push(&mut fanout, &video, now, now % (10 * every) == 0);
+                sent += 1;
+            }
+            for chunk in rest(&mut joined) {
+                for (_, at) in times(&chunk.bytes) {
+                    let waited = ms(now).saturating_sub(ms(at.into()));
+                    assert!(waited <= GATHER, "{waited:?} at a picture each {every} ms");
+                    came += 1;
+                }
+            }
+        }
+        drop(fanout);
+        let last = rest(&mut joined);
+        came += last.iter().map(|it| times(&it.bytes).len()).sum::<usize>();
+        // One more tells of the sound's configuration.
+        assert_eq!(came, sent + 1, "at a picture each {every} ms");
+    }
 }
 
 #[test]
 fn who_joins_begins_with_the_group_that_goes_on() {
     let mut fanout = Fanout::new(Container::Flv, BOTH);
     play(&mut fanout);
-    let (reply, mut joined) = oneshot::channel();
-    fanout.join(reply);
-    let joined = joined.try_recv().unwrap();
+    let joined = joined_now(&mut fanout);
     let head = &joined.prelude[0];
     assert_eq!(head[..13], *b"FLV\x01\x05\0\0\0\x09\0\0\0\0");
     let told: Vec<_> = flv::tags(&head[13..])

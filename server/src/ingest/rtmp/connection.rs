@@ -94,6 +94,7 @@ struct Connection<'a, S> {
     told_to_go: bool,
     /// Goes on while players are fed: a timer for each of their writes would cost more than those.
     ticks: Interval,
+    traffic: metrics::Traffic,
 }
 
 /// Serves a client until it or we have enough.
@@ -118,6 +119,7 @@ where
         held: None,
         told_to_go: false,
         ticks: tokio::time::interval(TICK),
+        traffic: metrics::Traffic::new(),
     };
     connection
         .ticks
@@ -145,7 +147,7 @@ where
         match step {
             Step::Read(Ok(0) | Err(_)) => return Err(Ended::Client),
             Step::Read(Ok(count)) => {
-                metrics::bytes_in(count);
+                self.traffic.read(count);
                 let bytes = buffer.get(..count).unwrap_or_default();
                 let read = self.session.handle_bytes(now, bytes);
                 // What came before the error still counts.
@@ -305,7 +307,7 @@ where
         if bytes.is_empty() {
             return Ok(());
         }
-        metrics::bytes_out(bytes.len());
+        self.traffic.written(bytes.len());
         let written = tokio::time::timeout(WRITE_TIMEOUT, self.writer.write_all(bytes)).await;
         match written {
             Ok(Ok(())) => Ok(()),
