@@ -41,6 +41,8 @@ pub const WEIGH_DEADLINE: Duration = Duration::from_millis(200);
 pub const MOVES_AT_ONCE: usize = 16;
 /// Times that a worker which drains begins to move a room: a target may die, or refuse it.
 pub const DRAIN_ATTEMPTS: usize = 3;
+/// Before it tries again where the store did not answer, or no worker was there.
+pub const DRAIN_RETRY_AFTER: Duration = Duration::from_secs(1);
 /// How long after its deadline a move is waited for: its last clients are being let go.
 pub const LATE_GRACE_MS: u64 = 5_000;
 /// Steps of one move before others get their turn.

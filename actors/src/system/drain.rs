@@ -1,7 +1,7 @@
 //! Emptying a worker: its rooms go to others, also by moves that somebody else began.
 
-use control_plane::MoveReason;
 use control_plane::migration::MigrationRecord;
+use control_plane::{MoveReason, WorkerRecord};
 use signaling::ErrorType;
 use signaling::view::CloseReason;
 use tokio::task::JoinSet;
@@ -10,7 +10,7 @@ use super::System;
 use super::admin::ask;
 use super::moves::within;
 use crate::directory::RoomEntry;
-use crate::limits::{DRAIN_ATTEMPTS, LATE_GRACE_MS, MOVE_TICK};
+use crate::limits::{DRAIN_ATTEMPTS, DRAIN_RETRY_AFTER, LATE_GRACE_MS, MOVE_TICK};
 use crate::room::RoomMessage;
 
 impl System {
@@ -20,7 +20,7 @@ impl System {
     /// many went.
     pub async fn drain_by_moving(&self) -> usize {
         self.context.start_draining();
-        let workers = self.workers().await.unwrap_or_default();
+        let workers = self.workers_surely().await;
         let can_move = self.target(&workers, None).is_ok();
         let moving = self.moving().await;
         let mut leaving = JoinSet::new();
@@ -35,6 +35,17 @@ impl System {
             gone += usize::from(left.unwrap_or(false));
         }
         gone
+    }
+
+    /// The workers, by a store that may answer only in a moment; none where it does not.
+    async fn workers_surely(&self) -> Vec<WorkerRecord> {
+        for _ in 1..DRAIN_ATTEMPTS {
+            if let Ok(workers) = self.workers().await {
+                return workers;
+            }
+            tokio::time::sleep(DRAIN_RETRY_AFTER).await;
+        }
+        self.workers().await.unwrap_or_default()
     }
 
     /// Has one room go elsewhere; whether it went.
@@ -61,6 +72,10 @@ impl System {
                 Ok(_) => {}
                 // Somebody was faster: that move is as good.
                 Err(error) if error.kind() == ErrorType::Conflict => {}
+                // The store may answer in a moment; a room that is given up is closed.
+                Err(error) if error.kind() == ErrorType::Unavailable => {
+                    tokio::time::sleep(DRAIN_RETRY_AFTER).await;
+                }
                 Err(error) => {
                     tracing::warn!(room = %entry.name, %error, "a room cannot be moved");
                     return false;

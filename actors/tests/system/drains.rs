@@ -153,3 +153,22 @@ fn with_nowhere_to_go_rooms_close_at_once() {
         assert_eq!(ana.inbox.closed(), Some(CloseReason::Draining));
     });
 }
+
+#[test]
+fn a_store_that_is_away_for_a_second_ends_no_room() {
+    run(async {
+        let pair = Pair::new().await;
+        let clients = [pair.a.join("r", "ana").await];
+        pair.store.set_down(true);
+        let signal = actix_rt::spawn(drain(pair.a.system.clone()));
+        pair.pass(SECOND).await;
+        pair.store.set_down(false);
+        pair.pass(2 * SECOND).await;
+        let mut there = Vec::new();
+        follow_all(&pair, &clients, &mut there).await;
+        pair.pass(SECOND).await;
+        assert_eq!(signal.await.unwrap(), 1);
+        all_moved(&clients);
+        assert_eq!(pair.b.system.population(), (1, 1));
+    });
+}
