@@ -2,6 +2,7 @@
 
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
+import { setTimeout as pause } from 'node:timers/promises';
 
 import { tabTo } from '../support/app.mjs';
 import { startChromium } from '../support/chromium.mjs';
@@ -49,8 +50,12 @@ async function join(worker, room, identity) {
     .next((frame) => frame.method === 'migrate', 60_000)
     .then(async ({ params: { url, token } }) => {
       const next = await openSocket({ url: url.replace('/v1/signal', '') });
-      const { result } = await next.request('join', { resume: token });
-      assert.ok(result);
+      // The next worker may not have heard yet that the room is its own.
+      for (let left = 10; left > 0; left -= 1) {
+        const { result, error } = await next.request('join', { resume: token });
+        if (result) break;
+        await pause(error.data.retryAfterMs);
+      }
       await socket.request('settled');
       return next;
     })
