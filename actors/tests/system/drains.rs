@@ -6,6 +6,7 @@ use actors::System;
 use control_plane::MoveReason;
 use media_types::WorkerId;
 use signaling::view::CloseReason;
+use tokio::task::JoinHandle;
 
 use crate::moves::{Pair, follow};
 use crate::parts::Cluster;
@@ -34,6 +35,16 @@ fn all_moved(clients: &[Client]) {
     for client in clients {
         assert_eq!(client.inbox.closed(), Some(CloseReason::Moved));
     }
+}
+
+/// Its only client follows, and with it the room has left the first worker, which ends.
+async fn one_room_moves(pair: &Pair, clients: &[Client], drained: JoinHandle<usize>) {
+    let mut there = Vec::new();
+    follow_all(pair, clients, &mut there).await;
+    pair.pass(SECOND).await;
+    assert_eq!(drained.await.unwrap(), 1);
+    all_moved(clients);
+    assert_eq!(pair.b.system.population(), (1, 1));
 }
 
 #[test]
@@ -76,12 +87,7 @@ fn a_move_that_an_operator_began_is_seen_through_by_a_worker_that_ends() {
         pair.pass(3 * SECOND).await;
         assert_eq!(clients[0].inbox.closed(), None);
         assert!(!signal.is_finished());
-        let mut there = Vec::new();
-        follow_all(&pair, &clients, &mut there).await;
-        pair.pass(SECOND).await;
-        assert_eq!(signal.await.unwrap(), 1);
-        all_moved(&clients);
-        assert_eq!(pair.b.system.population(), (1, 1));
+        one_room_moves(&pair, &clients, signal).await;
     });
 }
 
@@ -164,11 +170,6 @@ fn a_store_that_is_away_for_a_second_ends_no_room() {
         pair.pass(SECOND).await;
         pair.store.set_down(false);
         pair.pass(2 * SECOND).await;
-        let mut there = Vec::new();
-        follow_all(&pair, &clients, &mut there).await;
-        pair.pass(SECOND).await;
-        assert_eq!(signal.await.unwrap(), 1);
-        all_moved(&clients);
-        assert_eq!(pair.b.system.population(), (1, 1));
+        one_room_moves(&pair, &clients, signal).await;
     });
 }
