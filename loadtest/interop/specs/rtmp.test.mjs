@@ -132,15 +132,24 @@ test('a browser is played by RTMP, with its sound as AAC', async (t) => {
   await pause(1_000);
   const file = join(folder, 'stage.mkv');
   const url = rtmpUrl(port, 'stage', 'cam', { play: true });
+  const encoded = async () => {
+    const rows = await page.evaluate(() => probe.outbound(window.session.connection));
+    const { framesEncoded: frames, timestamp: at } = rows.find((row) => row.kind === 'video');
+    return { frames, at };
+  };
+  const before = await encoded();
   const plays = run(FFMPEG, ['-i', url, '-t', '6', '-c', 'copy', file]);
   assert.equal(await plays.done, 0, plays.errors);
+  const after = await encoded();
+  const rate = (1_000 * (after.frames - before.frames)) / (after.at - before.at);
   const sound = ['-ss', '2', '-i', file, '-map', '0:a', '-ac', '1', '-ar', '48000', '-t', '2'];
   const shows = ['-show_entries', 'stream=codec_name,width,nb_read_frames', '-of', 'json'];
   const { stdout } = await promisify(execFile)('ffprobe', ['-v', 'error', '-count_frames', ...shows, file]);
   const [video, audio] = JSON.parse(stdout).streams;
   t.diagnostic(JSON.stringify({ video, audio }));
   assert.deepEqual([video.codec_name, video.width, audio.codec_name], ['h264', 640, 'aac']);
-  assert.ok(Number(video.nb_read_frames) >= 100, video.nb_read_frames);
+  // A browser short of processor time draws fewer; what it made in those six seconds is there.
+  assert.ok(Number(video.nb_read_frames) >= 6 * rate * 0.8, `${rate} fps were encoded`);
   const options = { encoding: 'buffer', maxBuffer: 1 << 24 };
   const decode = ['-v', 'error', ...sound, '-f', 's16le', '-'];
   const samples = (await promisify(execFile)(FFMPEG, decode, options)).stdout;

@@ -110,6 +110,28 @@ fn a_hole_in_the_source_is_silence() {
     assert_eq!(sound::pitch(&samples[96_000..130_000]), 1_000);
 }
 
+/// A clock that turns out to be off takes a source back bit by bit, and a frame of sound is
+/// left out for every 20 ms of it.
+#[test]
+fn what_is_left_out_is_not_heard_as_clicks() {
+    let source = tone(1_000, 48_000, 2, 4);
+    let whole = heard(&Codec::start(to_opus(&source)).transcode(&source.audio));
+    let mut frames = source.audio.clone();
+    for (late, frame) in (0_u64..).zip(frames.iter_mut().skip(60)) {
+        frame.presented -= ms(5 * late.min(80));
+    }
+    let opus = Codec::start(to_opus(&source)).transcode(&frames);
+    assert_continuous(&opus);
+    // 400 ms went back, of which up to 40 ms pass for jitter.
+    assert!((178..=184).contains(&opus.len()), "{}", opus.len());
+    let (before, after) = (
+        sound::sharpest(&whole[24_000..150_000]),
+        sound::sharpest(&heard(&opus)[24_000..150_000]),
+    );
+    println!("sharpest turn of a tone: {before}; with 18 pieces left out: {after}");
+    assert!(after < 2.0 * before, "{before} {after}");
+}
+
 #[test]
 fn a_jump_of_the_source_goes_through() {
     let source = tone(1_000, 48_000, 2, 2);

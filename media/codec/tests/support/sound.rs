@@ -52,3 +52,11 @@ pub(crate) fn loudness(samples: &[f32]) -> f32 {
     let count = samples.len() as f32;
     (sum / count).sqrt()
 }
+
+/// The sharpest turn that the samples take: a click's is many times that of a low tone.
+pub(crate) fn sharpest(samples: &[f32]) -> f32 {
+    samples
+        .windows(3)
+        .map(|three| (three[0] - 2.0 * three[1] + three[2]).abs())
+        .fold(0.0, f32::max)
+}
