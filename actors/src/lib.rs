@@ -71,7 +71,7 @@ pub use ingest::{
 };
 pub use migration::MoveStatus;
 pub use part::{
-    ClusterLink, FarPeer, FarQuality, FarSpeaker, FarTrack, NoCluster, OpenPart, PartBody,
+    ClusterLink, Deed, FarPeer, FarQuality, FarSpeaker, FarTrack, NoCluster, OpenPart, PartBody,
     PartLetter, PartRoster, Said,
 };
 pub use room::message::{GrantChange, PeerChange, Revocation};

@@ -21,6 +21,11 @@ pub const JOIN_DEADLINE: Duration = Duration::from_secs(5);
 pub const CLAIM_DEADLINE: Duration = Duration::from_secs(3);
 /// How long any other question may take.
 pub const ASK_DEADLINE: Duration = Duration::from_secs(2);
+/// How long another part of a room may take to say what came of an operator's wish: the operator
+/// is answered within [`ASK_DEADLINE`].
+pub const ACT_DEADLINE: Duration = Duration::from_millis(1_500);
+/// Such wishes of one room that may wait: an operator's page sends one after another.
+pub const ACTS_MAX: usize = 256;
 /// How long a shard may take to answer an offer.
 pub const OFFER_DEADLINE: Duration = Duration::from_secs(5);
 /// Offers of one peer that may wait for their answers: a client waits for each before the next.
@@ -121,6 +126,7 @@ pub const TRANSPORT_CRASHES: usize = 2;
 pub const TRANSPORT_CRASH_WINDOW: Duration = Duration::from_secs(60);
 
 const _: () = assert!(PART_SILENCE.as_millis() > 3 * PART_REPEAT.as_millis());
+const _: () = assert!(ACT_DEADLINE.as_millis() < ASK_DEADLINE.as_millis());
 const _: () = assert!(PEER_REQUESTS < PEER_BOX);
 const _: () = assert!(CLAIM_DEADLINE.as_millis() < JOIN_DEADLINE.as_millis());
 const _: () = assert!(RECONCILE_AFTER.as_millis() <= ROLL_CALL.as_millis());

@@ -12,6 +12,8 @@ use signaling::view::{CloseReason, Peer, QualityReason, Track};
 
 use control_plane::RoomSpec;
 
+use crate::room::message::PeerChange;
+
 /// The way to the other workers.
 pub trait ClusterLink: Send + Sync {
     /// Queues a letter for a worker. Never blocks; letters to one worker keep their order, and are
@@ -58,17 +60,50 @@ pub enum PartBody {
     Qualities(Vec<FarQuality>),
     /// A notice for the receiver's clients.
     Said(Box<Said>),
-    /// The owner: somebody is to go.
-    Kick {
-        /// Who.
+    /// Something that an operator has done to a peer of the receiver's.
+    Act {
+        /// For the answer.
+        id: u64,
+        /// Whose peer.
         identity: Identity,
-        /// Why.
-        reason: CloseReason,
+        /// What.
+        deed: Deed,
     },
+    /// Whether that peer was there.
+    Acted {
+        /// As it was asked.
+        id: u64,
+        /// It was.
+        found: bool,
+    },
+    /// The owner: how the room is set.
+    Settings(Box<RoomSpec>),
     /// The owner: the room is over.
     Close(CloseReason),
     /// The sender has no part of the room, or none any more.
     Gone,
+}
+
+/// What operators do to a peer, at whichever part it is in.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "is", content = "with", rename_all = "camelCase")]
+#[non_exhaustive]
+pub enum Deed {
+    /// Sends it away.
+    Kick(CloseReason),
+    /// Mutes a track of it, or all, or lets them be heard again.
+    Mute {
+        /// `None`: all.
+        track: Option<TrackId>,
+        /// Or unmutes.
+        muted: bool,
+    },
+    /// Changes what is known of it, and what it may do.
+    Change(Box<PeerChange>),
+    /// Fails its actor, where faults are allowed.
+    FailPeer,
+    /// Fails its transport, likewise.
+    FailTransport,
 }
 
 /// What a part is opened with.

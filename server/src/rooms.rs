@@ -76,7 +76,7 @@ impl Rooms for ActorRooms {
     }
 
     fn close(&self, room: RoomName) -> Answer<()> {
-        self.ask(|system| async move { system.close_room(&room, CloseReason::RoomClosed) })
+        self.ask(|system| async move { system.close_room(&room).await })
     }
 
     fn peers(&self, room: RoomName) -> Answer<Vec<PeerStatus>> {

@@ -152,6 +152,50 @@ async fn each_tells_of_all(workers: &[Server], bots: &mut [Bot]) -> Result<()> {
     Ok(())
 }
 
+/// Whichever worker operators ask, peers of the others do what they are told.
+async fn each_acts_for_all(workers: &[Server], places: &[usize], bots: &mut [Bot]) -> Result<()> {
+    let room = format!("rooms/{ROOM}");
+    let eve = format!("{room}/peers/eve");
+    let first = &workers[places[0]];
+    let mute = r#"{"muted": true}"#;
+    let (status, body) = first.act_with("POST", &format!("{eve}/mute"), mute).await?;
+    assert_eq!(status, 204, "{body}");
+    let (status, body) = first.act_with("PATCH", &eve, r#"{"name": "Eve"}"#).await?;
+    assert_eq!(status, 204, "{body}");
+    for bot in &mut bots[..2] {
+        let muted = bot.signalling.notification("trackMuted").await?;
+        assert_eq!(
+            (&muted["peerId"], &muted["muted"]),
+            (&"eve".into(), &true.into())
+        );
+        let updated = bot.signalling.notification("peerUpdated").await?;
+        assert_eq!(
+            (&updated["peerId"], &updated["name"]),
+            (&"eve".into(), &"Eve".into())
+        );
+    }
+    let (status, _) = first.act("DELETE", &format!("{room}/peers/nobody")).await?;
+    assert_eq!(status, 404);
+    // How a room is set is its owner's, who is asked by whoever else is.
+    for (n, server) in workers.iter().enumerate() {
+        let patch = json!({ "metadata": { "n": n } }).to_string();
+        let (status, body) = server.act_with("PATCH", &room, &patch).await?;
+        assert_eq!(
+            (status, &body["settings"]["metadata"]["n"]),
+            (200, &n.into()),
+            "{body}"
+        );
+    }
+    let end = Instant::now() + LONG;
+    for server in workers {
+        while server.act("GET", &room).await?.1["settings"]["metadata"]["n"] != 2 {
+            ensure!(Instant::now() < end, "a part does not hear of the settings");
+            run(bots, Duration::from_millis(50)).await?;
+        }
+    }
+    Ok(())
+}
+
 #[tokio::test]
 async fn one_room_on_three_workers_and_one_of_them_dies() -> Result<()> {
     let etcd = Etcd::start().await?;
@@ -186,6 +230,8 @@ async fn one_room_on_three_workers_and_one_of_them_dies() -> Result<()> {
         let all = all_arrives(&mut bots, from).await?;
         println!("{all} frames from worker {from} reached both others, each once");
     }
+
+    each_acts_for_all(&workers, &places, &mut bots).await?;
 
     // `kill -9` of one that holds a part: its peer leaves, and nothing else changes.
     let dead = places[2];

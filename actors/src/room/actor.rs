@@ -25,6 +25,7 @@ use crate::context::{Commander, Context, RoomEpoch};
 use crate::limits::{RECONCILE_AFTER, ROLL_CALL};
 use crate::peer::PeerMessage;
 
+mod acts;
 mod admin;
 mod joins;
 mod letters;
@@ -34,6 +35,7 @@ mod opening;
 mod parts;
 mod policy;
 
+use acts::Acts;
 use joins::Joins;
 use live::Live;
 pub(crate) use moving::Activation;
@@ -96,6 +98,7 @@ pub(crate) struct Room {
     commander: Commander,
     peers: BTreeMap<PeerId, Mailbox<PeerMessage>>,
     joins: Joins,
+    acts: Acts,
     opening: Option<Opening>,
     /// Peers whose full box refused something.
     behind: BTreeSet<PeerId>,
@@ -131,6 +134,7 @@ impl Room {
             state,
             peers: BTreeMap::new(),
             joins: Joins::default(),
+            acts: Acts::default(),
             opening: Some(Opening::default()),
             behind: BTreeSet::new(),
             dirty: BTreeSet::new(),
@@ -187,12 +191,9 @@ impl Room {
             | RoomMessage::Status(_)
             | RoomMessage::Peers(_)
             | RoomMessage::Patch(..)
-            | RoomMessage::Kick(..)
-            | RoomMessage::MuteTrack(..)
-            | RoomMessage::ChangePeer(..)
-            | RoomMessage::Revoke(..)
-            | RoomMessage::PanicPeer(..)
-            | RoomMessage::PanicTransport(..)) => self.administer(now, other),
+            | RoomMessage::Act(..)
+            | RoomMessage::Shut(_)
+            | RoomMessage::Revoke(..)) => self.administer(now, other),
         }
     }
 
@@ -226,6 +227,7 @@ impl Room {
         self.timer = None;
         let before = self.state.move_due();
         self.state.handle_timeout(now);
+        self.acts.give_up(now);
         if self.state.move_due() != before {
             self.keep_stage();
         }
@@ -241,7 +243,7 @@ impl Room {
         if self.retry_at.is_none() && !(self.dirty.is_empty() && self.behind.is_empty()) {
             self.retry_at = Some(now + RECONCILE_AFTER);
         }
-        let due = [self.state.poll_timeout(), self.retry_at];
+        let due = [self.state.poll_timeout(), self.retry_at, self.acts.due()];
         let Some(due) = due.into_iter().flatten().min() else {
             return;
         };

@@ -7,6 +7,7 @@ use control_plane::balance::Groups;
 use control_plane::migration::{Handover, Local};
 use media_contract::{Event, LostReason};
 use media_types::{Epoch, Identity, PeerId, ShardId, TrackId, WorkerId};
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use signaling::rest::{PeerStatus, RoomPatch, RoomStatus};
 use signaling::view::{CloseReason, LeaveReason, MigrateReason};
@@ -18,7 +19,7 @@ use super::actor::Activation;
 use super::quality::Report;
 use crate::egress::{EgressMessage, EgressRequest, EgressSeed, EgressSession};
 use crate::ingest::IngestStatus;
-use crate::part::PartLetter;
+use crate::part::{Deed, PartLetter};
 use crate::peer::PeerMessage;
 use crate::session::{JoinRequest, Joined};
 use crate::transcoder::{CodecProcess, TranscoderMessage};
@@ -36,6 +37,9 @@ pub(crate) type JoinReply = Reply<Result<Joined, JoinRefused>>;
 
 /// The way back to whose job has an actor now; dropped where the room is closing.
 pub(crate) type TranscoderReply = Reply<Child<TranscoderMessage>>;
+
+/// The way back to an operator.
+pub(crate) type ActReply = Reply<Result<(), RpcError>>;
 
 /// A wish to enter.
 pub(crate) struct JoinAsk {
@@ -65,7 +69,7 @@ pub(crate) struct Letter {
 }
 
 /// What an operator changes of a peer; what is absent stays.
-#[derive(Debug, Clone, Default, PartialEq)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct PeerChange {
     /// Its display name.
     pub name: Option<String>,
@@ -77,7 +81,7 @@ pub struct PeerChange {
 
 /// What a peer may do from now on; what is absent stays. What is taken away ends at once; what is
 /// added holds from the client's next transport on.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct GrantChange {
     /// Publish tracks.
     pub publish: Option<bool>,
@@ -178,10 +182,11 @@ pub(crate) enum RoomMessage {
     /// The live sources.
     Ingests(Reply<Vec<IngestStatus>>),
     Peers(Reply<Vec<PeerStatus>>),
-    Patch(Box<RoomPatch>, Reply<RoomStatus>),
-    Kick(Identity, CloseReason, Reply<bool>),
-    MuteTrack(Identity, Option<TrackId>, bool, Reply<bool>),
-    ChangePeer(Identity, PeerChange, Reply<bool>),
+    Patch(Box<RoomPatch>, Reply<Result<RoomStatus, RpcError>>),
+    /// An operator does something to a peer, at whichever part it is in.
+    Act(Identity, Deed, ActReply),
+    /// An operator ends the room.
+    Shut(ActReply),
     /// Sessions of tokens that are believed no more end; how many.
     Revoke(Revocation, Reply<u32>),
     /// The room is another worker's: everybody is told where to.
@@ -216,12 +221,8 @@ pub(crate) enum RoomMessage {
     Close(CloseReason),
     /// An injected fault.
     Panic,
-    /// An injected fault in a peer.
-    PanicPeer(Identity, Reply<bool>),
     /// An injected fault in an egress.
     PanicEgress(PeerId, Reply<bool>),
-    /// An injected fault in a peer's transport.
-    PanicTransport(Identity, Reply<bool>),
 }
 
 /// Whom a notification of the room goes to.

@@ -390,6 +390,7 @@ impl RoomState {
             self.tell_parts(&PartBody::Roster(roster));
             if repeats {
                 self.tell_qualities_far();
+                self.tell_settings();
             }
         }
     }

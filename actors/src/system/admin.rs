@@ -14,6 +14,7 @@ use super::System;
 use crate::directory::RoomEntry;
 use crate::error::{ActorsError, from_ask};
 use crate::limits::ASK_DEADLINE;
+use crate::part::Deed;
 use crate::room::RoomMessage;
 use crate::room::message::{Letter, Move, PeerChange, Revocation};
 use crate::rooms::keep_spec;
@@ -53,7 +54,7 @@ impl System {
         };
         let entry = self.open(name, Some(settings)).await?;
         let question = |reply| RoomMessage::Patch(Box::new(patch), reply);
-        let status = ask(&entry, question).await?;
+        let status = ask(&entry, question).await??;
         self.keep(&status).await?;
         Ok((status, is_new))
     }
@@ -61,14 +62,14 @@ impl System {
     /// Changes settings of an open room.
     ///
     /// # Errors
-    /// `not_found`, `overloaded`.
+    /// `not_found`, `overloaded`; `moved`: another worker owns the room.
     pub async fn update_room(
         &self,
         name: &RoomName,
         patch: RoomPatch,
     ) -> Result<RoomStatus, RpcError> {
         let entry = self.entry(name)?;
-        let status = ask(&entry, |reply| RoomMessage::Patch(Box::new(patch), reply)).await?;
+        let status = ask(&entry, |reply| RoomMessage::Patch(Box::new(patch), reply)).await??;
         self.keep(&status).await?;
         Ok(status)
     }
@@ -115,8 +116,16 @@ impl System {
         identity: &Identity,
         reason: CloseReason,
     ) -> Result<(), RpcError> {
-        let question = |reply| RoomMessage::Kick(identity.clone(), reason, reply);
-        found(ask(&self.entry(name)?, question).await?)
+        self.act(name, identity, Deed::Kick(reason)).await
+    }
+
+    /// Does something to a peer, at whichever worker that is in.
+    ///
+    /// # Errors
+    /// `not_found`, `overloaded`; `unavailable`: the worker that it is in at does not answer.
+    async fn act(&self, name: &RoomName, identity: &Identity, deed: Deed) -> Result<(), RpcError> {
+        let question = |reply| RoomMessage::Act(identity.clone(), deed, reply);
+        ask(&self.entry(name)?, question).await?
     }
 
     /// Mutes a track of a peer, or all of them.
@@ -130,8 +139,7 @@ impl System {
         track: Option<TrackId>,
         muted: bool,
     ) -> Result<(), RpcError> {
-        let question = |reply| RoomMessage::MuteTrack(identity.clone(), track, muted, reply);
-        found(ask(&self.entry(name)?, question).await?)
+        self.act(name, identity, Deed::Mute { track, muted }).await
     }
 
     /// Changes the name or metadata of a peer; everybody is told.
@@ -144,8 +152,8 @@ impl System {
         identity: &Identity,
         change: PeerChange,
     ) -> Result<(), RpcError> {
-        let question = |reply| RoomMessage::ChangePeer(identity.clone(), change, reply);
-        found(ask(&self.entry(name)?, question).await?)
+        let deed = Deed::Change(Box::new(change));
+        self.act(name, identity, deed).await
     }
 
     /// Ends the sessions of tokens that are believed no more; tells how many. A room that does not
@@ -213,12 +221,12 @@ impl System {
         }
     }
 
-    /// Closes a room; everybody in it is told.
+    /// Closes a room at all its parts; everybody in it is told.
     ///
     /// # Errors
-    /// `not_found`, `overloaded`.
-    pub fn close_room(&self, name: &RoomName, reason: CloseReason) -> Result<(), RpcError> {
-        self.tell_room(name, RoomMessage::Close(reason))
+    /// `not_found`, `overloaded`; `moved`: another worker owns the room.
+    pub async fn close_room(&self, name: &RoomName) -> Result<(), RpcError> {
+        ask(&self.entry(name)?, RoomMessage::Shut).await?
     }
 
     fn tell_room(&self, name: &RoomName, message: RoomMessage) -> Result<(), RpcError> {
@@ -236,31 +244,16 @@ impl System {
         if !self.context.config.debug_faults {
             return Err(ErrorType::Forbidden.into());
         }
-        let entry = self.entry(name)?;
         match fault {
             Fault::Room => self.tell_room(name, RoomMessage::Panic),
-            Fault::Peer(identity) => {
-                let question = |reply| RoomMessage::PanicPeer(identity, reply);
-                found(ask(&entry, question).await?)
-            }
-            Fault::Transport(identity) => {
-                let question = |reply| RoomMessage::PanicTransport(identity, reply);
-                found(ask(&entry, question).await?)
-            }
+            Fault::Peer(identity) => self.act(name, &identity, Deed::FailPeer).await,
+            Fault::Transport(identity) => self.act(name, &identity, Deed::FailTransport).await,
         }
     }
 
     fn entry(&self, name: &RoomName) -> Result<RoomEntry, RpcError> {
         let entry = self.context.directory.room(name);
         entry.ok_or_else(|| ErrorType::NotFound.into())
-    }
-}
-
-fn found(found: bool) -> Result<(), RpcError> {
-    if found {
-        Ok(())
-    } else {
-        Err(ErrorType::NotFound.into())
     }
 }
 

@@ -337,10 +337,7 @@ fn an_egress_ends_with_its_room() {
         world.settle().await;
         assert_eq!(egress.view().borrow().taps.len(), 2);
         let room = "r".parse().unwrap();
-        world
-            .system
-            .close_room(&room, CloseReason::RoomClosed)
-            .unwrap();
+        world.system.close_room(&room).await.unwrap();
         world.settle().await;
         assert!(egress.view().borrow().ended);
         assert_eq!(connection.closed(), Some(CloseReason::RoomClosed));

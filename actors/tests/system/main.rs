@@ -7,6 +7,7 @@
 mod afar;
 mod balance;
 mod crowd;
+mod deeds;
 mod drains;
 mod faults;
 mod layers;

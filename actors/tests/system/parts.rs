@@ -17,7 +17,7 @@ use signaling::view::CloseReason;
 use crate::world::{Client, World, config, request, run};
 
 const PUBLISH: &str = "send a0 audio, send v0 video, slot a1 audio, slot v1 video";
-const SECOND: Duration = Duration::from_secs(1);
+pub(crate) const SECOND: Duration = Duration::from_secs(1);
 
 /// Letters on their way, as JSON: what is not on the wire does not arrive.
 #[derive(Default)]
@@ -126,13 +126,18 @@ impl Cluster {
         self.cut(|(from, to)| *from == id || *to == id);
     }
 
-    fn cut(&self, which: impl Fn(&(u64, u64)) -> bool) {
+    pub(crate) fn cut(&self, which: impl Fn(&(u64, u64)) -> bool) {
         self.wires
             .linked
             .lock()
             .unwrap()
             .retain(|pair| !which(pair));
         self.tell_links();
+    }
+
+    /// What is on its way does not arrive.
+    pub(crate) fn lose_letters(&self) {
+        self.wires.letters.lock().unwrap().clear();
     }
 
     fn carry(&self) {
@@ -365,8 +370,10 @@ fn a_room_that_closes_closes_at_all_parts_and_an_empty_part_goes_by_itself() {
         ana.session().leave().unwrap();
         cluster.pass_pinged(&[&bob], 25).await;
         assert_eq!(cluster.at(1).system.population().0, 1);
-        let reason = CloseReason::RoomClosed;
-        cluster.at(1).system.close_room(&ana.room, reason).unwrap();
+        // Its owner alone ends it.
+        let refused = cluster.at(2).system.close_room(&ana.room).await;
+        assert_eq!(refused.unwrap_err().data.url, Some(url(1)));
+        cluster.at(1).system.close_room(&ana.room).await.unwrap();
         cluster.settle().await;
         assert_eq!(bob.inbox.closed(), Some(CloseReason::RoomClosed));
         cluster.settle().await;

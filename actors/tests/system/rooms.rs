@@ -358,10 +358,7 @@ fn an_operator_opens_a_room_and_it_keeps_its_settings() {
             .unwrap();
         world.settle().await;
         assert_eq!(bob.inbox.closed(), Some(CloseReason::Kicked));
-        world
-            .system
-            .close_room(&name, CloseReason::RoomClosed)
-            .unwrap();
+        world.system.close_room(&name).await.unwrap();
         world.settle().await;
         assert_eq!(world.system.population(), (0, 0));
         // A join does not open it again, an operator does; what was patched has been kept.

@@ -6,7 +6,6 @@ use std::time::Duration;
 
 use actors::{CodecProcess, TranscoderMessage, TranscoderPhase};
 use signaling::ErrorType;
-use signaling::view::CloseReason;
 use supervision::Child;
 
 use crate::world::{World, config, run};
@@ -105,10 +104,7 @@ fn transcoders_end_with_their_job_and_with_their_room() {
         world.settle().await;
         let asked = jobs.each_ref().map(|job| job.take());
         assert_eq!(asked, [vec![], vec!["end"], vec![]]);
-        world
-            .system
-            .close_room(&room, CloseReason::RoomClosed)
-            .unwrap();
+        world.system.close_room(&room).await.unwrap();
         world.pass(Duration::from_secs(5)).await;
         let asked = jobs.each_ref().map(|job| job.take());
         assert_eq!(asked, [vec!["end"], vec![], vec!["end"]]);

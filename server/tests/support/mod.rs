@@ -232,13 +232,25 @@ impl Server {
 
     /// Asks the admin API as an administrator; status and body.
     pub async fn act(&self, method: &'static str, path: &str) -> Result<(u16, serde_json::Value)> {
+        self.act_with(method, path, "").await
+    }
+
+    /// The same, with a body of JSON.
+    pub async fn act_with(
+        &self,
+        method: &'static str,
+        path: &str,
+        body: &str,
+    ) -> Result<(u16, serde_json::Value)> {
+        let body = body.to_owned();
         let url = self.admin_url(&format!("/admin/v1/{path}"));
         let bearer = format!("Bearer {}", role_token("admin")?);
         let asked = tokio::task::spawn_blocking(move || -> Result<(u16, serde_json::Value)> {
             let request = ureq::http::Request::builder().method(method).uri(url);
             let request = request
                 .header("authorization", bearer)
-                .body(String::new())?;
+                .header("content-type", "application/json")
+                .body(body)?;
             let agent = ureq::Agent::config_builder().http_status_as_error(false);
             let mut response = ureq::Agent::from(agent.build()).run(request)?;
             let text = response.body_mut().read_to_string()?;

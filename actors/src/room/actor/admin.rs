@@ -2,14 +2,12 @@
 
 use std::time::Instant;
 
-use media_contract::Action;
-use media_types::{Identity, PeerId};
-use signaling::rest::{PeerStatus, RoomPatch, RoomStatus, SessionKind as Via};
-
+use media_types::PeerId;
+use signaling::rest::{PeerStatus, RoomPatch, RoomSettings, RoomStatus, SessionKind as Via};
 use signaling::view::CloseReason;
+use signaling::{ErrorType, RpcError};
 
 use super::Room;
-use crate::peer::PeerMessage;
 use crate::room::message::RoomMessage;
 use crate::room::quality::Score;
 use crate::room::record::PeerRecord;
@@ -30,21 +28,9 @@ impl Room {
             RoomMessage::Deliver(letter, reply) => reply.send(self.state.deliver(letter)),
             RoomMessage::Status(reply) => reply.send(self.status()),
             RoomMessage::Peers(reply) => reply.send(self.peer_statuses()),
-            RoomMessage::Patch(patch, reply) => {
-                self.patch(*patch);
-                reply.send(self.status());
-            }
-            RoomMessage::Kick(identity, reason, reply) => {
-                let peer = self.state.identities.get(&identity).copied();
-                let near = peer.is_some_and(|peer| self.state.kick(now, peer, reason));
-                reply.send(near || self.state.kick_far(identity, reason));
-            }
-            RoomMessage::MuteTrack(identity, track, muted, reply) => {
-                reply.send(self.tell_named(&identity, PeerMessage::Mute(track, muted)));
-            }
-            RoomMessage::ChangePeer(identity, change, reply) => {
-                reply.send(self.tell_named(&identity, PeerMessage::Change(change)));
-            }
+            RoomMessage::Patch(patch, reply) => reply.send(self.patch(*patch)),
+            RoomMessage::Act(identity, deed, reply) => self.act(now, identity, deed, reply),
+            RoomMessage::Shut(reply) => reply.send(self.shut()),
             RoomMessage::Revoke(revocation, reply) => {
                 let members = self.state.members.values();
                 let met = members.filter(|member| revocation.meets(&member.record));
@@ -54,45 +40,38 @@ impl Room {
                 }
                 reply.send(count(met.len()));
             }
-            RoomMessage::PanicPeer(identity, reply) => {
-                let peer = self.faulty(&identity);
-                if let Some(peer) = peer {
-                    self.tell(peer, PeerMessage::Panic);
-                }
-                reply.send(peer.is_some());
-            }
-            RoomMessage::PanicTransport(identity, reply) => {
-                let peer = self.faulty(&identity).filter(|peer| self.has_media(*peer));
-                let member = peer.and_then(|peer| self.state.members.get(&peer));
-                let target = member.map(|m| (m.record.shard, m.record.transport));
-                if let Some((shard, transport)) = target {
-                    self.command(shard, Action::InjectFault { transport });
-                }
-                reply.send(target.is_some());
-            }
             _ => {}
         }
     }
 
-    /// A member that a fault may be injected into.
-    fn faulty(&self, identity: &Identity) -> Option<PeerId> {
-        let peer = self.state.identities.get(identity).copied();
-        peer.filter(|_| self.seed.context.config.debug_faults)
+    /// Only its owner sets a room; other parts hear of it.
+    fn patch(&mut self, patch: RoomPatch) -> Result<RoomStatus, RpcError> {
+        self.owned_here()?;
+        self.set(patch.apply(self.state.settings.clone()));
+        self.state.tell_settings();
+        Ok(self.status())
     }
 
-    /// Tells a member that is known by its identity; whether there is one.
-    fn tell_named(&mut self, identity: &Identity, message: PeerMessage) -> bool {
-        let Some(peer) = self.state.identities.get(identity).copied() else {
-            return false;
-        };
-        self.tell(peer, message);
-        true
-    }
-
-    fn patch(&mut self, patch: RoomPatch) {
-        let settings = patch.apply(self.state.settings.clone());
+    pub(super) fn set(&mut self, settings: RoomSettings) {
         self.seed.set_settings(settings.clone());
         self.state.settings = settings;
+    }
+
+    /// Only its owner ends a room; the other parts end with it.
+    fn shut(&mut self) -> Result<(), RpcError> {
+        self.owned_here()?;
+        self.state.close(CloseReason::RoomClosed);
+        Ok(())
+    }
+
+    fn owned_here(&self) -> Result<(), RpcError> {
+        let Some(owner) = self.state.parts.owner else {
+            return Ok(());
+        };
+        let part = self.state.parts.part(owner).map(|part| part.url.clone());
+        let leaving = self.state.stage.leaving.as_ref();
+        let url = part.or_else(|| leaving.map(|(to, _)| to.url.clone()));
+        Err(url.map_or_else(|| ErrorType::Unavailable.into(), RpcError::moved))
     }
 
     /// The room with all its parts, wherever it is asked for.

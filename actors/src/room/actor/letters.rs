@@ -179,7 +179,9 @@ impl Room {
                 Effect::Command(shard, action) => self.command(shard, action),
                 Effect::Rejoin(peer, reason) => self.tell(peer, PeerMessage::Rejoin(reason)),
                 Effect::Pass(audience, notice) => self.hand(audience, &notice),
-                Effect::Part(to, body) => self.tell_part(to, *body),
+                Effect::Part(to, body) => {
+                    self.tell_part(to, *body);
+                }
                 Effect::KeepParts => self.seed.set_parts(self.state.parts.keep()),
                 Effect::Raise(epoch) => self.seed.epoch.raise(epoch),
                 Effect::Orphaned => self.tell_supervisor(SupervisorMessage::Orphaned),

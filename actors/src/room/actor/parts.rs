@@ -13,6 +13,7 @@ use crate::metrics;
 use crate::part::{PartBody, PartLetter};
 use crate::room::message::{Move, RoomMessage};
 use crate::room::parts::Place;
+use crate::rooms::settings_of;
 use crate::session::{Credentials, JoinRequest, SessionKind};
 
 impl Room {
@@ -45,26 +46,30 @@ impl Room {
             PartBody::Heard(heard) => self.state.take_heard(from, heard),
             PartBody::Qualities(told) => self.state.take_qualities(now, from, told),
             PartBody::Said(said) => self.state.take_said(from, *said),
-            PartBody::Kick { identity, reason } => {
-                if let Some(peer) = self.state.identities.get(&identity).copied() {
-                    self.state.kick(now, peer, reason);
-                }
+            PartBody::Act { id, identity, deed } => {
+                self.act_for(now, from, id, (identity, deed));
             }
+            PartBody::Acted { id, found } => self.acted(from, id, found),
+            PartBody::Settings(spec) if is_owner => self.set(settings_of(*spec)),
+            PartBody::Settings(_) => {}
             PartBody::Close(reason) if is_owner => self.state.close(reason),
             PartBody::Close(_) | PartBody::Gone => self.state.part_gone(now, from),
         }
     }
 
-    pub(super) fn tell_part(&self, to: WorkerId, body: PartBody) {
+    /// Whether the letter is on its way.
+    pub(super) fn tell_part(&self, to: WorkerId, body: PartBody) -> bool {
         let letter = PartLetter {
             name: self.seed.name.clone(),
             room: self.seed.id,
             epoch: self.seed.epoch.get(),
             body,
         };
-        if !self.seed.context.environment.cluster.tell(to, letter) {
+        let told = self.seed.context.environment.cluster.tell(to, letter);
+        if !told {
             tracing::debug!(room = %self.seed.name, worker = %to, "another part hears of it later");
         }
+        told
     }
 
     /// The store names an owner, though its part was not heard of.

@@ -5,10 +5,10 @@ use std::sync::Arc;
 use media_contract::Speaker;
 use media_types::{Identity, WorkerId};
 use signaling::ServerMessage;
-use signaling::view::CloseReason;
 
 use super::{Audience, Effect, PartBody, RoomState};
 use crate::part::{FarSpeaker, Said};
+use crate::rooms::spec_of;
 use crate::session::Notice;
 
 impl RoomState {
@@ -68,14 +68,12 @@ impl RoomState {
         }
     }
 
-    /// Has another part send somebody away; whether one has it.
-    pub(crate) fn kick_far(&mut self, identity: Identity, reason: CloseReason) -> bool {
-        let far = self.parts.peers.get(&identity);
-        let Some(worker) = far.map(|(worker, _)| *worker) else {
-            return false;
-        };
-        self.tell_part(worker, PartBody::Kick { identity, reason });
-        true
+    /// The owner tells how the room is set.
+    pub(crate) fn tell_settings(&mut self) {
+        if !self.parts.is_branch() && !self.parts.known.is_empty() {
+            let spec = Box::new(spec_of(&self.settings));
+            self.tell_parts(&PartBody::Settings(spec));
+        }
     }
 
     /// Something for clients of this part.

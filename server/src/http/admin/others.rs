@@ -2,8 +2,8 @@
 
 use actix_web::body::{EitherBody, MessageBody};
 use actix_web::dev::{ServiceRequest, ServiceResponse};
-use actix_web::http::StatusCode;
 use actix_web::http::header::{CONTENT_TYPE, LOCATION, RETRY_AFTER};
+use actix_web::http::{Method, StatusCode};
 use actix_web::middleware::Next;
 use actix_web::{Error, HttpRequest, HttpResponse, web};
 use bytes::Bytes;
@@ -137,9 +137,18 @@ async fn joined(
 }
 
 /// The worker that a request is for, by its path; `None`: this one.
-async fn addressee(state: &AppState, path: &str) -> Option<Other> {
-    let mut parts = path.strip_prefix(ROOT)?.trim_start_matches('/').split('/');
+async fn addressee(state: &AppState, request: &ServiceRequest) -> Option<Other> {
+    let path = request.path().strip_prefix(ROOT)?;
+    let mut parts = path.trim_start_matches('/').split('/');
     let worker = match (parts.next()?, parts.next()?) {
+        // How a room is set, and that it ends, is its owner's; the rest any part can do.
+        ("rooms", room) if parts.next().is_none() && request.method() != Method::GET => {
+            let room: RoomName = room.parse().ok()?;
+            match state.rooms.get(room.clone()).await {
+                Ok(status) => status.worker,
+                Err(_) => owner(state, room).await?,
+            }
+        }
         ("rooms", room) => owner(state, room.parse().ok()?).await?,
         ("egress", room) if parts.next().is_some() => owner(state, room.parse().ok()?).await?,
         ("workers", worker) => worker.to_owned(),
@@ -175,7 +184,7 @@ pub(in crate::http) async fn forwarded<B: MessageBody + 'static>(
         Some(state)
             if verified(state, request.request(), Access::Admin(AdminRole::Viewer)).is_ok() =>
         {
-            addressee(state, request.path()).await
+            addressee(state, &request).await
         }
         _ => None,
     };
