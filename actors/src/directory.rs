@@ -43,6 +43,8 @@ pub(crate) struct RoomEntry {
 pub(crate) struct Directory {
     rooms: DashMap<RoomName, RoomEntry>,
     names: DashMap<RoomId, RoomName>,
+    /// Lives of rooms whose next life is on another shard; found by their ids alone.
+    passing: DashMap<RoomId, RoomEntry>,
     peers: DashMap<TransportId, Listener<PeerMessage>>,
     room_gone: Notify,
 }
@@ -53,6 +55,9 @@ impl Directory {
     }
 
     pub(crate) fn room_by_id(&self, id: RoomId) -> Option<RoomEntry> {
+        if let Some(entry) = self.passing.get(&id) {
+            return Some(entry.clone());
+        }
         let name = self.names.get(&id)?.clone();
         self.room(&name).filter(|entry| entry.id == id)
     }
@@ -61,6 +66,18 @@ impl Directory {
         let mut rooms: Vec<_> = self.rooms.iter().map(|entry| entry.clone()).collect();
         rooms.sort_by(|a, b| a.name.cmp(&b.name));
         rooms
+    }
+
+    /// All lives, also those that pass.
+    pub(crate) fn lives(&self) -> Vec<RoomEntry> {
+        let mut lives = self.rooms();
+        lives.extend(self.passing.iter().map(|entry| entry.clone()));
+        lives
+    }
+
+    /// Whether a room is on its way from one shard to another.
+    pub(crate) fn passes(&self, name: &RoomName) -> bool {
+        self.passing.iter().any(|entry| entry.name == *name)
     }
 
     pub(crate) fn room_count(&self) -> usize {
@@ -72,8 +89,20 @@ impl Directory {
         self.rooms.insert(entry.name.clone(), entry);
     }
 
+    /// From here on the room is its next life; the one before is found by its id.
+    pub(crate) fn pass_on(&self, old: RoomEntry, new: RoomEntry) {
+        let id = old.id;
+        self.passing.insert(id, old);
+        self.insert_room(new);
+        self.names.remove(&id);
+    }
+
     /// Strikes a life of a room off; a later life of the same name stays.
     pub(crate) fn remove_room(&self, id: RoomId) -> Option<RoomEntry> {
+        if let Some((_, entry)) = self.passing.remove(&id) {
+            self.room_gone.notify_waiters();
+            return Some(entry);
+        }
         let (_, name) = self.names.remove(&id)?;
         let (_, entry) = self.rooms.remove_if(&name, |_, entry| entry.id == id)?;
         self.room_gone.notify_waiters();
@@ -87,7 +116,7 @@ impl Directory {
             tokio::pin!(gone);
             // Enabled before the look, so that no removal falls between the two.
             gone.as_mut().enable();
-            if self.rooms.is_empty() {
+            if self.rooms.is_empty() && self.passing.is_empty() {
                 return;
             }
             gone.await;

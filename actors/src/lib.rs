@@ -75,6 +75,7 @@ pub use part::{
     PartLetter, PartRoster, Said,
 };
 pub use room::message::{GrantChange, PeerChange, Revocation};
+pub use rooms::ShardMove;
 pub use session::{
     Credentials, JoinRequest, Joined, Notice, Outbox, OutboxFull, Session, SessionKind, TellRefused,
 };

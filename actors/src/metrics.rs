@@ -32,6 +32,8 @@ pub const BRANCHES: &str = "troupe_part_branches";
 pub const MIGRATIONS: &str = "troupe_migrations_total";
 /// Moves that a worker began by itself, by cause.
 pub const MIGRATIONS_OWN: &str = "troupe_migrations_automatic_total";
+/// Rooms that were to go from one shard of this worker to another, by outcome.
+pub const SHARD_MOVES: &str = "troupe_shard_moves_total";
 /// Moves that this worker has a part in.
 pub const MIGRATIONS_ACTIVE: &str = "troupe_migrations_active";
 /// How long moves from this worker took, from the plan to the last client.
@@ -55,6 +57,7 @@ pub const DESCRIPTIONS: &[(&str, &str)] = &[
     (BRANCHES, "Rooms opened here for other workers"),
     (MIGRATIONS, "Moves of rooms from this worker by outcome"),
     (MIGRATIONS_OWN, "Moves that workers began by themselves"),
+    (SHARD_MOVES, "Moves of rooms between shards by outcome"),
     (MIGRATIONS_ACTIVE, "Moves of rooms from or to this worker"),
     (
         MIGRATION_SECONDS,

@@ -14,13 +14,15 @@ use control_plane::balance::{Balance, Decision};
 use control_plane::migration::{MigrationRecord, Moves, Phase};
 use control_plane::{Change, ControlPlaneError, Record, Revision, RoomOwner, Watch, WorkerRecord};
 use control_plane::{keys, membership};
-use media_types::{Epoch, RoomName, WorkerId};
+use media_types::{Epoch, RoomName, ShardId, WorkerId};
+use signaling::view::MigrateReason;
+use signaling::{ErrorType, RpcError};
 use supervision::{Behaviour, Mailbox, Reply, Scope};
 
 use crate::context::Context;
 use crate::limits::{BALANCE_TICK, CLAIM_DEADLINE, MOVE_TICK, WORKERS_TICK};
 use crate::metrics;
-use crate::rooms::RoomsMessage;
+use crate::rooms::{RoomsMessage, ShardMove};
 
 pub(crate) use advance::{Advanced, World, rooms_of};
 pub(crate) use balance::Weighed;
@@ -58,6 +60,14 @@ pub(crate) enum MigrationsMessage {
     Weighed(Vec<Weighed>),
     /// A move was planned, or not.
     Planned(Decision, Epoch, bool),
+    /// A room is to go to another shard of this worker.
+    MoveShard(
+        RoomName,
+        Option<ShardId>,
+        Reply<Result<ShardMove, RpcError>>,
+    ),
+    /// It has been asked for.
+    ShardMoved,
     /// What moves from or to here.
     Status(Reply<Vec<MoveStatus>>),
 }
@@ -219,6 +229,26 @@ impl Migrations {
         }
     }
 
+    /// A room does one thing at a time.
+    fn move_shard(
+        &self,
+        room: RoomName,
+        to: Option<ShardId>,
+        reply: Reply<Result<ShardMove, RpcError>>,
+        scope: &mut Scope<Self>,
+    ) {
+        if self.moving.contains_key(&room) || self.busy.contains(&room) {
+            reply.send(Err(ErrorType::Conflict.into()));
+            return;
+        }
+        let world = Arc::clone(&self.world);
+        let work = async move {
+            let reason = MigrateReason::Operator;
+            reply.send(world.move_shard(&room, to, reason).await);
+        };
+        scope.run(work, |()| MigrationsMessage::ShardMoved);
+    }
+
     /// A move from here is over, one way or the other.
     fn count(&self, record: &MigrationRecord) {
         let outcome = if record.phase >= Phase::Committed {
@@ -289,6 +319,10 @@ impl Behaviour for Migrations {
             MigrationsMessage::Planned(decision, epoch, begun) => {
                 self.planned(&decision, epoch, begun, scope);
             }
+            MigrationsMessage::MoveShard(room, to, reply) => {
+                self.move_shard(room, to, reply, scope);
+            }
+            MigrationsMessage::ShardMoved => {}
             MigrationsMessage::Status(reply) => {
                 let all = self.moving.iter().map(|(room, record)| MoveStatus {
                     room: room.clone(),

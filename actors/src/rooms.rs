@@ -6,8 +6,7 @@ use std::sync::RwLock;
 use std::sync::atomic::AtomicBool;
 
 use control_plane::{
-    Claim, Condition, ControlPlaneError, Handover, Owned, Ownership, Record, RoomSpec, Store, Swap,
-    membership,
+    Claim, ControlPlaneError, Handover, Owned, Ownership, Record, RoomSpec, membership,
 };
 use media_contract::Action;
 use media_types::{Epoch, RoomId, RoomName, ShardId, WorkerId};
@@ -30,9 +29,13 @@ use crate::room::state::RoomPhase;
 use crate::room::supervisor::RoomSupervisor;
 
 mod branches;
+mod shards;
+mod spec;
 
-/// Attempts to write a spec against others who write it.
-const SPEC_ATTEMPTS: usize = 8;
+use shards::Passage;
+pub use shards::ShardMove;
+pub(crate) use shards::{ShardWish, Yielded};
+pub(crate) use spec::{keep_spec, settings_of, spec_of};
 
 type Opened = Reply<Result<RoomEntry, ActorsError>>;
 
@@ -53,6 +56,10 @@ pub(crate) enum RoomsMessage {
     Child(RoomId, Notice),
     /// Ownership was given back, or not.
     Released,
+    /// A room is to go to another shard.
+    MoveShard(Box<ShardWish>),
+    /// Its life on the shard before has made way, or has not.
+    Yielded(RoomId, Yielded),
     /// Open a room that may move to here; whether that could be done.
     StandBy(RoomName, RoomId, Epoch, Reply<bool>),
     /// Another worker asks for a part of a room of its own.
@@ -80,6 +87,8 @@ enum Begins {
     Standby(Epoch),
     /// Another worker's, of which we hold a part.
     Branch(Epoch, KeptParts),
+    /// It is ours, on another shard, and will be on this one.
+    Passing(Epoch, ShardId),
 }
 
 /// A room that runs.
@@ -89,6 +98,10 @@ struct Running {
     owned: Option<Owned>,
     /// In which it was opened.
     epoch: Epoch,
+    /// The shard that it was opened on.
+    home: ShardId,
+    /// Another life of it, on another shard, is the room.
+    passing: bool,
 }
 
 pub(crate) struct Rooms {
@@ -97,6 +110,8 @@ pub(crate) struct Rooms {
     children: Children<RoomId>,
     pending: BTreeMap<RoomName, Pending>,
     running: BTreeMap<RoomId, Running>,
+    /// Rooms that are opening on another shard, by the ids of their new lives.
+    passages: BTreeMap<RoomId, Passage>,
     /// Asked to stop: the last room takes this actor along.
     leaving: bool,
 }
@@ -110,6 +125,7 @@ impl Rooms {
             children: Children::new(Strategy::OneForOne),
             pending: BTreeMap::new(),
             running: BTreeMap::new(),
+            passages: BTreeMap::new(),
             leaving: false,
         }
     }
@@ -224,21 +240,27 @@ impl Rooms {
         let least = loads
             .iter()
             .min_by_key(|load| (load.busy_ppm, load.transports, load.shard));
+        let (passing, home) = match begins {
+            Begins::Passing(_, shard) => (true, shard),
+            Begins::Owned(_) | Begins::Standby(_) | Begins::Branch(..) => {
+                (false, least.map_or(ShardId(0), |load| load.shard))
+            }
+        };
         let (phase, epoch) = match &begins {
             Begins::Owned(owned) => (RoomPhase::Active, owned.record.epoch),
-            Begins::Standby(epoch) => (RoomPhase::Standby, *epoch),
+            Begins::Standby(epoch) | Begins::Passing(epoch, _) => (RoomPhase::Standby, *epoch),
             Begins::Branch(epoch, _) => (RoomPhase::Active, *epoch),
         };
         let (owned, parts) = match begins {
             Begins::Owned(owned) => (Some(owned), KeptParts::default()),
-            Begins::Standby(_) => (None, KeptParts::default()),
+            Begins::Standby(_) | Begins::Passing(..) => (None, KeptParts::default()),
             Begins::Branch(_, parts) => (None, parts),
         };
         let seed = Arc::new(RoomSeed {
             id,
             name: name.clone(),
             epoch: epoch.into(),
-            home: least.map_or(ShardId(0), |load| load.shard),
+            home,
             opened_at_ms: context.unix_ms(),
             settings: RwLock::new(settings),
             stage: RwLock::new(Stage::in_epoch(phase, epoch)),
@@ -247,10 +269,17 @@ impl Rooms {
             context,
         });
         let rooms = scope.mailbox().clone();
-        if owned.is_none() {
+        if owned.is_none() && !passing {
             ::metrics::gauge!(metrics::BRANCHES).increment(1.0);
         }
-        self.running.insert(id, Running { name, owned, epoch });
+        let running = Running {
+            name,
+            owned,
+            epoch,
+            home,
+            passing,
+        };
+        self.running.insert(id, running);
         let child = scope.spawn_child(
             "room_supervisor",
             RestartPolicy::temporary(),
@@ -261,7 +290,11 @@ impl Rooms {
         self.children.insert(id, child.stopper);
     }
 
-    fn opened(&mut self, id: RoomId, listener: Listener<RoomMessage>) {
+    fn opened(&mut self, id: RoomId, listener: Listener<RoomMessage>, scope: &mut Scope<Self>) {
+        if self.passages.contains_key(&id) {
+            self.passage_opened(id, listener, scope);
+            return;
+        }
         let Some(running) = self.running.get(&id) else {
             return;
         };
@@ -289,14 +322,20 @@ impl Rooms {
         }
         let entry = self.context.directory.remove_room(id);
         self.gauge();
+        let running = self.running.remove(&id);
+        let passing = running.as_ref().is_some_and(|running| running.passing);
         if let Some(entry) = &entry {
-            tracing::info!(room = %entry.name, id = %id, "a room closed");
-            let observer = &self.context.config.hooks.observer;
-            observer.room_closed(&entry.name, entry.epoch);
+            if !passing {
+                tracing::info!(room = %entry.name, id = %id, "a room closed");
+                let observer = &self.context.config.hooks.observer;
+                observer.room_closed(&entry.name, entry.epoch);
+            }
             self.close_on_shards(entry);
         }
         let was_open = entry.is_some();
-        if let Some(running) = self.running.remove(&id) {
+        if passing {
+            self.passage_over(id);
+        } else if let Some(running) = running {
             if running.owned.is_none() {
                 ::metrics::gauge!(metrics::BRANCHES).decrement(1.0);
             }
@@ -379,57 +418,6 @@ async fn claim(
     Ok(Claimed { owned, spec })
 }
 
-/// Keeps a room's settings in the store, so that its next life has them too.
-///
-/// # Errors
-/// [`ActorsError::Store`].
-pub(crate) async fn keep_spec(
-    store: &dyn Store,
-    name: &RoomName,
-    settings: &RoomSettings,
-) -> Result<(), ActorsError> {
-    let key = control_plane::keys::room_spec(name);
-    let value = spec_of(settings).encode();
-    let mut condition = Condition::Absent;
-    for _ in 0..SPEC_ATTEMPTS {
-        let swap = store.swap(&key, condition, value.clone(), None).await;
-        match swap.map_err(|error| ActorsError::Store(Some(error)))? {
-            Swap::Done(_) => return Ok(()),
-            Swap::Conflict(Some(entry)) => condition = Condition::At(entry.revision),
-            Swap::Conflict(None) => condition = Condition::Absent,
-        }
-    }
-    Err(ActorsError::Store(None))
-}
-
-/// The spec that settings are stored as.
-pub(crate) fn spec_of(settings: &RoomSettings) -> RoomSpec {
-    RoomSpec {
-        max_peers: settings.max_peers,
-        max_publishers: settings.max_publishers,
-        empty_timeout_s: settings.empty_timeout_s,
-        departure_timeout_s: settings.departure_timeout_s,
-        metadata: settings.metadata.clone(),
-        codecs: settings.codecs.clone(),
-        recording: settings.recording,
-        auto_create: settings.auto_create,
-    }
-}
-
-/// The settings that a stored spec stands for.
-pub(crate) fn settings_of(spec: RoomSpec) -> RoomSettings {
-    RoomSettings {
-        max_peers: spec.max_peers,
-        max_publishers: spec.max_publishers,
-        empty_timeout_s: spec.empty_timeout_s,
-        departure_timeout_s: spec.departure_timeout_s,
-        metadata: spec.metadata,
-        codecs: spec.codecs,
-        recording: spec.recording,
-        auto_create: spec.auto_create,
-    }
-}
-
 impl Behaviour for Rooms {
     type Message = RoomsMessage;
 
@@ -437,7 +425,9 @@ impl Behaviour for Rooms {
         match message {
             RoomsMessage::Open(name, settings, reply) => self.open(name, settings, reply, scope),
             RoomsMessage::Claimed(name, claimed) => self.claimed(name, claimed, scope),
-            RoomsMessage::Opened(id, listener) => self.opened(id, listener),
+            RoomsMessage::Opened(id, listener) => self.opened(id, listener, scope),
+            RoomsMessage::MoveShard(wish) => self.move_shard(*wish, scope),
+            RoomsMessage::Yielded(id, yielded) => self.yielded(id, yielded),
             RoomsMessage::Child(id, notice) => self.child(id, &notice, scope),
             RoomsMessage::Released => {}
             RoomsMessage::StandBy(name, id, epoch, reply) => {

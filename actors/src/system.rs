@@ -5,6 +5,7 @@ mod drain;
 mod live;
 mod moves;
 mod parts;
+mod shards;
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -272,7 +273,7 @@ impl System {
         self.context.start_draining();
         loop {
             let mut refused = false;
-            for entry in self.context.directory.rooms() {
+            for entry in self.context.directory.lives() {
                 let close = RoomMessage::Close(CloseReason::Draining);
                 let told = entry.listener.mailbox.tell(close);
                 refused |= matches!(told, Err(supervision::TellError::Full(_)));

@@ -7,7 +7,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use media_types::{RoomName, WorkerId};
+use media_types::{RoomName, ShardId, WorkerId};
 
 use crate::migration::MoveReason;
 use crate::model::WorkerRecord;
@@ -96,6 +96,17 @@ pub struct Room {
     pub weight: u64,
     /// How its peers are.
     pub groups: Groups,
+    /// The shard that it is on; `None` where it cannot go to another one.
+    pub shard: Option<ShardId>,
+}
+
+/// A shard of the worker.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Shard {
+    /// Which.
+    pub id: ShardId,
+    /// How much of its time it works, in thousandths.
+    pub load_permille: u16,
 }
 
 /// Why a room moves by itself.
@@ -134,6 +145,8 @@ pub struct Decision {
     pub room: RoomName,
     /// Where.
     pub to: WorkerId,
+    /// To which shard, where it stays with its worker.
+    pub shard: Option<ShardId>,
     /// Why.
     pub cause: Cause,
 }
@@ -199,13 +212,14 @@ impl Balance {
         }
     }
 
-    /// Looks at the worker `me` among `workers` and at its rooms; the move to begin now, if one is.
-    /// `now` is any time that rises.
+    /// Looks at the worker `me` among `workers`, at its shards and its rooms; the move to begin now,
+    /// if one is. `now` is any time that rises.
     pub fn step(
         &mut self,
         now: Duration,
         me: WorkerId,
         workers: &[WorkerRecord],
+        shards: &[Shard],
         rooms: &[Room],
     ) -> Option<Decision> {
         let own = workers.iter().find(|worker| worker.id == me)?;
@@ -221,10 +235,22 @@ impl Balance {
             .iter()
             .filter(|room| !self.moved.contains_key(&room.name))
             .collect();
-        let (room, cause) = self
-            .quality(now, &free)
-            .or_else(|| self.overload(now, own, &free))?;
-        let to = target(own, workers, room, rooms, cause)?;
+        let elsewhere = |(room, cause)| {
+            let to = target(own, workers, room, rooms, cause)?;
+            Some((room, cause, to, None))
+        };
+        let worse = self.quality(now, &free).and_then(elsewhere);
+        let (room, cause, to, shard) = worse.or_else(|| {
+            if !self.sheds(now, own) {
+                return None;
+            }
+            // To another shard is the shorter way: no other worker has to take anything.
+            let (room, shard) = match aside(shards, &free, rooms) {
+                Some(found) => found,
+                None => return elsewhere((sheddable(&free)?, Cause::Overload)),
+            };
+            Some((room, Cause::Overload, me, Some(shard)))
+        })?;
         if self.moved.len() < MOVED_MAX {
             self.moved.insert(room.name.clone(), now);
         }
@@ -233,6 +259,7 @@ impl Balance {
         Some(Decision {
             room: room.name.clone(),
             to,
+            shard,
             cause,
         })
     }
@@ -264,27 +291,39 @@ impl Balance {
         worse.max_by_key(|(room, _)| (room.groups.bad, room.groups.rtt_ms, &room.name))
     }
 
-    /// The lightest room that is a tenth of the load, or the heaviest of those that are less: what
-    /// moves disturbs as few as will do.
-    fn overload<'a>(
-        &self,
-        now: Duration,
-        own: &WorkerRecord,
-        rooms: &[&'a Room],
-    ) -> Option<(&'a Room, Cause)> {
-        let since = self.overloaded_since?;
-        if now < since + self.policy.patience || own.draining {
-            return None;
-        }
-        let all: u64 = rooms.iter().map(|room| room.weight).sum();
-        let enough = rooms
-            .iter()
-            .filter(|room| room.weight.saturating_mul(10) >= all);
-        let lightest = enough.min_by_key(|room| (room.weight, &room.name));
-        let heaviest = || rooms.iter().max_by_key(|room| (room.weight, &room.name));
-        let room = lightest.or_else(heaviest)?;
-        Some((room, Cause::Overload))
+    /// Whether the worker has been overloaded for long enough.
+    fn sheds(&self, now: Duration, own: &WorkerRecord) -> bool {
+        let since = self.overloaded_since;
+        since.is_some_and(|since| now >= since + self.policy.patience) && !own.draining
     }
+}
+
+/// The lightest room that is a tenth of the load, or the heaviest of those that are less: what
+/// moves disturbs as few as will do.
+fn sheddable<'a>(rooms: &[&'a Room]) -> Option<&'a Room> {
+    let all: u64 = rooms.iter().map(|room| room.weight).sum();
+    let enough = rooms
+        .iter()
+        .filter(|room| room.weight.saturating_mul(10) >= all);
+    let lightest = enough.min_by_key(|room| (room.weight, &room.name));
+    let heaviest = || rooms.iter().max_by_key(|room| (room.weight, &room.name));
+    lightest.or_else(heaviest).copied()
+}
+
+/// A room of the busiest shard and the calmest shard, if that remains the calmer one with it.
+fn aside<'a>(shards: &[Shard], free: &[&'a Room], rooms: &[Room]) -> Option<(&'a Room, ShardId)> {
+    let busiest = shards.iter().max_by_key(|it| (it.load_permille, it.id))?;
+    let calmest = shards.iter().min_by_key(|it| (it.load_permille, it.id))?;
+    let there = |room: &&Room| room.shard == Some(busiest.id);
+    let candidates: Vec<&Room> = free.iter().copied().filter(there).collect();
+    let room = sheddable(&candidates)?;
+    // Rooms that cannot move weigh on some shard, and it may be this one.
+    let weighs = |room: &&Room| room.shard.is_none() || there(room);
+    let all: u64 = rooms.iter().filter(weighs).map(|room| room.weight).sum();
+    let load = u64::from(busiest.load_permille);
+    let brings = load.saturating_mul(room.weight) / all.max(1);
+    let after = u64::from(calmest.load_permille).saturating_add(brings);
+    (after.saturating_add(BETTER) <= load).then_some((room, calmest.id))
 }
 
 /// The worker that suits the room best, if the room is better off there.

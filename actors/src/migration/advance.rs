@@ -5,16 +5,18 @@ use std::time::Duration;
 
 use control_plane::migration::{Local, Look, MigrationRecord, MoveReason, Moves, Step, decide};
 use control_plane::{ControlPlaneError, membership};
-use media_types::{Epoch, RoomName, WorkerId};
+use media_types::{Epoch, RoomName, ShardId, WorkerId};
 use signaling::view::MigrateReason;
+use signaling::{ErrorType, RpcError};
 use supervision::Mailbox;
 
 use crate::context::Context;
 use crate::directory::RoomEntry;
+use crate::error::from_ask;
 use crate::limits::{ASK_DEADLINE, CLAIM_DEADLINE, MOVE_STEPS};
 use crate::room::RoomMessage;
 use crate::room::message::Move;
-use crate::rooms::RoomsMessage;
+use crate::rooms::{RoomsMessage, ShardMove, ShardWish};
 
 /// What steps are carried out on.
 pub(crate) struct World {
@@ -84,6 +86,30 @@ impl World {
             }
         }
         Advanced::Unknown
+    }
+
+    /// Has a room of this worker go on at another shard of it.
+    pub(crate) async fn move_shard(
+        &self,
+        room: &RoomName,
+        to: Option<ShardId>,
+        reason: MigrateReason,
+    ) -> Result<ShardMove, RpcError> {
+        let Some(rooms) = rooms_of(&self.rooms, room) else {
+            return Err(ErrorType::NotFound.into());
+        };
+        let room = room.clone();
+        let wish = |reply| {
+            RoomsMessage::MoveShard(Box::new(ShardWish {
+                room,
+                to,
+                reason,
+                reply,
+            }))
+        };
+        // It takes two questions: the new life opens, and the old one makes way.
+        let asked = rooms.ask(ASK_DEADLINE.saturating_mul(2), wish);
+        asked.await.map_err(from_ask)?
     }
 
     /// How the room is here; `None` where it does not say.
@@ -223,6 +249,7 @@ impl World {
         let to = Move {
             worker: Some(to),
             epoch: Some(look.owner.epoch),
+            shard: None,
             url: target.url,
             deadline,
             reason,

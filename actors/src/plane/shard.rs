@@ -38,7 +38,7 @@ impl Shard {
     fn restarted(&mut self, scope: &mut Scope<Self>) {
         self.figures = None;
         let mut refused = false;
-        for entry in self.context.directory.rooms() {
+        for entry in self.context.directory.lives() {
             let told = entry
                 .listener
                 .mailbox

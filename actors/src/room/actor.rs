@@ -177,6 +177,8 @@ impl Room {
             | RoomMessage::Ingests(_)) => self.take_live(other),
             other @ (RoomMessage::Migrate(_)
             | RoomMessage::Activate(_)
+            | RoomMessage::Yield(..)
+            | RoomMessage::SendOff
             | RoomMessage::Settled(_)
             | RoomMessage::Standing(_)
             | RoomMessage::Weigh(_)
@@ -289,6 +291,7 @@ impl Behaviour for Room {
             self.take(now, message);
         }
         self.state.reunite(now);
+        self.state.end_if_followed();
         self.carry_out(scope);
         if self.state.phase != RoomPhase::Closed {
             self.arm(now, scope);

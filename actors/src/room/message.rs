@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use control_plane::balance::Groups;
+use control_plane::balance::Room as Weighed;
 use control_plane::migration::{Handover, Local};
 use media_contract::{Event, LostReason};
 use media_types::{Epoch, Identity, PeerId, ShardId, TrackId, WorkerId};
@@ -120,6 +120,8 @@ pub(crate) struct Move {
     pub(crate) worker: Option<WorkerId>,
     /// In which the room is owned there; `None` where nobody knows it.
     pub(crate) epoch: Option<Epoch>,
+    /// The shard of this worker, where it stays with it.
+    pub(crate) shard: Option<ShardId>,
     pub(crate) url: String,
     /// How long the sessions here live on.
     pub(crate) deadline: Duration,
@@ -193,12 +195,16 @@ pub(crate) enum RoomMessage {
     Migrate(Box<Move>),
     /// The room is this worker's, after a move.
     Activate(Box<Activation>),
+    /// The room is to go on at another shard of this worker: what its next life has to know.
+    Yield(Box<Move>, Reply<Result<Box<Handover>, RpcError>>),
+    /// That life listens: clients are sent there.
+    SendOff,
     /// The room's next worker serves this peer.
     Settled(PeerId),
     /// How far a move is, as seen from here.
     Standing(Reply<Local>),
     /// What the room costs, and how its peers are; no answer where it is not ours to move.
-    Weigh(Reply<(u64, Groups)>),
+    Weigh(Reply<Weighed>),
     /// What the next owner has to know.
     Roster(Reply<Box<Handover>>),
     /// Everybody who follows the room by itself has: the rest stays, or goes too.

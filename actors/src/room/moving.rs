@@ -24,6 +24,8 @@ pub(crate) struct Stage {
     pub(crate) epoch: Epoch,
     /// Where it goes, and when those who have not followed are let go.
     pub(crate) leaving: Option<(Move, Instant)>,
+    /// Clients were sent to the room's life on another shard.
+    pub(crate) sent_off: bool,
     /// Peers that the next worker serves.
     pub(crate) settled: BTreeSet<PeerId>,
     /// Who is expected from the last worker.
@@ -77,6 +79,7 @@ impl RoomState {
         }
         self.enter(RoomPhase::Active);
         self.stage.leaving = None;
+        self.stage.sent_off = false;
         (self.parts.owner, self.parts.stands_by) = (None, false);
         self.parts.is_open = true;
         self.parts.touch();
@@ -116,6 +119,29 @@ impl RoomState {
         self.stage.leaving = Some((to, deadline));
         self.note_empty(now);
         true
+    }
+
+    /// Why the room has to stay on its shard, where it has to.
+    pub(crate) fn bound(&self) -> Option<&'static str> {
+        let follows = |member: &Member| member.record.kind == SessionKind::WebSocket;
+        if self.phase != RoomPhase::Active || !self.stage.expected.is_empty() {
+            Some("it moves already")
+        } else if self.parts.is_branch() || !self.parts.workers().is_empty() {
+            Some("it has parts on other workers")
+        } else if self.shards.len() > 1 {
+            Some("it is on several shards")
+        } else if !self.members.values().all(follows) {
+            Some("peers by WHIP, WHEP, RTMP and QUIC cannot follow")
+        } else {
+            None
+        }
+    }
+
+    /// What is left of a room on a shard that everybody has gone from ends.
+    pub(crate) fn end_if_followed(&mut self) {
+        if self.phase == RoomPhase::Handover && self.stage.sent_off && self.is_settled() {
+            self.close(CloseReason::Moved);
+        }
     }
 
     /// The next worker serves this peer.

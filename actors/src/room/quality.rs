@@ -11,7 +11,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use control_plane::balance::Groups;
+use control_plane::balance::{Groups, Room as Weighed};
 use media_types::{Identity, PeerId, Rid, TrackId, WorkerId};
 use signaling::ServerMessage;
 use signaling::server_message::QualityParams;
@@ -242,8 +242,9 @@ impl RoomState {
     }
 
     /// What the room costs, and how its peers are; `None` where it is not this worker's to move.
-    pub(crate) fn weigh(&self) -> Option<(u64, Groups)> {
-        if self.phase != RoomPhase::Active || self.parts.is_branch() || self.members.is_empty() {
+    pub(crate) fn weigh(&self) -> Option<Weighed> {
+        let moves = self.phase != RoomPhase::Active || !self.stage.expected.is_empty();
+        if moves || self.parts.is_branch() || self.members.is_empty() {
             return None;
         }
         let mut groups = Groups::default();
@@ -258,7 +259,12 @@ impl RoomState {
         let count = |length: usize| u64::try_from(length).unwrap_or(u64::MAX);
         // What each member is shown, and what each sends.
         let shown = count(self.tracks.len()).min(WEIGHED_TRACKS);
-        Some((count(self.members.len()).saturating_mul(shown + 1), groups))
+        Some(Weighed {
+            name: self.name.clone(),
+            weight: count(self.members.len()).saturating_mul(shown + 1),
+            groups,
+            shard: self.shards.first().copied(),
+        })
     }
 
     /// Hands the board to all peers, if something is new and the last time is a while ago.

@@ -47,7 +47,8 @@ impl Rooms {
 
     /// A move has given us the room.
     pub(super) fn owned(&mut self, name: &RoomName, owned: Owned, handover: Option<Box<Handover>>) {
-        let found = self.running.iter_mut().find(|(_, r)| r.name == *name);
+        let mut running = self.running.iter_mut();
+        let found = running.find(|(_, running)| running.name == *name && !running.passing);
         let Some((_, running)) = found else {
             return;
         };
@@ -101,6 +102,7 @@ impl Rooms {
             owner: Some(from),
             is_open: true,
             rosters: BTreeMap::from([(from, Arc::new(roster))]),
+            ..KeptParts::default()
         };
         tracing::info!(room = %name, owner = %from, "a part of another worker's room opens");
         let begins = Begins::Branch(letter.epoch, parts);

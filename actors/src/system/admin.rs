@@ -205,6 +205,7 @@ impl System {
         let to = Move {
             worker: None,
             epoch: None,
+            shard: None,
             url,
             deadline,
             reason,

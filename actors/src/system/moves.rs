@@ -53,6 +53,9 @@ impl System {
         let Some(entry) = self.context.directory.room(room) else {
             return Err(self.elsewhere(room, &workers).await?);
         };
+        if self.context.directory.passes(room) {
+            return Err(ErrorType::Conflict.into());
+        }
         let target = self.target(&workers, to)?;
         let now = self.context.unix_ms();
         let grace = self.context.config.move_deadline.as_millis();

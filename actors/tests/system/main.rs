@@ -20,6 +20,7 @@ mod quality;
 mod rooms;
 mod shard;
 mod slots;
+mod shards;
 mod stay;
 mod table;
 mod takeover;

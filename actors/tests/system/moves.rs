@@ -55,9 +55,14 @@ impl Pair {
 
     /// With other settings of the first worker.
     pub(crate) async fn with(change: impl FnOnce(&mut ActorsConfig)) -> Self {
+        Self::with_shards(1, change).await
+    }
+
+    /// Likewise, with so many shards each.
+    pub(crate) async fn with_shards(shards: u16, change: impl FnOnce(&mut ActorsConfig)) -> Self {
         let store = Arc::new(MemoryStore::new(Arc::new(ManualClock::new())));
         let members = vec![enlist(&store, 1).await, enlist(&store, 2).await];
-        let world = |settings| World::over(1, settings, &[], store.clone());
+        let world = |settings| World::over(shards, settings, &[], store.clone());
         let mut first = worker(1);
         change(&mut first);
         Self {

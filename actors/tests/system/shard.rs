@@ -24,6 +24,8 @@ struct Inner {
     log: Vec<(ShardId, Action)>,
     busy: bool,
     load: u32,
+    /// Of shards that differ.
+    loads: BTreeMap<ShardId, u32>,
 }
 
 pub(crate) struct FakePlane(Mutex<Inner>);
@@ -48,7 +50,7 @@ impl Plane for FakePlane {
                 .values()
                 .map(|r| r.transports.len() as u32)
                 .sum(),
-            busy_ppm: inner.load,
+            busy_ppm: inner.loads.get(shard).copied().unwrap_or(inner.load),
         });
         loads.collect()
     }
@@ -79,6 +81,11 @@ impl FakePlane {
     /// How much of their time the shards work from now on, in parts of a million.
     pub(crate) fn set_load(&self, ppm: u32) {
         self.0.lock().unwrap().load = ppm;
+    }
+
+    /// How much of its time one shard works from now on, likewise.
+    pub(crate) fn set_shard_load(&self, shard: ShardId, ppm: u32) {
+        self.0.lock().unwrap().loads.insert(shard, ppm);
     }
 
     /// Rooms, transports, tracks and filled slots that exist.

@@ -19,7 +19,23 @@ fn room(name: &str, weight: u64, groups: Groups) -> Room {
         name: name.parse().unwrap(),
         weight,
         groups,
+        shard: None,
     }
+}
+
+fn on(shard: u16, name: &str, weight: u64) -> Room {
+    Room {
+        shard: Some(ShardId(shard)),
+        ..room(name, weight, well(20))
+    }
+}
+
+fn shards(loads: [u16; 2]) -> [Shard; 2] {
+    let shard = |id: u16, load_permille| Shard {
+        id: ShardId(id),
+        load_permille,
+    };
+    [shard(0, loads[0]), shard(1, loads[1])]
 }
 
 fn well(rtt_ms: u32) -> Groups {
@@ -38,7 +54,7 @@ fn first(
 ) -> Option<(u64, Decision)> {
     (0..100).find_map(|second| {
         let now = Duration::from_secs(second);
-        Some((second, balance.step(now, ME, workers, rooms)?))
+        Some((second, balance.step(now, ME, workers, &[], rooms)?))
     })
 }
 
@@ -66,6 +82,42 @@ fn ten_seconds_of_overload_move_the_lightest_room_that_helps() {
 }
 
 #[test]
+fn an_overloaded_shard_sheds_to_a_calm_one_before_another_worker_is_troubled() {
+    let rooms = [
+        on(0, "small", 1),
+        on(0, "middle", 20),
+        on(0, "large", 79),
+        on(1, "other", 20),
+    ];
+    let workers = [worker(1, 950), worker(2, 100)];
+    let decide = |loads, rooms: &[Room]| {
+        let mut balance = Balance::default();
+        (0..20).find_map(|second| {
+            let now = Duration::from_secs(second);
+            let decision = balance.step(now, ME, &workers, &shards(loads), rooms)?;
+            let Decision {
+                room, to, shard, ..
+            } = decision;
+            Some((second, room.to_string(), to, shard))
+        })
+    };
+    let there = |name: &str, worker, shard| Some((10, name.to_owned(), worker, shard));
+    let aside = there("middle", ME, Some(ShardId(1)));
+    assert_eq!(decide([950, 200], &rooms), aside);
+    // 190 of 950 go along: that shard would be as busy as this one was to become.
+    let away = there("middle", WorkerId::new(2), None);
+    assert_eq!(decide([950, 600], &rooms), away);
+    // What is alone on its shard would only change places.
+    assert_eq!(decide([950, 0], &rooms[2..3]), None);
+    // What cannot leave its shard goes to another worker, or nowhere.
+    let bound = [room("bound", 50, well(20)), room("too", 50, well(20))];
+    assert_eq!(
+        decide([950, 0], &bound),
+        there("bound", WorkerId::new(2), None)
+    );
+}
+
+#[test]
 fn a_moment_of_calm_begins_the_count_anew() {
     let rooms = [room("a", 1, well(20)), room("b", 1, well(20))];
     let mut balance = Balance::default();
@@ -73,7 +125,7 @@ fn a_moment_of_calm_begins_the_count_anew() {
         let load = if second % 9 == 0 { 500 } else { 990 };
         let workers = [worker(1, load), worker(2, 0)];
         let now = Duration::from_secs(second);
-        assert_eq!(balance.step(now, ME, &workers, &rooms), None);
+        assert_eq!(balance.step(now, ME, &workers, &[], &rooms), None);
     }
 }
 
@@ -106,11 +158,14 @@ fn a_round_trip_that_jumps_moves_and_one_that_was_always_long_does_not() {
     let mut balance = Balance::default();
     for second in 0..50 {
         let now = Duration::from_secs(second);
-        assert_eq!(balance.step(now, ME, &workers, &rooms(40)), None);
+        assert_eq!(balance.step(now, ME, &workers, &[], &rooms(40)), None);
     }
     let moved = (50..100).find_map(|second| {
         let now = Duration::from_secs(second);
-        Some((second, balance.step(now, ME, &workers, &rooms(130))?.cause))
+        Some((
+            second,
+            balance.step(now, ME, &workers, &[], &rooms(130))?.cause,
+        ))
     });
     assert_eq!(moved, Some((60, Cause::RoundTrip)));
 }
@@ -160,7 +215,7 @@ proptest! {
                 .collect();
             rooms.sort_by(|a, b| a.name.cmp(&b.name));
             rooms.dedup_by(|a, b| a.name == b.name);
-            if let Some(decision) = balance.step(now, ME, &workers, &rooms) {
+            if let Some(decision) = balance.step(now, ME, &workers, &[], &rooms) {
                 let target = workers.iter().find(|it| it.id == decision.to).unwrap();
                 prop_assert!(target.id != ME && target.ready && !target.draining);
                 prop_assert!(placement::pressure(target) + BETTER <= 1_000);

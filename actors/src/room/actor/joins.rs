@@ -64,12 +64,12 @@ impl Room {
             Credentials::Resume(claims) => self.state.members.contains_key(&claims.session),
             Credentials::Token(_) => false,
         };
+        let soon = || RpcError::new(ErrorType::Unavailable).retry_after(MOVE_TICK);
         match (self.state.phase, &self.state.stage.leaving) {
+            // Its life on the other shard has the room's name in a moment.
+            (RoomPhase::Handover, Some((to, _))) if to.shard.is_some() => (!stays).then(soon),
             (RoomPhase::Handover, Some((to, _))) if !stays => Some(RpcError::moved(&*to.url)),
-            (RoomPhase::Standby, _) => {
-                let soon = RpcError::new(ErrorType::Unavailable).retry_after(MOVE_TICK);
-                Some(soon)
-            }
+            (RoomPhase::Standby, _) => Some(soon()),
             _ => None,
         }
     }

@@ -36,6 +36,13 @@ pub(super) struct Live {
     rates: BTreeMap<TrackId, Bitrate>,
 }
 
+impl Live {
+    /// Whether nobody takes media out of the room.
+    pub(super) fn is_idle(&self) -> bool {
+        self.egresses.is_empty() && self.starting.is_empty()
+    }
+}
+
 impl Room {
     #[allow(
         clippy::wildcard_enum_match_arm,

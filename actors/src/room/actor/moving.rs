@@ -5,9 +5,9 @@ use std::time::{Duration, Instant};
 
 use control_plane::migration::{HandedPeer, HandedTrack, Handover, Local};
 use media_types::Epoch;
-use signaling::ServerMessage;
 use signaling::server_message::MigrateParams;
 use signaling::view::CloseReason;
+use signaling::{ErrorType, RpcError, ServerMessage};
 
 use super::Room;
 use crate::room::message::{Audience, Move, RoomMessage};
@@ -34,6 +34,12 @@ impl Room {
         match message {
             RoomMessage::Migrate(to) => self.migrate(now, *to),
             RoomMessage::Activate(activation) => self.activate(now, *activation),
+            RoomMessage::Yield(to, reply) => reply.send(self.make_way(now, *to)),
+            RoomMessage::SendOff => {
+                self.state.stage.sent_off = true;
+                self.keep_stage();
+                self.send_off();
+            }
             RoomMessage::Settled(peer) => self.state.settle(peer),
             RoomMessage::Standing(reply) => {
                 // A room that closes says nothing: who asks looks again.
@@ -42,8 +48,9 @@ impl Room {
                 }
             }
             RoomMessage::Weigh(reply) => {
-                if let Some(weight) = self.state.weigh() {
-                    reply.send(weight);
+                if let Some(mut weighed) = self.state.weigh() {
+                    weighed.shard = weighed.shard.filter(|_| self.bound().is_none());
+                    reply.send(weighed);
                 }
             }
             RoomMessage::Roster(reply) => reply.send(Box::new(self.handover())),
@@ -101,10 +108,33 @@ impl Room {
 
     /// Each client gets a token of its own to go on with at the target.
     pub(super) fn migrate(&mut self, now: Instant, to: Move) {
-        if !self.state.hand_over(now, to.clone()) {
-            return;
+        if self.state.hand_over(now, to) {
+            self.keep_stage();
+            self.send_off();
         }
+    }
+
+    /// Why the room has to stay on its shard, where it has to.
+    fn bound(&self) -> Option<&'static str> {
+        let used = || (!self.live.is_idle()).then_some("streams are packaged, recorded or played");
+        self.state.bound().or_else(used)
+    }
+
+    /// The room goes on at another shard: from here on it takes nobody, and nothing changes.
+    fn make_way(&mut self, now: Instant, to: Move) -> Result<Box<Handover>, RpcError> {
+        if let Some(why) = self.bound() {
+            return Err(RpcError::with_message(ErrorType::Conflict, why));
+        }
+        let handover = Box::new(self.handover());
+        self.state.hand_over(now, to);
         self.keep_stage();
+        Ok(handover)
+    }
+
+    fn send_off(&mut self) {
+        let Some((to, _)) = &self.state.stage.leaving else {
+            return;
+        };
         let deadline_ms = u64::try_from(to.deadline.as_millis()).unwrap_or(u64::MAX);
         let records = self.state.members.values().map(|member| &member.record);
         let notices: Vec<_> = records

@@ -95,6 +95,7 @@ impl Room {
                 epoch: None,
                 url: record.url.clone(),
                 deadline: self.seed.context.config.move_deadline,
+                shard: None,
                 reason: MigrateReason::Ownership,
             },
         );
