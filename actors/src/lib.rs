@@ -71,8 +71,8 @@ pub use ingest::{
 };
 pub use migration::MoveStatus;
 pub use part::{
-    ClusterLink, Deed, FarPeer, FarQuality, FarSpeaker, FarTrack, NoCluster, OpenPart, PartBody,
-    PartLetter, PartRoster, Said,
+    Allot, ClusterLink, Deed, FarPeer, FarQuality, FarSpeaker, FarTrack, Hold, NoCluster, OpenPart,
+    PartAllots, PartBody, PartHolds, PartLetter, PartRoster, Said,
 };
 pub use room::message::{GrantChange, PeerChange, Revocation};
 pub use rooms::ShardMove;

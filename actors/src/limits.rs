@@ -71,6 +71,15 @@ pub const PART_GRACE: Duration = Duration::from_secs(3);
 /// How long a worker may take to open a part before another one is asked.
 pub const PART_OPENING: Duration = Duration::from_secs(2);
 
+/// Places that a part of a room holds beyond those that are filled, at the most: a second of a
+/// crowd that comes in at one worker.
+pub const PART_SPARE_MAX: u32 = 32;
+/// How long somebody waits for a place that is not known to be free: some round trips between
+/// workers that are far apart.
+pub const SEAT_WAIT: Duration = Duration::from_secs(1);
+/// Joins of one room that may wait so.
+pub const SEAT_QUEUE: usize = 256;
+
 /// Kinds of reactions in one second; further kinds wait for nobody and are dropped.
 pub const REACTION_KINDS_MAX: usize = 64;
 

@@ -13,6 +13,7 @@ use signaling::view::{CloseReason, Peer, QualityReason, Track};
 use control_plane::RoomSpec;
 
 use crate::room::message::PeerChange;
+pub use crate::room::parts::seats::{Allot, Hold};
 
 /// The way to the other workers.
 pub trait ClusterLink: Send + Sync {
@@ -76,12 +77,36 @@ pub enum PartBody {
         /// It was.
         found: bool,
     },
+    /// What the sender holds of the places that the room's limits have.
+    Holds(PartHolds),
+    /// The owner: what the receiver may hold of them.
+    Allots(PartAllots),
     /// The owner: how the room is set.
     Settings(Box<RoomSpec>),
     /// The owner: the room is over.
     Close(CloseReason),
     /// The sender has no part of the room, or none any more.
     Gone,
+}
+
+/// What a part holds of the room's limits.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PartHolds {
+    /// Of `max_peers`.
+    pub peers: Hold,
+    /// Of `max_publishers`.
+    pub publishers: Hold,
+    /// It is said again: what it was told may not have come.
+    pub again: bool,
+}
+
+/// What a part may hold of the room's limits; what is absent stays.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PartAllots {
+    /// Of `max_peers`.
+    pub peers: Option<Allot>,
+    /// Of `max_publishers`.
+    pub publishers: Option<Allot>,
 }
 
 /// What operators do to a peer, at whichever part it is in.

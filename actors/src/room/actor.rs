@@ -34,12 +34,14 @@ mod moving;
 mod opening;
 mod parts;
 mod policy;
+mod waiting;
 
 use acts::Acts;
 use joins::Joins;
 use live::Live;
 pub(crate) use moving::Activation;
 use opening::Opening;
+use waiting::Waiting;
 
 /// What one life of a room on this worker is made from.
 pub(crate) struct RoomSeed {
@@ -99,6 +101,7 @@ pub(crate) struct Room {
     peers: BTreeMap<PeerId, Mailbox<PeerMessage>>,
     joins: Joins,
     acts: Acts,
+    waiting: Waiting,
     opening: Option<Opening>,
     /// Peers whose full box refused something.
     behind: BTreeSet<PeerId>,
@@ -135,6 +138,7 @@ impl Room {
             peers: BTreeMap::new(),
             joins: Joins::default(),
             acts: Acts::default(),
+            waiting: Waiting::default(),
             opening: Some(Opening::default()),
             behind: BTreeSet::new(),
             dirty: BTreeSet::new(),
@@ -155,7 +159,7 @@ impl Room {
             RoomMessage::Left(peer, reason) => {
                 self.state.remove(now, peer, reason);
             }
-            RoomMessage::WantPublish(peer) => self.state.want_publish(peer),
+            RoomMessage::WantPublish(peer) => self.state.want_publish(now, peer),
             RoomMessage::Say(peer, request, speech) => self.say(now, peer, request, speech),
             RoomMessage::Policy => self.policy_changed(),
             RoomMessage::Endpoints => self.endpoints_changed(),
@@ -245,7 +249,12 @@ impl Room {
         if self.retry_at.is_none() && !(self.dirty.is_empty() && self.behind.is_empty()) {
             self.retry_at = Some(now + RECONCILE_AFTER);
         }
-        let due = [self.state.poll_timeout(), self.retry_at, self.acts.due()];
+        let due = [
+            self.state.poll_timeout(),
+            self.retry_at,
+            self.acts.due(),
+            self.waiting.due(),
+        ];
         let Some(due) = due.into_iter().flatten().min() else {
             return;
         };
@@ -291,6 +300,7 @@ impl Behaviour for Room {
             self.take(now, message);
         }
         self.state.reunite(now);
+        self.settle_seats(now);
         self.state.end_if_followed();
         self.carry_out(scope);
         if self.state.phase != RoomPhase::Closed {

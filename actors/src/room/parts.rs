@@ -18,10 +18,13 @@ use crate::limits::{PART_GRACE, PART_OPENING, PART_PERIOD, PART_REPEAT, PART_SIL
 use crate::part::{FarPeer, FarTrack, PartBody, PartRoster};
 use crate::session::SessionKind;
 
+mod limit;
 mod place;
 mod said;
+pub(crate) mod seats;
 mod union;
 
+use limit::{KeptSeats, Seats};
 pub(crate) use place::Place;
 
 /// What another worker has of the room.
@@ -42,6 +45,7 @@ pub(crate) struct KeptParts {
     pub(crate) owner: Option<WorkerId>,
     pub(crate) is_open: bool,
     pub(crate) rosters: BTreeMap<WorkerId, Arc<PartRoster>>,
+    pub(crate) seats: KeptSeats,
 }
 
 /// The room's parts, and what this one is among them.
@@ -70,6 +74,10 @@ pub(crate) struct Parts {
     /// What the others have is not what clients were told.
     torn: bool,
     told_at: Option<Instant>,
+    /// When all was said again, whatever else happens.
+    repeated_at: Option<Instant>,
+    /// The limits of the room.
+    pub(crate) seats: Seats,
     /// When to look for another owner.
     orphan_due: Option<Instant>,
 }
@@ -91,6 +99,8 @@ impl Default for Parts {
             changed: false,
             torn: false,
             told_at: None,
+            repeated_at: None,
+            seats: Seats::default(),
             orphan_due: None,
         }
     }
@@ -100,6 +110,7 @@ impl Parts {
     /// Somebody came or went here, or publishes something else.
     pub(crate) fn touch(&mut self) {
         (self.changed, self.torn) = (true, true);
+        self.seats.touch();
     }
 
     /// Whether this worker holds a part of a room that another one owns.
@@ -167,13 +178,15 @@ impl Parts {
             rosters: known
                 .map(|(worker, part)| (*worker, Arc::clone(&part.roster)))
                 .collect(),
+            seats: self.seats.keep(),
         }
     }
 
     /// When [`RoomState::parts_timeout`] wants to be called.
     pub(crate) fn due(&self, members: usize) -> Option<Instant> {
         if self.known.is_empty() {
-            return self.orphan_due;
+            let both = [self.orphan_due, self.seats.due()];
+            return both.into_iter().flatten().min();
         }
         let pause = match self.changed {
             true => period(members),
@@ -181,7 +194,8 @@ impl Parts {
         };
         let tell = self.told_at.map(|at| at + pause);
         let lost = self.known.values().map(Part::ends).min();
-        [tell, lost, self.orphan_due].into_iter().flatten().min()
+        let all = [tell, lost, self.orphan_due, self.seats.due()];
+        all.into_iter().flatten().min()
     }
 }
 
@@ -215,6 +229,7 @@ impl RoomState {
     pub(crate) fn recall_parts(&mut self, now: Instant, kept: KeptParts) {
         self.parts.owner = kept.owner;
         self.parts.is_open = kept.is_open || kept.owner.is_none();
+        self.parts.seats = Seats::recall(&kept.seats);
         for (worker, roster) in kept.rosters {
             self.parts.known.insert(worker, Part::new(now, roster));
         }
@@ -303,6 +318,7 @@ impl RoomState {
         if before.as_ref().map(|part| &part.roster.shards) != Some(&roster.shards) {
             self.link_shards();
         }
+        self.parts.seats.touch();
         if before.is_none() || epoch < ours {
             self.tell_roster(from);
         }
@@ -328,6 +344,7 @@ impl RoomState {
             }
         }
         self.parts.changed = true;
+        self.parts.seats.touch();
     }
 
     /// A worker has no part any more.
@@ -336,6 +353,7 @@ impl RoomState {
             return;
         }
         self.parts.heard.remove(&worker);
+        self.parts.seats.touch();
         if self.parts.owner == Some(worker) {
             self.parts.orphan_due = Some(now);
         }
@@ -388,9 +406,14 @@ impl RoomState {
             let repeats = !std::mem::take(&mut self.parts.changed);
             let roster = Box::new(self.roster());
             self.tell_parts(&PartBody::Roster(roster));
+            let said = |at: Instant| now < at + PART_REPEAT;
+            if !self.parts.repeated_at.is_some_and(said) {
+                self.parts.repeated_at = Some(now);
+                self.parts.seats.repeat();
+                self.tell_settings();
+            }
             if repeats {
                 self.tell_qualities_far();
-                self.tell_settings();
             }
         }
     }

@@ -10,6 +10,7 @@ use signaling::view::{CloseReason, LeaveReason, Peer, Room, Track};
 use signaling::{ErrorType, RpcError, ServerMessage};
 
 use super::message::Audience;
+use super::parts::seats::Seat;
 use super::quality::Quality;
 use super::record::{MediaPhase, PeerRecord};
 use super::state::{Effect, Member, RoomState};
@@ -23,6 +24,8 @@ pub(crate) enum Entry {
     New,
     /// The session goes on.
     Resume(PeerId),
+    /// It is not known yet whether there is a place.
+    Wait,
 }
 
 impl RoomState {
@@ -44,15 +47,14 @@ impl RoomState {
             return Ok(Entry::Resume(earlier));
         }
         let replaces = self.replaced_by(identity, kind).is_some();
-        let max = usize::try_from(self.settings.max_peers).unwrap_or(usize::MAX);
-        let expected = &self.stage.expected;
-        let comes = replaces || expected.contains_key(identity);
+        let comes = replaces || self.stage.expected.contains_key(identity);
         let far = self.parts.peers.contains_key(identity);
-        let all = self.members.len() + expected.len() + self.parts.count();
-        if !(comes || far) && all >= max {
-            return Err(ErrorType::RoomFull.into());
+        match self.peer_seat() {
+            _ if comes || far => Ok(Entry::New),
+            Seat::Free => Ok(Entry::New),
+            Seat::Full => Err(ErrorType::RoomFull.into()),
+            Seat::Soon => Ok(Entry::Wait),
         }
-        Ok(Entry::New)
     }
 
     /// The session that joined with this token, to repeat its answer.
@@ -291,18 +293,6 @@ impl RoomState {
             }
         }
         true
-    }
-
-    /// Whether one more may publish; a yes is remembered.
-    pub(crate) fn want_publish(&mut self, peer: PeerId) {
-        let max = usize::try_from(self.settings.max_publishers).unwrap_or(usize::MAX);
-        let has_place = self.publishers() < max;
-        let Some(member) = self.members.get_mut(&peer) else {
-            return;
-        };
-        let granted = member.publishes() || has_place;
-        member.reserved = granted;
-        self.effects.push(Effect::MayPublish(peer, granted));
     }
 
     /// A peer's media path broke. Crashes of ours are counted: too many, and the peer goes.

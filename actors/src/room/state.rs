@@ -82,7 +82,8 @@ impl Member {
     }
 
     pub(crate) fn publishes(&self) -> bool {
-        self.reserved || !self.record.tracks.is_empty()
+        let record = &self.record;
+        self.reserved || !(record.tracks.is_empty() && record.handed.is_empty())
     }
 }
 

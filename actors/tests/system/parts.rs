@@ -57,6 +57,14 @@ fn url(id: u64) -> String {
 
 impl Cluster {
     pub(crate) async fn new(workers: u64, limit: usize) -> Self {
+        let settings = ActorsConfig {
+            room_peers_per_worker: limit,
+            ..config()
+        };
+        Self::with(workers, settings).await
+    }
+
+    pub(crate) async fn with(workers: u64, common: ActorsConfig) -> Self {
         let store = Arc::new(MemoryStore::new(Arc::new(ManualClock::new())));
         let wires = Arc::new(Wires::default());
         let mut cluster = Self {
@@ -83,8 +91,7 @@ impl Cluster {
                 url: url(id),
                 endpoints: vec![url(id)],
                 id_seed: id * 1_000,
-                room_peers_per_worker: limit,
-                ..config()
+                ..common.clone()
             };
             let link = Arc::new(Link {
                 me: id,
@@ -108,6 +115,12 @@ impl Cluster {
         &self.worlds[&id]
     }
 
+    /// Whose URL that is.
+    pub(crate) fn id_of(&self, to: Option<&str>) -> u64 {
+        let found = self.worlds.keys().find(|id| Some(&*url(**id)) == to);
+        *found.unwrap()
+    }
+
     fn tell_links(&self) {
         for (id, world) in &self.worlds {
             let linked = self.wires.linked.lock().unwrap();
@@ -119,7 +132,7 @@ impl Cluster {
     }
 
     /// `kill -9`.
-    async fn kill(&mut self, id: u64) {
+    pub(crate) async fn kill(&mut self, id: u64) {
         let world = self.worlds.remove(&id).unwrap();
         world.system.stop();
         self.members.remove(&id).unwrap().leave().await.unwrap();

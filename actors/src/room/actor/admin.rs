@@ -55,6 +55,7 @@ impl Room {
     pub(super) fn set(&mut self, settings: RoomSettings) {
         self.seed.set_settings(settings.clone());
         self.state.settings = settings;
+        self.state.parts.touch();
     }
 
     /// Only its owner ends a room; the other parts end with it.

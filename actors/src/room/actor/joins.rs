@@ -12,7 +12,7 @@ use supervision::Mailbox;
 
 use super::Room;
 use crate::config::{Consumed, ResumeClaims};
-use crate::limits::MOVE_TICK;
+use crate::limits::{MOVE_TICK, SEAT_WAIT};
 use crate::metrics;
 use crate::peer::PeerMessage;
 use crate::room::message::{JoinAsk, JoinRefused, JoinReply};
@@ -37,6 +37,11 @@ impl Joins {
 
 impl Room {
     pub(super) fn join(&mut self, now: Instant, ask: JoinAsk) {
+        self.join_until(now, ask, now + SEAT_WAIT);
+    }
+
+    /// The same; until when it may wait for a place.
+    pub(super) fn join_until(&mut self, now: Instant, ask: JoinAsk, until: Instant) {
         let JoinAsk { request, reply } = ask;
         if self.state.phase == RoomPhase::Closed {
             reply.send(Err(JoinRefused::Closing(Box::new(request))));
@@ -50,6 +55,7 @@ impl Room {
         match self.entry(&request) {
             Ok(Entry::Resume(peer)) => self.resume(peer, request, reply),
             Ok(Entry::New) => self.admit(now, request, reply),
+            Ok(Entry::Wait) => self.wait(now, JoinAsk { request, reply }, until),
             Err(error) => {
                 let outcome = error.kind().word();
                 ::metrics::counter!(metrics::JOINS, "outcome" => outcome).increment(1);
@@ -82,6 +88,9 @@ impl Room {
             Credentials::Token(claims) => (None, Some(claims)),
         };
         let entry = self.state.entry(identity, &request.kind, resume)?;
+        if entry == Entry::Wait {
+            return Ok(entry);
+        }
         // Encoders reconnect with what they were given (SPEC 3).
         let reusable = request.kind != SessionKind::WebSocket;
         let jti = claims.and_then(|claims| claims.jti.as_deref());

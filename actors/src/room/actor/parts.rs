@@ -50,6 +50,8 @@ impl Room {
                 self.act_for(now, from, id, (identity, deed));
             }
             PartBody::Acted { id, found } => self.acted(from, id, found),
+            PartBody::Holds(holds) => self.state.take_holds(from, letter.epoch, &holds),
+            PartBody::Allots(allots) => self.state.take_allots(from, letter.epoch, &allots),
             PartBody::Settings(spec) if is_owner => self.set(settings_of(*spec)),
             PartBody::Settings(_) => {}
             PartBody::Close(reason) if is_owner => self.state.close(reason),
@@ -93,9 +95,9 @@ impl Room {
             Move {
                 worker: Some(worker),
                 epoch: None,
+                shard: None,
                 url: record.url.clone(),
                 deadline: self.seed.context.config.move_deadline,
-                shard: None,
                 reason: MigrateReason::Ownership,
             },
         );

@@ -319,7 +319,7 @@ fn publishing_is_granted_up_to_the_limit_and_given_back() {
     room.admit(now, member(2, "bob"));
     let ask = |room: &mut RoomState, peer| {
         room.take_effects();
-        room.want_publish(PeerId::new(peer));
+        room.want_publish(base(), PeerId::new(peer));
         match room.take_effects().as_slice() {
             [Effect::MayPublish(_, granted)] => *granted,
             other => panic!("{other:?}"),
