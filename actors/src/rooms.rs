@@ -228,6 +228,15 @@ impl Rooms {
         }
     }
 
+    /// The shard that has the least to do.
+    fn calmest(&self) -> ShardId {
+        let loads = self.context.environment.plane.loads();
+        let least = loads
+            .iter()
+            .min_by_key(|load| (load.busy_ppm, load.transports, load.shard));
+        least.map_or(ShardId(0), |load| load.shard)
+    }
+
     fn start(
         &mut self,
         (name, id): (RoomName, RoomId),
@@ -236,15 +245,9 @@ impl Rooms {
         scope: &mut Scope<Self>,
     ) {
         let context = Arc::clone(&self.context);
-        let loads = context.environment.plane.loads();
-        let least = loads
-            .iter()
-            .min_by_key(|load| (load.busy_ppm, load.transports, load.shard));
         let (passing, home) = match begins {
             Begins::Passing(_, shard) => (true, shard),
-            Begins::Owned(_) | Begins::Standby(_) | Begins::Branch(..) => {
-                (false, least.map_or(ShardId(0), |load| load.shard))
-            }
+            Begins::Owned(_) | Begins::Standby(_) | Begins::Branch(..) => (false, self.calmest()),
         };
         let (phase, epoch) = match &begins {
             Begins::Owned(owned) => (RoomPhase::Active, owned.record.epoch),

@@ -212,8 +212,8 @@ impl Balance {
         }
     }
 
-    /// Looks at the worker `me` among `workers`, at its shards and its rooms; the move to begin now,
-    /// if one is. `now` is any time that rises.
+    /// Looks at the worker `me` among `workers`, at its shards and its rooms; the move to begin
+    /// now, if one is. `now` is any time that rises.
     pub fn step(
         &mut self,
         now: Duration,

@@ -6,10 +6,10 @@ use std::time::{Duration, Instant};
 
 use actors::{
     Admission, Consumed, Credentials, Fault, IngestStatus, MoveStatus, Notice, OutboxFull,
-    PeerChange, Revocation, SessionKind, System, TellRefused, TokenMinter,
+    PeerChange, Revocation, SessionKind, ShardMove, System, TellRefused, TokenMinter,
 };
 use control_plane::MoveReason;
-use media_types::{Clock, Identity, PeerId, RoomName, TrackId, WorkerId};
+use media_types::{Clock, Identity, PeerId, RoomName, ShardId, TrackId, WorkerId};
 use signaling::client_message::{OfferParams, SendParams};
 use signaling::rest::{PeerStatus, RoomPatch, RoomSettings, RoomStatus};
 use signaling::server_message::OfferResult;
@@ -125,6 +125,10 @@ impl Rooms for ActorRooms {
     fn migrate(&self, room: RoomName, to: Option<WorkerId>) -> Answer<MoveStatus> {
         let reason = MoveReason::Operator;
         self.ask(|system| async move { system.move_room(&room, to, reason).await })
+    }
+
+    fn move_shard(&self, room: RoomName, to: Option<ShardId>) -> Answer<ShardMove> {
+        self.ask(|system| async move { system.move_shard(&room, to).await })
     }
 
     fn migrations(&self) -> Answer<Vec<MoveStatus>> {

@@ -116,6 +116,9 @@ pub struct RoomStatus {
     pub worker: String,
     /// The number of its ownership.
     pub epoch: u64,
+    /// The shards of the worker that answers on which it is open, the one it opened on first.
+    #[serde(default)]
+    pub shards: Vec<u16>,
 }
 
 /// A peer, as `GET rooms/{r}/peers` shows it.

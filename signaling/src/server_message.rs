@@ -266,7 +266,7 @@ pub struct ReactionsParams {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct MigrateParams {
-    /// Where to connect.
+    /// Where to connect; empty: where this session is, since the worker stays the same.
     pub url: String,
     /// What to `join` with there, as `resume`.
     pub token: Secret,

@@ -194,7 +194,7 @@ impl Rooms {
         }
         self.context.directory.pass_on(old.clone(), new);
         if old.listener.mailbox.tell(RoomMessage::SendOff).is_err() {
-            tracing::warn!(room = %old.name, "clients hear late that their room is on another shard");
+            tracing::warn!(room = %old.name, "clients hear late of the other shard");
         }
         if let Some(passage) = self.passages.remove(&id) {
             let ShardMove { room, from, to } = &passage.moves;

@@ -108,7 +108,7 @@ impl System {
         }
     }
 
-    async fn elsewhere(
+    pub(super) async fn elsewhere(
         &self,
         room: &RoomName,
         workers: &[WorkerRecord],

@@ -11,6 +11,7 @@ import { publisher } from '../support/member.mjs';
 import { startServer } from '../support/server.mjs';
 
 const MOVES = 10;
+const SHARD_MOVES = 2;
 /** What is asked for: a picture's gap beyond that of the call left alone, and sound made up. */
 const GAP_MS = 150;
 const AUDIO_MS = 20;
@@ -24,7 +25,7 @@ let browser;
 
 before(async () => {
   etcd = await startEtcd();
-  workers = await Promise.all([0, 1].map(() => startServer({ env: clusterEnv(etcd) })));
+  workers = await Promise.all([0, 1].map(() => startServer({ env: { ...clusterEnv(etcd), TROUPE_WEBRTC__SHARDS: '2' } })));
   browser = await startChromium({ fps: 15 });
 });
 
@@ -68,6 +69,28 @@ async function move(room, members, from, to) {
   throw new Error('the move does not end');
 }
 
+/** To the other shard of the worker that has the room. */
+async function moveShard(room, members, worker) {
+  const count = await members[0].page.evaluate(() => moves.workers().length);
+  const response = await worker.admin('POST', `rooms/${room}/shard`);
+  const { from, to } = await response.json();
+  assert.equal(response.status, 202);
+  assert.notEqual(from, to);
+  const all = members.map(({ page }) =>
+    page.evaluate((count) => {
+      return probe.until(() => moves.workers().length > count, 12_000, 'moved');
+    }, count),
+  );
+  await Promise.all(all);
+  // Until only the new shard has them.
+  for (let left = 100; (await worker.metric('troupe_actor_peers')) > members.length; left -= 1) {
+    assert.ok(left > 0, 'the old shard lets go');
+    await pause(100);
+  }
+  const { shards } = await (await worker.admin('GET', `rooms/${room}`)).json();
+  assert.deepEqual(shards, [to]);
+}
+
 const worst = (rows, key) => Math.max(...rows.flatMap((row) => row[key]));
 
 test('ten moves in a row in a call of three', async (t) => {
@@ -96,6 +119,14 @@ test('ten moves in a row in a call of three', async (t) => {
     const [from, to] = index % 2 === 0 ? workers : [...workers].reverse();
     rows.push(await over(members, SPAN_MS, () => move(room, members, from, to)));
   }
+  const aside = [];
+  for (let index = 0; index < SHARD_MOVES; index += 1) {
+    aside.push(await over(members, SPAN_MS, () => moveShard(room, members, workers[MOVES % 2])));
+  }
+  for (const key of ['shown', 'decoded']) {
+    const longest = aside.map((row) => worst(row, key));
+    await figure(t, `longest gap of a picture, shard to shard, ${key}`, Math.max(...longest), 'ms');
+  }
   const gaps = (key) => rows.flatMap((row) => row.flatMap((page) => page[key]));
   for (const key of ['shown', 'decoded']) {
     const all = gaps(key).sort((a, b) => a - b);
@@ -103,10 +134,11 @@ test('ten moves in a row in a call of three', async (t) => {
     await figure(t, `… 90th percentile`, all[Math.floor(all.length * 0.9)], 'ms');
     await figure(t, `… longest of ${all.length}`, all.at(-1), 'ms');
   }
-  const last = rows.at(-1);
-  const made = last.map(({ madeUpMs }, index) => (madeUpMs - began[index]) / MOVES);
+  const last = aside.at(-1);
+  const made = last.map(({ madeUpMs }, index) => (madeUpMs - began[index]) / (MOVES + SHARD_MOVES));
   await figure(t, 'sound made up a move, worst page', Math.max(...made), 'ms');
 
+  rows.push(...aside);
   for (const row of rows) assert.deepEqual(row.map(({ moves }) => moves), [1, 1, 1]);
   assert.deepEqual(await tracks(), known);
   const heard = await Promise.all(members.map((member) => member.events()));

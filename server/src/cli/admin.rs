@@ -100,6 +100,13 @@ enum Act {
         #[arg(long)]
         to: Option<WorkerId>,
     },
+    /// Moves a room to another shard of its worker
+    Shard {
+        room: RoomName,
+        /// That one; the least busy, if not given
+        #[arg(long)]
+        to: Option<u16>,
+    },
     /// Lists the rooms that move
     Migrations,
     /// Empties a worker: its rooms move to others
@@ -227,6 +234,10 @@ impl Act {
             Self::Migrate { room, to } => {
                 let body = to.map_or_else(|| json!({}), |to| json!({ "to": to }));
                 Call("POST", format!("rooms/{room}/migrate"), Some(body))
+            }
+            Self::Shard { room, to } => {
+                let body = to.map_or_else(|| json!({}), |to| json!({ "to": to }));
+                Call("POST", format!("rooms/{room}/shard"), Some(body))
             }
             Self::Migrations => get("migrations?limit=1000"),
             Self::Drain { worker } => Call("POST", format!("workers/{worker}/drain"), None),
@@ -406,6 +417,9 @@ mod tests {
         assert_eq!(body, Some(json!({"to": "wk_0000000000007"})));
         let Call(.., body) = call("migrate r");
         assert_eq!(body, Some(json!({})));
+        let Call(method, path, body) = call("shard r --to 1");
+        assert_eq!((method, path.as_str()), ("POST", "rooms/r/shard"));
+        assert_eq!(body, Some(json!({"to": 1})));
         let path = "workers/wk_0000000000007/drain".to_owned();
         assert_eq!(call("drain wk_0000000000007"), Call("POST", path, None));
         let Call(.., body) = call("revoke --sub bob --end");

@@ -4,9 +4,9 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Instant;
 
-use actors::{Fault, IngestStatus, MoveStatus, PeerChange, Revocation};
+use actors::{Fault, IngestStatus, MoveStatus, PeerChange, Revocation, ShardMove};
 use bytes::Bytes;
-use media_types::{Identity, PeerId, RoomName, TrackId, WorkerId};
+use media_types::{Identity, PeerId, RoomName, ShardId, TrackId, WorkerId};
 use signaling::client_message::{JoinParams, OfferParams, SendParams};
 use signaling::rest::{PeerStatus, RoomPatch, RoomSettings, RoomStatus};
 use signaling::server_message::{JoinResult, OfferResult};
@@ -207,6 +207,12 @@ pub trait Rooms: Send + Sync {
 
     /// Begins to move a room to that worker, or to the one that suits best.
     fn migrate(&self, room: RoomName, to: Option<WorkerId>) -> Answer<MoveStatus> {
+        let _ = (room, to);
+        Box::pin(std::future::ready(Err(ErrorType::Unsupported.into())))
+    }
+
+    /// Has a room go on at that shard of its worker, or at the least busy one.
+    fn move_shard(&self, room: RoomName, to: Option<ShardId>) -> Answer<ShardMove> {
         let _ = (room, to);
         Box::pin(std::future::ready(Err(ErrorType::Unsupported.into())))
     }

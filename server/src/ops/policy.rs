@@ -100,7 +100,10 @@ impl actors::Observer for Witness {
     }
 
     fn room_moves(&self, room: &RoomName, epoch: Epoch, decision: &Decision) {
-        let data = json!({"cause": decision.cause.word(), "to": decision.to.to_string()});
+        let mut data = json!({"cause": decision.cause.word(), "to": decision.to.to_string()});
+        if let Some(shard) = decision.shard {
+            data["shard"] = json!(shard.0);
+        }
         self.0.emit("room.moving", Some((room, epoch)), data);
     }
 

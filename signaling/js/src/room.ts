@@ -313,7 +313,11 @@ export class Room extends Emitter<RoomEvents> {
   #newMover(): Mover {
     return new Mover({
       session: () => this.#session,
-      open: (url, token) => this.#newSession(signalingUrl(url, this.#settings.room), token),
+      // Without an address the worker stays, and another shard of it takes the room.
+      open: (url, token) => {
+        const there = url === '' ? this.#session.url : signalingUrl(url, this.#settings.room);
+        return this.#newSession(there, token);
+      },
       closed: () => this.#state === 'closed',
       take: (session, result, early) => {
         this.#session = session;

@@ -96,6 +96,11 @@ export class Session extends Emitter<SessionEvents> {
     }
   }
 
+  /** Where it is, or was last. */
+  get url(): string {
+    return this.#url;
+  }
+
   /** Whether requests can be made now. */
   get isActive(): boolean {
     return this.#socket?.isOpen ?? false;

@@ -88,6 +88,7 @@ impl Room {
             opened_at: self.seed.opened_at_ms,
             worker: parts.owner.unwrap_or(me).to_string(),
             epoch: self.state.stage.epoch.0,
+            shards: self.state.shards.iter().map(|shard| shard.0).collect(),
         }
     }
 

@@ -2,7 +2,7 @@
 
 use actix_web::{HttpRequest, HttpResponse, web};
 use actors::MoveStatus;
-use media_types::{RoomName, WorkerId};
+use media_types::{RoomName, ShardId, WorkerId};
 use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -38,6 +38,28 @@ pub(in crate::http) async fn migrate(
     let to = body.and_then(|body| body.into_inner().to);
     let status = state.rooms.migrate(name::<RoomName>(&room)?, to).await?;
     Ok(HttpResponse::Accepted().json(shown(&status)))
+}
+
+/// The body of `POST rooms/{room}/shard`.
+#[derive(Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub(in crate::http) struct ShardBody {
+    /// That one; the least busy, if absent.
+    to: Option<u16>,
+}
+
+/// Has a room go on at another shard of this worker.
+pub(in crate::http) async fn shard(
+    state: State,
+    request: HttpRequest,
+    room: web::Path<String>,
+    body: Option<web::Json<ShardBody>>,
+) -> Result<HttpResponse, ApiError> {
+    operator(&state, &request, AdminRole::Operator)?;
+    let to = body.and_then(|body| body.into_inner().to).map(ShardId);
+    let moved = state.rooms.move_shard(name::<RoomName>(&room)?, to).await?;
+    let shown = json!({"room": moved.room, "from": moved.from.0, "to": moved.to.0});
+    Ok(HttpResponse::Accepted().json(shown))
 }
 
 pub(in crate::http) async fn migrations(

@@ -143,6 +143,9 @@ pub(in crate::http) const TABLE: &[Entry] = &[
     entry!(post "/rooms/{room}/migrate" OPERATOR moves::migrate, "Moves it to another worker")
         .takes(schema::<moves::MigrateBody>)
         .gives(202, object),
+    entry!(post "/rooms/{room}/shard" OPERATOR moves::shard, "Moves it within its worker")
+        .takes(schema::<moves::ShardBody>)
+        .gives(202, object),
     entry!(get "/migrations" VIEWER moves::migrations, "Rooms that move").lists(page),
     entry!(post "/workers/{worker}/drain" OPERATOR moves::drain, "Empties a worker")
         .gives(202, object),

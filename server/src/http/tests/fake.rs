@@ -122,6 +122,7 @@ impl FakeRooms {
             publishers: 0,
             tracks: 0,
             opened_at: 1,
+            shards: vec![0],
             worker: "wk".to_owned(),
             epoch: 1,
         }

@@ -34,6 +34,7 @@ export interface RoomStatus {
   openedAt: number;
   worker: string;
   epoch: number;
+  shards: number[];
 }
 
 export interface Track {

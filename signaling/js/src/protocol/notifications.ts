@@ -75,7 +75,7 @@ export interface MigrateParams {
   reason: MigrateReason;
   /** What to `join` with there, as `resume`. */
   token: Secret;
-  /** Where to connect. */
+  /** Where to connect; empty: where this session is, since the worker stays the same. */
   url: string;
 }
 
