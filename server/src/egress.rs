@@ -9,6 +9,7 @@
 
 mod fanout;
 mod hub;
+mod line;
 mod metrics;
 pub mod record;
 mod sound;
@@ -19,6 +20,7 @@ pub(crate) mod tags;
 pub use fanout::{Container, Joined};
 pub use hub::Window;
 pub use metrics::describe;
+pub(crate) use line::{Line, LineEvent};
 pub(crate) use metrics::{Player, bytes_out};
 pub use streams::{Egress, Seat, Stream};
 

@@ -45,6 +45,12 @@ pub const STREAM_INPUTS_MAX: usize = 1_024;
 /// Frames of one live track that may wait for its shard; beyond it the front end stops reading. Ten
 /// seconds of sound or of 50 pictures a second: more than any shard is ever late.
 pub const FEED_FRAMES_MAX: usize = 512;
+/// How often a shard fetches frames that nobody gets yet: whoever begins finds what is there, and
+/// the rest comes in the same turn.
+pub const QUIET_FEED_PERIOD: Duration = Duration::from_millis(100);
+/// Between two looks at which live tracks somebody gets, where no command came: each is two
+/// look-ups a track.
+pub const QUIET_FEED_LOOK: Duration = Duration::from_millis(20);
 /// Packets of one tap that may wait for its reader beside those in the shard, a quarter of all.
 pub const TAP_RING_MAX: usize = 256;
 /// Announcements and bells of live media that may wait for a shard: two for each of its rings.

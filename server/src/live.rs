@@ -17,7 +17,7 @@ use signaling::RpcError;
 pub use actors::{EgressPurpose, EgressRequest, IngestProtocol, IngestSpec};
 pub use egress::{EgressChange, EgressHandle, EgressTrack, TapPort};
 pub use frames::{FrameEvent, FrameHub, FrameReader, FrameSource};
-pub use ingest::{IngestHandle, IngestPort, IngestRequest, PushError};
+pub use ingest::{Demand, IngestHandle, IngestPort, IngestRequest, PushError};
 
 use crate::plane::Rings;
 use crate::shard::Inbox;

@@ -23,7 +23,7 @@ pub struct Revocations {
 
 impl Revocations {
     /// Remembers each revocation for `life`: as long as any token or session lives.
-    pub(super) const fn new(life: Duration) -> Self {
+    pub(crate) const fn new(life: Duration) -> Self {
         Self {
             life,
             until: Mutex::new(BTreeMap::new()),

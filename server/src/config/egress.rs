@@ -21,6 +21,11 @@ pub struct EgressConfig {
     pub segment: Duration,
     /// Complete segments that a playlist offers.
     pub segments: u32,
+    /// How long sound and pictures wait for those that they leave with, for players of FLV and
+    /// RTMP: fewer writes, later pictures. "0ms" sends each at once.
+    #[serde(with = "crate::config::duration")]
+    #[schemars(with = "String")]
+    pub gather: Duration,
     /// How long a stream stays packaged that nobody asks for.
     #[serde(with = "crate::config::duration")]
     #[schemars(with = "String")]
@@ -37,6 +42,7 @@ impl Default for EgressConfig {
             part: Duration::from_millis(200),
             segment: Duration::from_secs(2),
             segments: 7,
+            gather: Duration::from_millis(100),
             idle_timeout: Duration::from_secs(20),
             streams_max: 500,
             players_max: 10_000,

@@ -15,6 +15,9 @@ const SECRET_BYTES_MIN: usize = 32;
 /// The lowest priority of a process (`setpriority(2)`).
 const NICENESS_MAX: u8 = 19;
 
+/// How long players' frames may wait for others: players hold no more than that themselves.
+const GATHER_MAX: Duration = Duration::from_secs(1);
+
 impl Config {
     pub(super) fn validate(&self) -> Result<(), ConfigError> {
         self.validate_keys()?;
@@ -127,6 +130,10 @@ impl Config {
         if self.transcode.niceness > NICENESS_MAX {
             let problem = "is more than 19, the lowest priority there is";
             return Err(ConfigError::unset("transcode.niceness", problem));
+        }
+        if self.egress.gather > GATHER_MAX {
+            let problem = "is more than a second, which is what players hold";
+            return Err(ConfigError::unset("egress.gather", problem));
         }
         let ports_end = u32::from(self.webrtc.port) + u32::from(self.webrtc.shards);
         if ports_end > u32::from(u16::MAX) {

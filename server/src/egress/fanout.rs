@@ -5,22 +5,23 @@ use media_egress::flv::{FlvMuxer, header};
 use media_egress::mux::{Chunk, Kinds, Muxer};
 use media_egress::{EgressError, Frame};
 use media_types::MediaKind;
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 use tokio::sync::{broadcast, oneshot};
 
+use super::line::Line;
 use super::tags;
 
-/// Chunks that a player may be behind: some ten seconds. Beyond, it goes on at a keyframe.
-const CHUNKS_MAX: usize = 512;
+/// How far a player may be behind. Beyond, it goes on at a keyframe.
+const BEHIND: Duration = Duration::from_secs(10);
+/// What is sent at least, and at most, so many chunks apart: pictures and sound one by one.
+const CHUNK_MIN: Duration = Duration::from_millis(13);
+const CHUNK_MAX: Duration = Duration::from_millis(160);
 /// Bytes kept for who joins: a group of pictures of ten seconds at 13 Mb/s. Where one is longer,
 /// who joins waits for the next keyframe.
 const GROUP_BYTES_MAX: usize = 16 * 1024 * 1024;
 /// The length of the fragments of progressive MP4.
 const FRAGMENT: Duration = Duration::from_millis(200);
-/// How long sound and pictures may wait for those that they go out with: each chunk is one write to
-/// the socket of every player, and those are what players cost. Two or three pictures at 30 a
-/// second; players of FLV and RTMP hold some tenths of a second themselves.
-const GATHER: Duration = Duration::from_millis(70);
 
 /// What continuous players read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -71,6 +72,29 @@ pub struct Joined {
     pub chunks: broadcast::Receiver<Chunk>,
 }
 
+/// Who wants in, and is told when it is.
+pub(super) enum Joining {
+    /// One who reads.
+    Reader(oneshot::Sender<Joined>),
+    /// One who is written to.
+    Line(Weak<Line>, oneshot::Sender<()>),
+}
+
+impl Joining {
+    fn is_given_up(&self) -> bool {
+        match self {
+            Self::Reader(reply) => reply.is_closed(),
+            Self::Line(_, reply) => reply.is_closed(),
+        }
+    }
+}
+
+/// How many chunks a player may be behind.
+pub(crate) fn chunks_max(gather: Duration) -> usize {
+    let every = gather.clamp(CHUNK_MIN, CHUNK_MAX);
+    usize::try_from(BEHIND.as_millis() / every.as_millis()).unwrap_or(1)
+}
+
 enum Writer {
     Tags(FlvMuxer),
     Mp4(Box<Muxer>),
@@ -81,6 +105,9 @@ pub(super) struct Fanout {
     container: Container,
     writer: Writer,
     kinds: Kinds,
+    /// How long sound and pictures may wait for those that they go out with: each chunk is one
+    /// write to the socket of every player, and those are what players cost.
+    gather: Duration,
     chunks: broadcast::Sender<Chunk>,
     gathered: Vec<Chunk>,
     /// When what was gathered goes out at the latest, by our clock.
@@ -89,11 +116,13 @@ pub(super) struct Fanout {
     pictured: Option<Duration>,
     group: Vec<Chunk>,
     group_bytes: usize,
-    waiting: Vec<oneshot::Sender<Joined>>,
+    waiting: Vec<Joining>,
+    /// Players whose sockets are written to from here.
+    lines: Vec<Weak<Line>>,
 }
 
 impl Fanout {
-    pub(super) fn new(container: Container, kinds: Kinds) -> Self {
+    pub(super) fn new(container: Container, kinds: Kinds, gather: Duration) -> Self {
         Self {
             container,
             writer: match container {
@@ -101,13 +130,15 @@ impl Fanout {
                 Container::Mp4 => Writer::Mp4(Box::new(Muxer::new(kinds, FRAGMENT, false))),
             },
             kinds,
-            chunks: broadcast::Sender::new(CHUNKS_MAX),
+            gather,
+            chunks: broadcast::Sender::new(chunks_max(gather)),
             gathered: Vec::new(),
             due: None,
             pictured: None,
             group: Vec::new(),
             group_bytes: 0,
             waiting: Vec::new(),
+            lines: Vec::new(),
         }
     }
 
@@ -116,16 +147,23 @@ impl Fanout {
     }
 
     /// Lets a player in: now, if a group of pictures is going on, else at the next keyframe.
-    pub(super) fn join(&mut self, reply: oneshot::Sender<Joined>) {
-        self.waiting.push(reply);
+    pub(super) fn join(&mut self, joining: Joining) {
+        self.waiting.push(joining);
         self.flush();
         self.admit();
     }
 
     /// Whether somebody listens or waits.
     pub(super) fn is_used(&mut self) -> bool {
-        self.waiting.retain(|reply| !reply.is_closed());
-        self.chunks.receiver_count() > 0 || !self.waiting.is_empty()
+        self.waiting.retain(|joining| !joining.is_given_up());
+        self.lines.retain(|line| line.strong_count() > 0);
+        let listened = self.chunks.receiver_count() > 0 || !self.lines.is_empty();
+        listened || !self.waiting.is_empty()
+    }
+
+    /// Whether somebody waits to begin.
+    pub(super) const fn is_awaited(&self) -> bool {
+        !self.waiting.is_empty()
     }
 
     /// When [`handle_timeout`](Self::handle_timeout) is to be called, by the clock of `push`.
@@ -171,7 +209,7 @@ impl Fanout {
         }
         let at = chunk.at;
         self.gathered.push(chunk);
-        self.due.get_or_insert(now.saturating_add(GATHER));
+        self.due.get_or_insert(now.saturating_add(self.gather));
         let first = self.gathered.first().map_or(at, |first| first.at);
         let next = if video {
             let last = self.pictured.replace(at);
@@ -180,13 +218,14 @@ impl Fanout {
         } else {
             at
         };
-        let full = next.saturating_sub(first) >= GATHER;
+        let full = next.saturating_sub(first) >= self.gather;
         if full || video && !self.waiting.is_empty() {
             self.flush();
         }
     }
 
-    fn flush(&mut self) {
+    /// Lets go what was gathered.
+    pub(super) fn flush(&mut self) {
         self.due = None;
         let Some(first) = self.gathered.first() else {
             return;
@@ -220,6 +259,13 @@ impl Fanout {
             self.group.clear();
             self.group_bytes = 0;
         }
+        self.lines.retain(|line| match line.upgrade() {
+            Some(line) => {
+                line.send(&chunk);
+                true
+            }
+            None => false,
+        });
         // Nobody listening is no failure.
         let _sent = self.chunks.send(chunk);
     }
@@ -231,13 +277,25 @@ impl Fanout {
         let Some(head) = self.head() else {
             return;
         };
-        for reply in self.waiting.drain(..) {
+        for joining in self.waiting.drain(..) {
             let group = self.group.iter().map(|chunk| chunk.bytes.clone());
-            let joined = Joined {
-                prelude: std::iter::once(head.clone()).chain(group).collect(),
-                chunks: self.chunks.subscribe(),
-            };
-            let _gone = reply.send(joined);
+            let prelude = std::iter::once(head.clone()).chain(group);
+            match joining {
+                Joining::Reader(reply) => {
+                    let joined = Joined {
+                        prelude: prelude.collect(),
+                        chunks: self.chunks.subscribe(),
+                    };
+                    let _gone = reply.send(joined);
+                }
+                Joining::Line(line, reply) => {
+                    if let Some(joined) = line.upgrade() {
+                        joined.begin(prelude);
+                        self.lines.push(line);
+                    }
+                    let _gone = reply.send(());
+                }
+            }
         }
     }
 
@@ -263,6 +321,8 @@ impl Fanout {
 impl Drop for Fanout {
     fn drop(&mut self) {
         self.flush();
+        let lines = self.lines.iter().filter_map(Weak::upgrade);
+        lines.for_each(|line: Arc<Line>| line.end());
     }
 }
 

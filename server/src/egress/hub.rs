@@ -3,13 +3,14 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::FutureExt as _;
 use media_egress::hls::{Packager, PackagerSettings, Rendition};
 use media_egress::mux::Kinds;
 use media_egress::{EgressError, Format, Frame};
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{mpsc, watch};
 
 use super::SteadyClock;
-use super::fanout::{Container, Fanout, Joined};
+use super::fanout::{Container, Fanout, Joining};
 use super::metrics;
 use super::sound::Sound;
 use super::source::{Source, SourceEvent};
@@ -36,7 +37,7 @@ pub struct Window {
 /// What requests ask of the task.
 pub(super) enum Command {
     /// A player of a continuous format.
-    Join(Container, oneshot::Sender<Joined>),
+    Join(Container, Joining),
     /// Somebody wants segments.
     Package,
 }
@@ -46,6 +47,8 @@ pub(super) struct Hub {
     pub(super) shared: Arc<Shared>,
     pub(super) settings: PackagerSettings,
     pub(super) idle: Duration,
+    /// How long frames of players may wait for others.
+    pub(super) gather: Duration,
     pub(super) window: watch::Sender<Arc<Window>>,
     pub(super) commands: mpsc::Receiver<Command>,
     /// Makes AAC of Opus for players that know no other.
@@ -60,6 +63,8 @@ struct Outputs {
     fanouts: Vec<Fanout>,
     kinds: Kinds,
     refused: Option<Format>,
+    /// When players last got what had come, by our clock.
+    served: Duration,
 }
 
 impl Hub {
@@ -73,15 +78,16 @@ impl Hub {
         let mut tick = tokio::time::interval(TICK);
         tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
+            let rest = self.rest(&outputs);
             tokio::select! {
-                event = self.source.next(), if begun || !self.source.is_settled() => match event {
-                    SourceEvent::Frame(frame) => self.frame(&mut outputs, frame),
-                    SourceEvent::Kinds(kinds) => {
-                        outputs.kinds = kinds;
-                        self.publish(&outputs, false);
+                event = self.source.next(),
+                    if rest.is_none() && (begun || !self.source.is_settled()) =>
+                {
+                    if self.events(&mut outputs, event) {
+                        break;
                     }
-                    SourceEvent::Ended => break,
-                },
+                }
+                () = sleep(rest) => {}
                 frame = self.sound.next() => {
                     let now = self.shared.clock.now();
                     outputs.fan_out(&frame, now, Container::is_tagged);
@@ -110,6 +116,57 @@ impl Hub {
         self.publish(&outputs, true);
     }
 
+    /// How long frames may still wait where they are. Where players are all that there is, and they
+    /// began, what comes is looked at so often as they are written to: to be woken for each frame
+    /// would be half of what a stream costs.
+    fn rest(&self, outputs: &Outputs) -> Option<Duration> {
+        if !self.is_paced(outputs) {
+            return None;
+        }
+        let until = outputs.served.saturating_add(self.gather);
+        let rest = until.saturating_sub(self.shared.clock.now());
+        Some(rest).filter(|rest| !rest.is_zero())
+    }
+
+    /// Taps are read as they fill: they hold less than a frame hub.
+    fn is_paced(&self, outputs: &Outputs) -> bool {
+        let steady = |it: &Fanout| it.container().is_tagged() && !it.is_awaited();
+        !self.source.is_tapped()
+            && self.source.is_settled()
+            && outputs.packager.is_none()
+            && !outputs.fanouts.is_empty()
+            && outputs.fanouts.iter().all(steady)
+    }
+
+    /// Takes what came, and at a pace all else that is there; whether the stream has ended.
+    fn events(&mut self, outputs: &mut Outputs, first: SourceEvent) -> bool {
+        if self.event(outputs, first) {
+            return true;
+        }
+        if !self.is_paced(outputs) {
+            return false;
+        }
+        while let Some(event) = self.source.next().now_or_never() {
+            if self.event(outputs, event) {
+                return true;
+            }
+        }
+        outputs.serve(self.shared.clock.now());
+        false
+    }
+
+    fn event(&mut self, outputs: &mut Outputs, event: SourceEvent) -> bool {
+        match event {
+            SourceEvent::Frame(frame) => self.frame(outputs, frame),
+            SourceEvent::Kinds(kinds) => {
+                outputs.kinds = kinds;
+                self.publish(outputs, false);
+            }
+            SourceEvent::Ended => return true,
+        }
+        false
+    }
+
     fn is_idle(&mut self, outputs: &mut Outputs) -> bool {
         outputs.fanouts.retain_mut(Fanout::is_used);
         if !outputs.has_tagged() {
@@ -128,14 +185,14 @@ impl Hub {
 
     fn obey(&mut self, outputs: &mut Outputs, command: Command) {
         match command {
-            Command::Join(container, reply) => {
+            Command::Join(container, joining) => {
                 let known = |it: &Fanout| it.container() == container;
                 if !outputs.fanouts.iter().any(known) {
-                    let fanout = Fanout::new(container, outputs.kinds);
+                    let fanout = Fanout::new(container, outputs.kinds, self.gather);
                     outputs.fanouts.push(fanout);
                 }
                 if let Some(fanout) = outputs.fanouts.iter_mut().find(|it| known(it)) {
-                    fanout.join(reply);
+                    fanout.join(joining);
                 }
             }
             Command::Package => {
@@ -198,6 +255,12 @@ impl Outputs {
         for fanout in &mut self.fanouts {
             fanout.handle_timeout(now);
         }
+    }
+
+    /// Sends what was gathered.
+    fn serve(&mut self, now: Duration) {
+        self.served = now;
+        self.fanouts.iter_mut().for_each(Fanout::flush);
     }
 
     /// Gives a frame to the containers that want it.

@@ -2,8 +2,8 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Mutex, Weak};
 use std::time::Duration;
 
 use media_contract::{TapWish, Wish};
@@ -14,8 +14,9 @@ use tokio::runtime::Handle;
 use tokio::sync::{mpsc, oneshot, watch};
 
 use super::SteadyClock;
-use super::fanout::{Container, Joined};
+use super::fanout::{Container, Joined, Joining, chunks_max};
 use super::hub::{Command, Hub, Window};
+use super::line::Line;
 use super::metrics::STREAMS;
 use super::sound::Sound;
 use super::source::Source;
@@ -118,8 +119,29 @@ impl Stream {
     pub async fn join(&self, container: Container) -> Result<Joined, RpcError> {
         self.shared.touch();
         let (reply, joined) = oneshot::channel();
+        self.ask(container, Joining::Reader(reply), joined).await
+    }
+
+    /// The same for a player whose socket is then written to as chunks come.
+    pub(crate) async fn join_line(
+        &self,
+        container: Container,
+        line: Weak<Line>,
+    ) -> Result<(), RpcError> {
+        self.shared.touch();
+        let (reply, joined) = oneshot::channel();
+        self.ask(container, Joining::Line(line, reply), joined)
+            .await
+    }
+
+    async fn ask<T>(
+        &self,
+        container: Container,
+        joining: Joining,
+        joined: oneshot::Receiver<T>,
+    ) -> Result<T, RpcError> {
         let unavailable = || RpcError::from(ErrorType::Unavailable);
-        let asked = self.commands.send(Command::Join(container, reply)).await;
+        let asked = self.commands.send(Command::Join(container, joining)).await;
         asked.map_err(|_| unavailable())?;
         let joined = tokio::time::timeout(JOIN_WAIT, joined).await;
         joined.ok().and_then(Result::ok).ok_or_else(unavailable)
@@ -161,6 +183,12 @@ impl Egress {
     #[must_use]
     pub fn now(&self) -> Duration {
         self.clock.now()
+    }
+
+    /// How many chunks may wait for a player.
+    #[must_use]
+    pub fn waiting_max(&self) -> usize {
+        chunks_max(self.config.gather)
     }
 
     /// Counts a player in; the count falls when what is returned is dropped.
@@ -275,6 +303,7 @@ impl Egress {
                 segments: usize::try_from(self.config.segments).unwrap_or(usize::MAX),
             },
             idle: self.config.idle_timeout,
+            gather: self.config.gather,
             window: window_in,
             commands: commands_out,
             sound,

@@ -86,6 +86,11 @@ impl Traffic {
         }
     }
 
+    /// Counts what somebody else writes to the connection.
+    pub(super) fn writer(&self) -> Counter {
+        self.written.clone()
+    }
+
     pub(super) fn read(&self, count: usize) {
         self.read.increment(u64::try_from(count).unwrap_or(0));
     }

@@ -1,18 +1,25 @@
 //! Where the frames of one track of a source go: into the room as they are, or through a codec
 //! process first.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 use media_ingest::codec::NalUnits;
 use media_ingest::packetize::Packetizer;
 use media_transcode::Job;
-use media_types::{Bitrate, Codec, EncodedFrame, FrameCodec, MediaTime, PacketFrame};
+use media_types::{Bitrate, Codec, EncodedFrame, FrameCodec, MediaKind, MediaTime, PacketFrame};
 
 use super::metrics;
-use crate::live::{IngestPort, PushError};
+use crate::live::{Demand, IngestPort, PushError};
 use crate::transcode::{TranscodeHandle, TranscodeOutput};
 
 /// Opus for sound that came as AAC: what music takes in stereo.
 const OPUS_BITRATE: Bitrate = Bitrate::from_kbps(128);
+/// How much sound that nobody gets goes to its codec process at a time: to wake three threads for
+/// each frame would cost more than the frame. Who begins to listen hears no older sound for it.
+const UNHEARD: Duration = Duration::from_millis(200);
+/// Frames of it at most, whatever their times say.
+const UNHEARD_FRAMES_MAX: usize = 32;
 
 /// A track in the room: its frames cut into RTP payloads.
 pub(super) struct Outlet {
@@ -98,6 +105,9 @@ pub(super) fn job(codec: FrameCodec, config: Bytes) -> Option<(Job, Codec)> {
 pub(super) struct Transcoded {
     handle: TranscodeHandle,
     track: media_types::TrackId,
+    demand: Demand,
+    /// Sound that waits until somebody gets it, or there is enough.
+    unheard: Vec<EncodedFrame>,
     parameter_sets: Vec<Bytes>,
 }
 
@@ -109,6 +119,7 @@ impl Transcoded {
         parameter_sets: Vec<Bytes>,
     ) -> Self {
         let track = outlet.track();
+        let demand = outlet.port.demand();
         let wishes = handle.clone();
         tokio::spawn(async move {
             loop {
@@ -125,6 +136,8 @@ impl Transcoded {
         Self {
             handle,
             track,
+            demand,
+            unheard: Vec::new(),
             parameter_sets,
         }
     }
@@ -138,14 +151,37 @@ impl Transcoded {
     }
 
     /// Hands a frame on; one that the process has no time for is dropped, with what needs it.
-    pub(super) fn push(&self, mut frame: EncodedFrame) {
+    pub(super) fn push(&mut self, mut frame: EncodedFrame) {
+        if frame.codec.kind() == MediaKind::Audio {
+            self.unheard.push(frame);
+            if self.demand.is_there() || is_enough(&self.unheard) {
+                for frame in self.unheard.drain(..) {
+                    hand_on(&self.handle, frame);
+                }
+            }
+            return;
+        }
         if frame.keyframe && frame.codec == FrameCodec::Rtp(Codec::H264) {
             frame.data = with_parameter_sets(frame.data, &self.parameter_sets);
         }
-        if !self.handle.push(frame) {
-            metrics::dropped();
-        }
+        hand_on(&self.handle, frame);
     }
+}
+
+fn hand_on(handle: &TranscodeHandle, frame: EncodedFrame) {
+    if !handle.push(frame) {
+        metrics::dropped();
+    }
+}
+
+fn is_enough(unheard: &[EncodedFrame]) -> bool {
+    let (Some(first), Some(last)) = (unheard.first(), unheard.last()) else {
+        return false;
+    };
+    let (first, last) = (first.decoded.as_duration(), last.decoded.as_duration());
+    // Times that run back say nothing of how much it is.
+    let span = last.checked_sub(first).unwrap_or(UNHEARD);
+    span >= UNHEARD || unheard.len() >= UNHEARD_FRAMES_MAX
 }
 
 /// A keyframe of H.264 with its parameter sets before it.
@@ -189,6 +225,28 @@ mod tests {
         // 2³² ticks of 90 kHz and one second.
         let long = (1_u64 << 32) * 100 / 9 + 1_000_000;
         assert!(rtp_timestamp(time(long), Codec::H264).abs_diff(90_000) <= 1);
+    }
+
+    #[test]
+    fn enough_is_a_fifth_of_a_second_or_many_frames() {
+        let at = |ticks| MediaTime { ticks, rate: 1_000 };
+        let frame = |millis| EncodedFrame {
+            codec: FrameCodec::Aac,
+            presented: at(millis),
+            decoded: at(millis),
+            keyframe: true,
+            captured: None,
+            data: Bytes::new(),
+        };
+        let is_enough = |times: &[u64]| {
+            let frames: Vec<_> = times.iter().map(|at| frame(*at)).collect();
+            is_enough(&frames)
+        };
+        assert!(!is_enough(&[]));
+        assert!(!is_enough(&[1_000, 1_199]));
+        assert!(is_enough(&[1_000, 1_100, 1_200]));
+        assert!(is_enough(&[1_000, 999]), "a clock that was set back");
+        assert!(is_enough(&[1_000; UNHEARD_FRAMES_MAX]), "one that stands");
     }
 
     #[test]

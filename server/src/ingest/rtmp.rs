@@ -5,6 +5,7 @@ pub(crate) mod gate;
 pub(crate) mod key;
 mod play;
 pub(crate) mod publish;
+mod socket;
 
 use std::io;
 use std::net::SocketAddr;
@@ -105,7 +106,7 @@ where
     S: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin + Send,
 {
     let _open = super::metrics::Open::new();
-    let ended = connection::run(server, stream).await;
+    let ended = connection::run(server, stream, None).await;
     tracing::debug!(?ended, "RTMP connection ended");
     super::metrics::ended(ended.word());
 }
@@ -158,11 +159,11 @@ fn admit(
     tokio::spawn(async move {
         let open = super::metrics::Open::new();
         let ended = match tls {
-            None => connection::run(&server, stream).await,
+            None => connection::run_plain(&server, stream).await,
             Some(tls) => {
                 let shaken = tokio::time::timeout(server.config.setup_timeout, tls.accept(stream));
                 match shaken.await {
-                    Ok(Ok(stream)) => connection::run(&server, stream).await,
+                    Ok(Ok(stream)) => connection::run(&server, stream, None).await,
                     Ok(Err(_)) | Err(_) => connection::Ended::Handshake,
                 }
             }

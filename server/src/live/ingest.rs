@@ -10,8 +10,12 @@ use signaling::view::CloseReason;
 use signaling::{Claims, ErrorType, RpcError};
 use tokio::sync::{Notify, watch};
 
+use crate::limits::FEED_FRAMES_MAX;
 use crate::shard::Inbox;
 use crate::shard::live::{Feed, FeedSignal, LiveInput, feed};
+
+/// With less room than this in its ring a port wakes its shard for frames that nobody gets.
+const QUIET_SLOTS_MIN: usize = FEED_FRAMES_MAX - FEED_FRAMES_MAX / 4;
 
 /// A live source that wants in.
 #[derive(Debug, Clone)]
@@ -207,8 +211,17 @@ impl IngestPort {
             return Err(PushError::Closed);
         }
         let pushed = self.frames.push(frame);
-        self.signal.raise(&self.inbox);
+        // Until somebody gets its frames the shard comes for them by itself.
+        if self.signal.is_wanted() || self.frames.slots() < QUIET_SLOTS_MIN {
+            self.signal.raise(&self.inbox);
+        }
         pushed.map_err(|rtrb::PushError::Full(frame)| PushError::Full(frame))
+    }
+
+    /// Whether somebody gets its frames.
+    #[must_use]
+    pub fn demand(&self) -> Demand {
+        Demand(Arc::clone(&self.signal))
     }
 
     /// Whether a frame would be taken now.
@@ -231,6 +244,18 @@ impl IngestPort {
     /// Waits until somebody needs a keyframe.
     pub async fn keyframe_wanted(&mut self) {
         self.wanted.notified().await;
+    }
+}
+
+/// Whether anybody gets the frames of a port: who shows its track, a tap, another worker.
+#[derive(Debug, Clone)]
+pub struct Demand(Arc<FeedSignal>);
+
+impl Demand {
+    /// As the shard last saw it; `true` before it looked.
+    #[must_use]
+    pub fn is_there(&self) -> bool {
+        self.0.is_wanted()
     }
 }
 

@@ -241,6 +241,48 @@ async fn a_full_ring_says_so_and_an_unread_tap_holds_nobody_up() {
     rings.stop();
 }
 
+#[actix_rt::test]
+async fn what_nobody_gets_is_there_for_who_comes() {
+    let (live, rings) = worker();
+    let source = live.open_ingest(request(true)).await.unwrap();
+    let mut port = source.add_track(video()).await.unwrap();
+    let mut pool = BufferPool::new(4_096);
+    let demand = port.demand();
+    assert!(demand.is_there(), "until the shard has looked");
+    port.push(frame(&mut pool, 0, true)).unwrap();
+    let looked = async {
+        while demand.is_there() {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    tokio::time::timeout(LONG, looked).await.unwrap();
+    for number in 1..20 {
+        port.push(frame(&mut pool, number, false)).unwrap();
+    }
+    let egress = EgressRequest {
+        room: "r".parse().unwrap(),
+        stream: None,
+        wish: TapWish::default(),
+        purpose: EgressPurpose::Recorder,
+    };
+    let mut egress = live.open_egress(egress).await.unwrap();
+    let mut tap = added(&mut egress).await;
+    // All of it from the keyframe on, and what comes now.
+    let mut first = None;
+    for number in 0..40 {
+        if number >= 20 {
+            port.push(frame(&mut pool, number, false)).unwrap();
+        }
+        for _ in 0..2 {
+            let packet = packet(&mut tap).await.unwrap();
+            let first = *first.get_or_insert(packet.timestamp);
+            assert_eq!(packet.timestamp.wrapping_sub(first), number * 3_000);
+        }
+        assert!(demand.is_there());
+    }
+    rings.stop();
+}
+
 fn encoded(kind: MediaKind, ticks: u64, keyframe: bool) -> EncodedFrame {
     let codec = match kind {
         MediaKind::Audio => FrameCodec::Aac,

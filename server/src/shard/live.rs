@@ -7,7 +7,7 @@
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use actors::IngestPlace;
 use media_core::TapPoll;
@@ -17,8 +17,8 @@ use tokio::sync::Notify;
 use super::logic::Logic;
 use super::ring::Inbox;
 use crate::limits::{
-    FEED_FRAMES_MAX, FRAMES_PER_FEED, FRAMES_PER_TURN, LIVE_INPUTS_PER_TURN, TAP_RING_MAX,
-    TAPS_PER_TURN,
+    FEED_FRAMES_MAX, FRAMES_PER_FEED, FRAMES_PER_TURN, LIVE_INPUTS_PER_TURN, QUIET_FEED_LOOK,
+    QUIET_FEED_PERIOD, TAP_RING_MAX, TAPS_PER_TURN,
 };
 
 /// Numbers of feeds, unique within the process.
@@ -54,10 +54,17 @@ pub(crate) struct FeedSignal {
     number: u64,
     /// Its number is on its way to the shard.
     raised: AtomicBool,
+    /// Somebody gets what comes; else no frame is worth waking the shard for.
+    wanted: AtomicBool,
     room: Notify,
 }
 
 impl FeedSignal {
+    /// Whether somebody gets what comes, as the shard last saw it.
+    pub(crate) fn is_wanted(&self) -> bool {
+        self.wanted.load(Ordering::Relaxed)
+    }
+
     /// Tells the shard that there is something, unless it knows.
     pub(crate) fn raise(&self, inbox: &Inbox) {
         if !self.raised.swap(true, Ordering::AcqRel)
@@ -81,6 +88,7 @@ pub(crate) fn feed(place: IngestPlace) -> (rtrb::Producer<PacketFrame>, Arc<Feed
     let signal = Arc::new(FeedSignal {
         number,
         raised: AtomicBool::new(false),
+        wanted: AtomicBool::new(true),
         room: Notify::new(),
     });
     let input = Feed {
@@ -163,6 +171,10 @@ pub(crate) struct LiveRings {
     taps: HashMap<TapId, TapOut>,
     /// Feeds that have frames, in the order in which they said so.
     ready: VecDeque<u64>,
+    /// When feeds were last looked at that ring no bell.
+    looked: Option<Instant>,
+    /// Some feeds bring what nobody gets.
+    quiet: bool,
 }
 
 impl LiveRings {
@@ -198,6 +210,35 @@ impl LiveRings {
             self.ready.push_back(feed.number);
             feed.signal.raised.store(true, Ordering::Release);
             self.feeds.insert(feed.number, feed);
+        }
+    }
+
+    /// How long the shard may sleep for the sake of feeds that ring no bell.
+    pub(super) const fn pause_max(&self) -> Option<Duration> {
+        if self.quiet {
+            Some(QUIET_FEED_PERIOD)
+        } else {
+            None
+        }
+    }
+
+    /// Sees whose frames somebody gets, and fetches those of the others, at times: they are to be
+    /// there when somebody begins, and until then no shard has to wake up for each.
+    pub(super) fn look<L: Logic>(&mut self, now: Instant, commanded: bool, logic: &L) {
+        let due = |last| now.saturating_duration_since(last) >= QUIET_FEED_LOOK;
+        if !commanded && !self.looked.is_none_or(due) {
+            return;
+        }
+        self.looked = Some(now);
+        self.quiet = false;
+        for (number, feed) in &self.feeds {
+            let wanted = logic.is_ingest_wanted(feed.place);
+            feed.signal.wanted.store(wanted, Ordering::Relaxed);
+            self.quiet |= !wanted;
+            let waits = !feed.frames.is_empty() || feed.frames.is_abandoned();
+            if waits && !feed.signal.raised.swap(true, Ordering::AcqRel) {
+                self.ready.push_back(*number);
+            }
         }
     }
 

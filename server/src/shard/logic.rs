@@ -26,6 +26,10 @@ pub(crate) trait Logic {
     fn handle_ingest(&mut self, now: Instant, place: IngestPlace, frame: PacketFrame) {
         let _nowhere = (now, place, frame);
     }
+    /// Whether anybody gets what a live source brings.
+    fn is_ingest_wanted(&self, _place: IngestPlace) -> bool {
+        true
+    }
     /// A tap that has something to read, or has ended.
     fn poll_ready_tap(&mut self) -> Option<TapId> {
         None
@@ -76,6 +80,10 @@ impl Logic for media_core::Shard {
             room, track, feed, ..
         } = place;
         Self::handle_ingest(self, now, room, track, feed, frame);
+    }
+
+    fn is_ingest_wanted(&self, place: IngestPlace) -> bool {
+        Self::is_ingest_wanted(self, place.room, place.track)
     }
 
     fn poll_ready_tap(&mut self) -> Option<TapId> {

@@ -187,9 +187,10 @@ where
     pub(super) fn turn(&mut self, now: Instant) -> bool {
         self.parts.turns += 1;
         self.announcements(now);
-        self.commands(now);
+        let commanded = self.commands(now);
         self.datagrams(now);
         self.streams(now);
+        self.parts.live.look(now, commanded, &self.logic);
         let fed = self.feeds(now);
         let relayed = self.relay(now);
         if self.logic.poll_timeout().is_some_and(|due| due <= now) {
@@ -208,20 +209,23 @@ where
         live.listen(now, inbox, &mut self.logic);
     }
 
-    /// Takes commands while their answers have a place.
-    fn commands(&mut self, now: Instant) {
+    /// Takes commands while their answers have a place; whether there were any.
+    fn commands(&mut self, now: Instant) -> bool {
         if !self.parts.reporter.has_room() {
-            return;
+            return false;
         }
+        let mut commanded = false;
         for _ in 0..COMMANDS_PER_TURN {
             let Some(command) = self.parts.inbox.next_command() else {
                 break;
             };
             self.logic.handle_command(now, command);
+            commanded = true;
         }
         if self.parts.inbox.has_no_command() {
             self.parts.live.admit();
         }
+        commanded
     }
 
     fn datagrams(&mut self, now: Instant) {
@@ -413,6 +417,9 @@ where
         let mut pause = SLEEP_MAX;
         if let Some(due) = self.logic.poll_timeout() {
             pause = pause.min(due.saturating_duration_since(now));
+        }
+        if let Some(most) = parts.live.pause_max() {
+            pause = pause.min(most);
         }
         if !parts.reporter.has_room() || self.blocked_since.is_some() {
             pause = pause.min(SLEEP_BACKLOG);

@@ -32,6 +32,19 @@ impl Shard {
         self.settle(now);
     }
 
+    /// Whether anybody is to get what an ingest track brings now: one who shows it, a tap, another
+    /// shard. Where nobody does it is enough that frames come before somebody begins. A track that
+    /// is not known counts as wanted.
+    #[must_use]
+    pub fn is_ingest_wanted(&self, room: RoomId, track: TrackId) -> bool {
+        let room = self.room_ids.get(&room).and_then(|it| self.rooms.get(*it));
+        let track = room.and_then(|room| room.tracks.get(room.track_index(track)?));
+        track.is_none_or(|track| {
+            let shown = !track.subscriptions.is_empty() || !track.taps.is_empty();
+            shown || !track.relays.is_empty()
+        })
+    }
+
     fn take_frame(
         &mut self,
         now: Instant,

@@ -10,6 +10,12 @@ const BOTH: Kinds = Kinds {
     audio: true,
 };
 
+const GATHER: Duration = Duration::from_millis(70);
+
+fn begin(container: Container) -> Fanout {
+    Fanout::new(container, BOTH, GATHER)
+}
+
 fn configs() -> (Arc<TrackConfig>, Arc<TrackConfig>) {
     let keyframe = [0x82, 0x49, 0x83, 0x42, 0x20, 0x27, 0xf0, 0x16, 0x70];
     let video = TrackConfig::of_keyframe(media_egress::Format::Vp9, &keyframe).unwrap();
@@ -38,7 +44,7 @@ fn push(fanout: &mut Fanout, config: &Arc<TrackConfig>, at: u64, keyframe: bool)
 
 fn joined_now(fanout: &mut Fanout) -> Joined {
     let (reply, mut joined) = oneshot::channel();
-    fanout.join(reply);
+    fanout.join(Joining::Reader(reply));
     joined.try_recv().unwrap()
 }
 
@@ -79,7 +85,7 @@ fn received(fanout: &mut Fanout) -> (Joined, Vec<Chunk>) {
 
 #[test]
 fn what_follows_closely_goes_out_together() {
-    let mut fanout = Fanout::new(Container::Flv, BOTH);
+    let mut fanout = begin(Container::Flv);
     let (_, chunks) = received(&mut fanout);
     let times: Vec<_> = chunks.iter().map(|chunk| times(&chunk.bytes)).collect();
     // Configurations are told with the first frame that needs them.
@@ -97,8 +103,8 @@ fn what_follows_closely_goes_out_together() {
 #[test]
 fn the_last_picture_arrives_however_the_stream_ends() {
     let (video, _) = configs();
-    let begin = || {
-        let mut fanout = Fanout::new(Container::Flv, BOTH);
+    let playing = || {
+        let mut fanout = begin(Container::Flv);
         push(&mut fanout, &video, 0, true);
         let joined = joined_now(&mut fanout);
         push(&mut fanout, &video, 33, false);
@@ -110,12 +116,12 @@ fn the_last_picture_arrives_however_the_stream_ends() {
         chunks.flat_map(|chunk| times(&chunk.bytes)).collect()
     };
     // The publisher goes.
-    let (fanout, mut joined) = begin();
+    let (fanout, mut joined) = playing();
     assert_eq!(all(&rest(&mut joined)), []);
     drop(fanout);
     assert_eq!(all(&rest(&mut joined)), [(9, 33), (9, 66)]);
     // It stops, and may come back.
-    let (mut fanout, mut joined) = begin();
+    let (mut fanout, mut joined) = playing();
     let due = fanout.poll_timeout().unwrap();
     assert_eq!(due, ms(33) + GATHER);
     fanout.handle_timeout(due.saturating_sub(ms(1)));
@@ -128,9 +134,9 @@ fn the_last_picture_arrives_however_the_stream_ends() {
 #[test]
 fn who_waits_to_begin_is_served_at_once() {
     let (video, _) = configs();
-    let mut fanout = Fanout::new(Container::Flv, BOTH);
+    let mut fanout = begin(Container::Flv);
     let (reply, mut joined) = oneshot::channel();
-    fanout.join(reply);
+    fanout.join(Joining::Reader(reply));
     assert!(joined.try_recv().is_err(), "there is no picture yet");
     push(&mut fanout, &video, 0, true);
     // The configuration, and the picture.
@@ -146,7 +152,7 @@ fn who_waits_to_begin_is_served_at_once() {
 fn nothing_waits_longer_than_stated_at_any_rate() {
     let (video, audio) = configs();
     for every in [8, 16, 33, 40, 66, 100, 300] {
-        let mut fanout = Fanout::new(Container::Flv, BOTH);
+        let mut fanout = begin(Container::Flv);
         push(&mut fanout, &video, 0, true);
         let mut joined = joined_now(&mut fanout);
         let (mut sent, mut came) = (0, 0);
@@ -178,7 +184,7 @@ fn nothing_waits_longer_than_stated_at_any_rate() {
 
 #[test]
 fn who_joins_begins_with_the_group_that_goes_on() {
-    let mut fanout = Fanout::new(Container::Flv, BOTH);
+    let mut fanout = begin(Container::Flv);
     play(&mut fanout);
     let joined = joined_now(&mut fanout);
     let head = &joined.prelude[0];
@@ -194,8 +200,8 @@ fn who_joins_begins_with_the_group_that_goes_on() {
 
 #[test]
 fn rtmp_carries_the_same_tags() {
-    let mut flv = Fanout::new(Container::Flv, BOTH);
-    let mut rtmp = Fanout::new(Container::Rtmp, BOTH);
+    let mut flv = begin(Container::Flv);
+    let mut rtmp = begin(Container::Rtmp);
     let (of_flv, of_rtmp) = (received(&mut flv), received(&mut rtmp));
     let bytes = |(joined, chunks): &(Joined, Vec<Chunk>)| -> Vec<u8> {
         let chunks = chunks.iter().map(|chunk| &chunk.bytes);

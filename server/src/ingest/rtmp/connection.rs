@@ -1,17 +1,21 @@
 //! One connection, from the first byte to the last.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use media_ingest::IngestError;
 use media_ingest::rtmp::{Connect, Refusal, Session, SessionConfig, SessionEvent};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadHalf, WriteHalf};
+use tokio::net::TcpStream;
 use tokio::time::{Interval, MissedTickBehavior};
 
 use super::RtmpServer;
 use super::key::StreamKey;
 use super::play::{Played, Player};
 use super::publish::Publisher;
+use super::socket::SharedSocket;
+use crate::egress::Line;
 use crate::ingest::metrics;
 use crate::live::IngestProtocol;
 
@@ -89,6 +93,8 @@ struct Connection<'a, S> {
     session: Session,
     connect: Option<Connect>,
     role: Role,
+    /// What a player may be written to by others.
+    socket: Option<Arc<TcpStream>>,
     /// Until when nothing is read, because the source runs ahead.
     held: Option<Instant>,
     told_to_go: bool,
@@ -97,8 +103,15 @@ struct Connection<'a, S> {
     traffic: metrics::Traffic,
 }
 
-/// Serves a client until it or we have enough.
-pub(super) async fn run<S>(server: &RtmpServer, stream: S) -> Ended
+/// Serves a client on a plain socket.
+pub(super) async fn run_plain(server: &RtmpServer, socket: TcpStream) -> Ended {
+    let socket = Arc::new(socket);
+    run(server, SharedSocket(Arc::clone(&socket)), Some(socket)).await
+}
+
+/// Serves a client until it or we have enough. `socket` is what the stream writes to, unless it
+/// changes what is written.
+pub(super) async fn run<S>(server: &RtmpServer, stream: S, socket: Option<Arc<TcpStream>>) -> Ended
 where
     S: AsyncRead + AsyncWrite + Unpin + Send,
 {
@@ -116,14 +129,12 @@ where
         session: Session::new(server.clock.now(), config),
         connect: None,
         role: Role::Undecided,
+        socket,
         held: None,
         told_to_go: false,
-        ticks: tokio::time::interval(TICK),
+        ticks: ticks(server.clock.unix()),
         traffic: metrics::Traffic::new(),
     };
-    connection
-        .ticks
-        .set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut buffer = vec![0; READ_BYTES];
     let ended = loop {
         if let Err(ended) = connection.turn(&mut buffer).await {
@@ -247,7 +258,10 @@ where
 
     async fn play(&mut self, stream: u32, key: &str) -> Result<(), Ended> {
         let asked = match self.key(key) {
-            Some(key) => Player::open(self.server, stream, &key).await,
+            Some(key) => {
+                let way = (self.socket.as_ref(), &self.traffic);
+                Player::open(self.server, stream, &key, way).await
+            }
             None => Err(Refusal::BadName),
         };
         let player = asked.map_err(|refusal| self.refuse(stream, refusal))?;
@@ -288,7 +302,9 @@ where
 
     async fn played(&mut self, played: Played) -> Result<(), Ended> {
         match played {
-            Played::Bytes(bytes) => self.write(&bytes).await,
+            Played::Bytes(bytes) => self.write(bytes).await,
+            Played::Waiting => self.drain().await,
+            Played::Broken => Err(Ended::Client),
             Played::Ended => {
                 self.refuse_current();
                 Err(Ended::Closed)
@@ -298,23 +314,54 @@ where
 
     async fn flush(&mut self) -> Result<(), Ended> {
         match self.session.poll_transmit() {
-            Some(bytes) => self.write(&bytes).await,
+            Some(bytes) => self.write(bytes).await,
             None => Ok(()),
         }
     }
 
-    async fn write(&mut self, bytes: &Bytes) -> Result<(), Ended> {
+    async fn write(&mut self, bytes: Bytes) -> Result<(), Ended> {
         if bytes.is_empty() {
             return Ok(());
         }
+        if let Some(line) = self.line() {
+            line.say(bytes);
+            return self.drain().await;
+        }
         self.traffic.written(bytes.len());
-        let written = tokio::time::timeout(WRITE_TIMEOUT, self.writer.write_all(bytes)).await;
+        let written = tokio::time::timeout(WRITE_TIMEOUT, self.writer.write_all(&bytes)).await;
         match written {
             Ok(Ok(())) => Ok(()),
             Ok(Err(_)) => Err(Ended::Client),
             Err(_) => Err(Ended::Stalled),
         }
     }
+}
+
+impl<S> Connection<'_, S> {
+    /// What a player's messages go by where others write to its socket, too.
+    fn line(&self) -> Option<&Arc<Line>> {
+        match &self.role {
+            Role::Player(player) => player.line(),
+            Role::Undecided | Role::Publisher(_) => None,
+        }
+    }
+
+    /// Writes what waits in the line.
+    async fn drain(&mut self) -> Result<(), Ended> {
+        match self.line().map(Arc::clone) {
+            Some(line) if !line.drain(WRITE_TIMEOUT).await => Err(Ended::Stalled),
+            Some(_) | None => Ok(()),
+        }
+    }
+}
+
+/// Whole seconds of the wall clock, for all connections: they wake their thread once for all.
+fn ticks(unix: Duration) -> Interval {
+    let passed = Duration::from_nanos(unix.subsec_nanos().into());
+    let first = tokio::time::Instant::now() + TICK.saturating_sub(passed);
+    let mut ticks = tokio::time::interval_at(first, TICK);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Skip);
+    ticks
 }
 
 async fn until(time: Option<Instant>) {
