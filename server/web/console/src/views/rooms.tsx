@@ -166,6 +166,7 @@ export function Rooms({ api, cluster, room }: Props): VNode {
             <tr>
               <th scope="col">Room</th>
               <th scope="col">Worker</th>
+              <th scope="col">Shard</th>
               <th scope="col">Epoch</th>
               <th scope="col">Peers</th>
               <th scope="col">Publishers</th>
@@ -183,6 +184,7 @@ export function Rooms({ api, cluster, room }: Props): VNode {
                   <a href={`#/rooms/${it.name}`}>{it.name}</a>
                 </th>
                 <td data-worker={it.worker}>{short(it.worker)}</td>
+                <td>{it.shards.join(', ')}</td>
                 <td>{it.epoch}</td>
                 <td>{it.peers}</td>
                 <td>{it.publishers}</td>
