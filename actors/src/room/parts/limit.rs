@@ -189,14 +189,13 @@ impl RoomState {
 
     /// The owner says what this part may hold.
     pub(crate) fn take_allots(&mut self, from: WorkerId, epoch: Epoch, allots: &PartAllots) {
-        let (peers, publishers) = self.seated();
         let seats = &mut self.parts.seats;
         if seats.with == Some((Some(from), epoch)) {
             if let Some(allot) = &allots.peers {
-                seats.peers.share.take(allot, peers);
+                seats.peers.share.take(allot);
             }
             if let Some(allot) = &allots.publishers {
-                seats.publishers.share.take(allot, publishers);
+                seats.publishers.share.take(allot);
             }
             seats.touch();
         }

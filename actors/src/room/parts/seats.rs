@@ -204,23 +204,23 @@ impl Account {
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Share {
     serial: u64,
-    held: u32,
+    seats: u32,
     full: bool,
 }
 
 impl Share {
     /// The owner has told.
-    pub(super) fn take(&mut self, allot: &Allot, used: u32) {
+    pub(super) const fn take(&mut self, allot: &Allot) {
         if allot.serial >= self.serial {
             self.serial = allot.serial;
-            self.held = allot.seats.max(used);
+            self.seats = allot.seats;
             self.full = allot.full;
         }
     }
 
     /// Whether one more may come in, where `used` are.
     pub(super) const fn seat(&self, used: u32) -> Seat {
-        if used < self.held {
+        if used < self.seats {
             Seat::Free
         } else if self.full {
             Seat::Full
@@ -230,12 +230,11 @@ impl Share {
     }
 
     /// What the owner is told.
-    pub(super) fn hold(&mut self, used: u32, wanted: u32) -> Hold {
-        // Who came in by the place of another session of his own needs none.
-        self.held = self.held.max(used);
+    pub(super) fn hold(&self, used: u32, wanted: u32) -> Hold {
         Hold {
             serial: self.serial,
-            held: self.held,
+            // Nobody who is in goes for want of a place, and none stays that he leaves.
+            held: self.seats.max(used),
             used,
             wanted,
         }
