@@ -7,6 +7,7 @@
 mod afar;
 mod balance;
 mod crowd;
+mod deaths;
 mod deeds;
 mod drains;
 mod faults;

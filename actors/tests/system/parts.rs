@@ -133,10 +133,20 @@ impl Cluster {
 
     /// `kill -9`.
     pub(crate) async fn kill(&mut self, id: u64) {
+        self.crash(id);
+        self.bury(id).await;
+    }
+
+    /// The same, before its lease has ended.
+    pub(crate) fn crash(&mut self, id: u64) {
         let world = self.worlds.remove(&id).unwrap();
         world.system.stop();
-        self.members.remove(&id).unwrap().leave().await.unwrap();
         self.cut(|(from, to)| *from == id || *to == id);
+    }
+
+    /// The lease of a worker that is dead ends.
+    pub(crate) async fn bury(&mut self, id: u64) {
+        self.members.remove(&id).unwrap().leave().await.unwrap();
     }
 
     pub(crate) fn cut(&self, which: impl Fn(&(u64, u64)) -> bool) {

@@ -24,13 +24,15 @@ impl Room {
     pub(super) fn take_part(&mut self, now: Instant, message: RoomMessage) {
         match message {
             RoomMessage::Part(from, letter) => self.take_letter(now, from, *letter),
-            RoomMessage::Linked => {
-                let linked = self.seed.context.linked();
-                self.state.links_changed(now, &linked);
-            }
+            RoomMessage::Linked => self.links_changed(now),
             RoomMessage::OwnedBy(worker) => self.owned_by(now, worker),
             _ => {}
         }
+    }
+
+    fn links_changed(&mut self, now: Instant) {
+        let linked = self.seed.context.linked();
+        self.state.links_changed(now, &linked);
     }
 
     fn take_letter(&mut self, now: Instant, from: WorkerId, letter: PartLetter) {
@@ -39,9 +41,12 @@ impl Room {
             PartBody::Open(open) => {
                 self.state.parts.is_open = true;
                 self.state.take_roster(now, from, letter.epoch, open.roster);
+                self.links_changed(now);
             }
             PartBody::Roster(roster) => {
                 self.state.take_roster(now, from, letter.epoch, *roster);
+                // It may be the last one of a worker that is gone.
+                self.links_changed(now);
             }
             PartBody::Heard(heard) => self.state.take_heard(from, heard),
             PartBody::Qualities(told) => self.state.take_qualities(now, from, told),
