@@ -222,7 +222,7 @@ impl Worker {
         let state = AppState {
             egress: Some(egress),
             recordings: Some(Arc::clone(&recordings)),
-            transcoders: Arc::new(move || transcoding.list()),
+            transcoders: Arc::new(transcoding),
             quic: quic_reach,
             ..foundation.app_state(config, &system, metrics, &health)
         };

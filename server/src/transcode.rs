@@ -148,6 +148,7 @@ impl Transcoding {
             stream.to_owned(),
             job.clone(),
             orders,
+            inputs.downgrade(),
         ));
         shared.jobs.insert(id, Arc::clone(&desk));
         let kind = job.kind();
@@ -182,10 +183,47 @@ impl Transcoding {
         list
     }
 
+    /// Sets what a job's encoder aims at from here on. `None` where there is no such job, `false`
+    /// where it takes no such rate, or nothing at the moment.
+    #[must_use]
+    pub fn set_bitrate(&self, id: u64, bitrate: Bitrate) -> Option<bool> {
+        let jobs = &self.shared.jobs;
+        jobs.get(&id).map(|desk| desk.set_bitrate(bitrate))
+    }
+
     fn forget(&self, id: u64) {
         if let Some((_, desk)) = self.shared.jobs.remove(&id) {
             metrics::closed(desk.job());
         }
+    }
+}
+
+/// What operators see of jobs, and change.
+pub trait Jobs: Send + Sync {
+    /// How every job of this worker is, oldest first.
+    fn list(&self) -> Vec<TranscoderStatus>;
+    /// See [`Transcoding::set_bitrate`].
+    fn set_bitrate(&self, id: u64, bitrate: Bitrate) -> Option<bool>;
+}
+
+impl Jobs for Transcoding {
+    fn list(&self) -> Vec<TranscoderStatus> {
+        Self::list(self)
+    }
+
+    fn set_bitrate(&self, id: u64, bitrate: Bitrate) -> Option<bool> {
+        Self::set_bitrate(self, id, bitrate)
+    }
+}
+
+/// Jobs of which no process is left: those of a worker that has none.
+impl Jobs for Vec<TranscoderStatus> {
+    fn list(&self) -> Vec<TranscoderStatus> {
+        self.clone()
+    }
+
+    fn set_bitrate(&self, id: u64, _: Bitrate) -> Option<bool> {
+        self.iter().any(|job| job.id == id).then_some(false)
     }
 }
 

@@ -25,6 +25,7 @@ mod others;
 mod quic;
 mod settings;
 pub(super) mod table;
+mod transcoders;
 
 pub(super) use audited::audited;
 pub(super) use others::forwarded;
@@ -52,28 +53,6 @@ pub(super) async fn rooms(state: State, request: HttpRequest) -> Result<HttpResp
     let rooms = state.rooms.list().await?;
     let own = rooms.iter().map(|room| json!(room)).collect();
     others::merged(&state, &request, "rooms", own, |room| text(room, "name")).await
-}
-
-/// Every transcoding job, those that were given up among them.
-pub(super) async fn transcoders(
-    state: State,
-    request: HttpRequest,
-) -> Result<HttpResponse, ApiError> {
-    operator(&state, &request, AdminRole::Viewer)?;
-    let jobs = (state.transcoders)();
-    let own = jobs.iter().map(|job| {
-        let mut job = json!(job);
-        job["worker"] = json!(state.ops.worker);
-        job
-    });
-    let key = |job: &Value| {
-        format!(
-            "{}-{:012}",
-            text(job, "worker"),
-            job["id"].as_u64().unwrap_or(0)
-        )
-    };
-    others::merged(&state, &request, "transcoders", own.collect(), key).await
 }
 
 pub(super) async fn room(

@@ -16,10 +16,8 @@ use crate::egress::record::Recordings;
 use crate::ops::Ops;
 use crate::quic::QuicReach;
 use crate::telemetry::Metrics;
-use crate::transcode::TranscoderStatus;
+use crate::transcode::Jobs;
 
-/// Tells how every transcoding job of this worker is, oldest first.
-pub(super) type Transcoders = Arc<dyn Fn() -> Vec<TranscoderStatus> + Send + Sync>;
 
 /// What all handlers share.
 pub struct AppState {
@@ -41,8 +39,8 @@ pub struct AppState {
     pub egress: Option<Arc<Egress>>,
     /// Recordings.
     pub recordings: Option<Arc<Recordings>>,
-    /// How every transcoding job is.
-    pub transcoders: Transcoders,
+    /// The transcoding jobs of this worker.
+    pub transcoders: Arc<dyn Jobs>,
     /// What the cluster is operated by.
     pub ops: Arc<Ops>,
     /// Where QUIC is spoken, if it is.

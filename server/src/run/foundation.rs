@@ -148,7 +148,7 @@ impl Foundation {
             whip: WhipSessions::new(),
             egress: None,
             recordings: None,
-            transcoders: Arc::new(Vec::new),
+            transcoders: Arc::new(Vec::new()),
             ops: Arc::clone(&self.ops),
             quic: None,
         }

@@ -34,6 +34,8 @@ pub(super) struct Desk {
     stream: String,
     job: Job,
     orders: mpsc::Sender<Order>,
+    /// Weak: the job ends with the handles of its source.
+    inputs: mpsc::WeakSender<Input>,
     report: ArcSwap<Report>,
     /// Zero: there is none.
     pid: AtomicU32,
@@ -54,6 +56,7 @@ impl Desk {
         stream: String,
         job: Job,
         orders: mpsc::Sender<Order>,
+        inputs: mpsc::WeakSender<Input>,
     ) -> Self {
         let report = Report {
             state: "starting",
@@ -65,6 +68,7 @@ impl Desk {
             stream,
             job,
             orders,
+            inputs,
             report: ArcSwap::from_pointee(report),
             pid: AtomicU32::new(0),
             taken: AtomicU64::new(0),
@@ -75,6 +79,12 @@ impl Desk {
 
     pub(super) fn job(&self) -> &Job {
         &self.job
+    }
+
+    /// Whether the encoder is told.
+    pub(super) fn set_bitrate(&self, bitrate: media_types::Bitrate) -> bool {
+        let inputs = self.inputs.upgrade().filter(|_| self.job.accepts(bitrate));
+        inputs.is_some_and(|inputs| inputs.try_send(Input::Bitrate(bitrate)).is_ok())
     }
 
     pub(super) fn status(&self, id: u64) -> TranscoderStatus {

@@ -7,6 +7,7 @@ use serde_json::Value;
 use signaling::AdminRole;
 use signaling::rest::{Page, PeerStatus, RoomPatch, RoomSettings, RoomStatus};
 
+use super::transcoders;
 use super::{act, cluster, egress, events, log, moves, openapi, others, quic, settings};
 use crate::http::whip::not_allowed;
 use crate::ops::flags::Flag;
@@ -153,7 +154,10 @@ pub(in crate::http) const TABLE: &[Entry] = &[
     entry!(post "/tokens/revoke" ADMIN act::revoke, "Has tokens believed no more")
         .takes(schema::<act::RevokeBody>)
         .gives(200, object),
-    entry!(get "/transcoders" VIEWER super::transcoders, "All transcoding jobs").lists(page),
+    entry!(get "/transcoders" VIEWER transcoders::list, "All transcoding jobs").lists(page),
+    entry!(patch "/transcoders/{id}" OPERATOR transcoders::change, "Changes one of this worker")
+        .takes(schema::<transcoders::JobBody>)
+        .nothing(),
     entry!(get "/quic" VIEWER quic::connections, "All connections by QUIC").lists(page),
     entry!(get "/egress" VIEWER egress::list, "Streams that are packaged").lists(page),
     entry!(delete "/egress/{room}/{stream}" OPERATOR egress::close, "Stops packaging it").nothing(),

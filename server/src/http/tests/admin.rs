@@ -306,6 +306,17 @@ async fn transcoding_jobs_are_listed_with_what_became_of_them() {
             .0,
         401
     );
+    // One that was given up takes no bitrate, and one that is not there is not found.
+    for (path, token, expected) in [
+        ("7", OPERATOR, 400),
+        ("8", OPERATOR, 404),
+        ("7", VIEWER, 403),
+    ] {
+        let path = format!("/admin/v1/transcoders/{path}");
+        let body = Some(json!({ "bitrateKbps": 300 }));
+        let (status, _) = call(&world, token, "PATCH", &path, body).await;
+        assert_eq!(status, expected, "{path}");
+    }
 }
 
 #[actix_web::test]

@@ -336,7 +336,7 @@ pub(super) fn world(change: impl FnOnce(&mut Config)) -> World {
         whip: WhipSessions::new(),
         egress: None,
         recordings: None,
-        transcoders: Arc::new(|| vec![transcoder()]),
+        transcoders: Arc::new(vec![transcoder()]),
         ops,
         quic: None,
     });
