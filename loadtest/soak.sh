@@ -28,6 +28,8 @@ port = 18500
 tcp_port = 18500
 [cluster]
 file = "$work/store.redb"
+# The clients do not follow a room that moves.
+balance.enabled = false
 [log]
 filter = "warn"
 CONFIG
