@@ -110,6 +110,12 @@ export async function playHls(url) {
   return performance.now() - started;
 }
 
+/** Goes to where a live playlist is now. */
+export async function goLive() {
+  window.player.currentTime = window.hls.liveSyncPosition;
+  await new Promise((resolve) => setTimeout(resolve, 1_000));
+}
+
 /** The loudest frequency that a `<video>` plays, in Hz, and how loud it is in dB. */
 export async function heard(video, ms) {
   const audio = new AudioContext();
