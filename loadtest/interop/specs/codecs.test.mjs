@@ -69,8 +69,9 @@ async function watchAt(viewer, width, maxWidth) {
 }
 
 const SVC = {
-  // What two cores encode beside everything else: three layers up to 360p, in AV1 two.
-  VP9: { codec: 'vp9', scalabilityMode: 'L3T3_KEY', width: 640, height: 360 },
+  // The least of which Chromium makes three layers: the smallest has to be 240 × 135.
+  VP9: { codec: 'vp9', scalabilityMode: 'L3T3_KEY', width: 960, height: 540 },
+  // Two layers of 360p are what two cores encode in AV1.
   AV1: { codec: 'av1', scalabilityMode: 'L2T2_KEY', width: 640, height: 360 },
 };
 
