@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
-use loadtest::{Bot, Plan, RequestError};
+use loadtest::{Bot, Plan, RequestError, Signalling};
 use serde_json::{Value, json};
 use tokio::time::{Instant, sleep};
 
@@ -24,16 +24,32 @@ const LONG: Duration = Duration::from_secs(40);
 
 /// A worker that takes one peer of a room, and is linked to the others.
 async fn worker(etcd: &Etcd, certificates: &str) -> Result<Server> {
+    worker_with(
+        etcd,
+        certificates,
+        &[("TROUPE_ROOM__PEERS_PER_WORKER", "1")],
+    )
+    .await
+}
+
+async fn worker_with(etcd: &Etcd, certificates: &str, more: &[(&str, &str)]) -> Result<Server> {
     let endpoints = etcd.endpoints();
-    Server::start(&[
+    let own = [
         ("TROUPE_CLUSTER__STORE", "etcd"),
         ("TROUPE_CLUSTER__ETCD__ENDPOINTS", &endpoints),
         ("TROUPE_CLUSTER__LEASE_TTL", "3s"),
         ("TROUPE_CLUSTER__LISTEN", "127.0.0.1:0"),
         ("TROUPE_CLUSTER__TLS__DIRECTORY", certificates),
-        ("TROUPE_ROOM__PEERS_PER_WORKER", "1"),
-    ])
-    .await
+    ];
+    Server::start(&[&own, more].concat()).await
+}
+
+/// Until each worker is linked to both others.
+async fn all_linked(workers: &[Server]) -> Result<()> {
+    for server in workers {
+        server.wait_metric("troupe_relay_links", "", 2.0).await?;
+    }
+    Ok(())
 }
 
 /// Joins as a client does that goes where it is sent; at which worker it is.
@@ -205,9 +221,7 @@ async fn one_room_on_three_workers_and_one_of_them_dies() -> Result<()> {
     for _ in 0..3 {
         workers.push(worker(&etcd, path).await?);
     }
-    for server in &workers {
-        server.wait_metric("troupe_relay_links", "", 2.0).await?;
-    }
+    all_linked(&workers).await?;
     let mut bots = Vec::new();
     let mut places = Vec::new();
     for identity in ["ann", "bob", "eve"] {
@@ -249,5 +263,86 @@ async fn one_room_on_three_workers_and_one_of_them_dies() -> Result<()> {
     );
     let all = all_arrives(&mut bots, 0).await?;
     println!("{all} frames from worker 0 reached the one that is left");
+    Ok(())
+}
+
+/// The places of the room of the next test, and how many come.
+const PLACES: usize = 30;
+const CROWD: usize = 90;
+
+/// Comes to a worker as a client does; `None`: the room is full.
+async fn enter(
+    workers: &[Server],
+    first: usize,
+    name: &str,
+) -> Result<Option<(usize, Signalling)>> {
+    let end = Instant::now() + LONG;
+    let mut at = first;
+    while Instant::now() < end {
+        let token = workers[at].token(ROOM, name).await?;
+        let mut signalling = Signalling::connect(&workers[at].signalling()).await?;
+        let params = json!({ "token": token });
+        let request = json!({"jsonrpc": "2.0", "id": 1, "method": "join", "params": params});
+        signalling.send_text(request.to_string()).await?;
+        let answer = signalling.receive().await?;
+        let error = &answer["error"]["data"];
+        match error["type"].as_str() {
+            None => return Ok(Some((at, signalling))),
+            Some("moved") => {
+                let url = error["url"].as_str().context("a url")?;
+                let found = workers.iter().position(|it| it.signalling() == url);
+                at = found.context("one of the three")?;
+            }
+            Some("room_full") => return Ok(None),
+            Some("unavailable" | "overloaded") => sleep(Duration::from_millis(200)).await,
+            Some(_) => bail!("{name} is refused: {error}"),
+        }
+    }
+    bail!("{name} gets nowhere")
+}
+
+#[tokio::test]
+async fn a_crowd_at_three_workers_fills_a_room_and_no_more() -> Result<()> {
+    let etcd = Etcd::start().await?;
+    let certificates = tempfile::tempdir()?;
+    let path = certificates.path().to_str().context("a path")?;
+    let limits = [
+        ("TROUPE_ROOM__PEERS_PER_WORKER", "12"),
+        ("TROUPE_ROOM__MAX_PEERS", "30"),
+        (
+            "TROUPE_LIMITS__PER_ADDRESS",
+            "{ per_second = 10000, burst = 10000 }",
+        ),
+        (
+            "TROUPE_LIMITS__PER_ROOM",
+            "{ per_second = 10000, burst = 10000 }",
+        ),
+    ];
+    let mut workers = Vec::new();
+    for _ in 0..3 {
+        workers.push(worker_with(&etcd, path, &limits).await?);
+    }
+    all_linked(&workers).await?;
+    let began = Instant::now();
+    let names: Vec<String> = (0..CROWD).map(|n| format!("p{n}")).collect();
+    let wishes = names.iter().enumerate();
+    let wishes = wishes.map(|(n, name)| enter(&workers, n % 3, name));
+    let ends = futures_util::future::join_all(wishes).await;
+    let members: Vec<_> = ends.into_iter().filter_map(Result::transpose).collect();
+    let members = members.into_iter().collect::<Result<Vec<_>>>()?;
+    let at = [0, 1, 2].map(|n| members.iter().filter(|(at, _)| *at == n).count());
+    println!(
+        "of {CROWD} at once {at:?} are in after {:?}",
+        began.elapsed()
+    );
+    assert_eq!(members.len(), PLACES, "{at:?}");
+    ensure!(at.iter().all(|many| *many <= 12), "{at:?}");
+    let mut peers = 0;
+    for server in &workers {
+        let path = format!("rooms/{ROOM}/peers?local=true&limit=1000");
+        let page = server.act("GET", &path).await?.1;
+        peers += page["items"].as_array().context("items")?.len();
+    }
+    assert_eq!(peers, PLACES);
     Ok(())
 }

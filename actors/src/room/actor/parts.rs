@@ -127,6 +127,10 @@ impl Room {
         if stays || self.state.identities.contains_key(identity) {
             return None;
         }
+        // Nobody is sent to look for a place that there is not.
+        if let Err(full) = self.state.entry(identity, &request.kind, None) {
+            return Some(full);
+        }
         let workers = self.linked_workers();
         let place = self.state.place(now, &workers);
         let outcome = match place {
