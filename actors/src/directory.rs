@@ -97,6 +97,11 @@ impl Directory {
         self.names.remove(&id);
     }
 
+    /// A life that never was the room is known by its id until it has ended.
+    pub(crate) fn linger(&self, entry: RoomEntry) {
+        self.passing.insert(entry.id, entry);
+    }
+
     /// Strikes a life of a room off; a later life of the same name stays.
     pub(crate) fn remove_room(&self, id: RoomId) -> Option<RoomEntry> {
         if let Some((_, entry)) = self.passing.remove(&id) {

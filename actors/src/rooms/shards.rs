@@ -204,11 +204,20 @@ impl Rooms {
         }
     }
 
-    /// The new life ends; the old one goes on as if nothing had been.
+    /// The new life ends, and is cleared from its shard when it has.
     fn give_up(&mut self, id: RoomId, error: RpcError) {
-        let Some(passage) = self.passages.remove(&id) else {
+        let Some(entry) = self.stay(id, error) else {
             return;
         };
+        if entry.listener.mailbox.tell(RoomMessage::Dismantle).is_err() {
+            tracing::warn!(room = %entry.name, "an empty life of a room stays for now");
+        }
+        self.context.directory.linger(entry);
+    }
+
+    /// The old life goes on as if nothing had been; the new one, if it listened.
+    fn stay(&mut self, id: RoomId, error: RpcError) -> Option<RoomEntry> {
+        let passage = self.passages.remove(&id)?;
         if let Some(old) = self.context.directory.room_by_id(passage.old) {
             let again = Activation {
                 epoch: old.epoch,
@@ -220,18 +229,15 @@ impl Rooms {
                 tracing::warn!(room = %old.name, "a room that stays takes nobody for a while");
             }
         }
-        if let Some(entry) = &passage.entry {
-            if entry.listener.mailbox.tell(RoomMessage::Dismantle).is_err() {
-                tracing::warn!(room = %entry.name, "an empty life of a room stays for now");
-            }
-            self.close_on_shards(entry);
-        }
         ::metrics::counter!(metrics::SHARD_MOVES, "outcome" => "refused").increment(1);
         passage.reply.send(Err(error));
+        passage.entry
     }
 
     /// One of the two lives has ended: the first, as it should, or the second before its time.
     pub(super) fn passage_over(&mut self, id: RoomId) {
-        self.give_up(id, ErrorType::Internal.into());
+        if let Some(entry) = self.stay(id, ErrorType::Internal.into()) {
+            self.close_on_shards(&entry);
+        }
     }
 }

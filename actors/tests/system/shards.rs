@@ -208,6 +208,41 @@ fn both_lives_of_a_room_outlive_a_crash() {
 }
 
 #[test]
+fn what_happens_at_the_same_time_leaves_nothing_behind() {
+    run(async {
+        let world = World::new(2, config());
+        let (ana, ..) = call(&world).await;
+        let both = tokio::join!(
+            world.system.move_shard(&ana.room, None),
+            world.system.move_shard(&ana.room, None),
+        );
+        let (moved, refused) = (both.0.unwrap(), both.1.unwrap_err());
+        assert_eq!(
+            (moved.to, refused.kind()),
+            (ShardId(1), ErrorType::Conflict)
+        );
+        // The life that clients come to ends before they do; the one they come from ends by itself.
+        world.system.close_room(&ana.room).await.unwrap();
+        pass(&world, &[], 40).await;
+        assert_eq!(world.plane.totals(), (0, 0, 0, 0));
+        assert_eq!(world.system.population(), (0, 0));
+
+        let (bob, ..) = call(&world).await;
+        let both = tokio::join!(
+            world.system.move_shard(&bob.room, None),
+            world.system.close_room(&bob.room),
+        );
+        both.1.unwrap();
+        pass(&world, &[], 40).await;
+        assert_eq!(world.plane.totals(), (0, 0, 0, 0), "{:?}", both.0);
+        assert_eq!(world.system.population(), (0, 0));
+        // The name is free.
+        let eve = world.join("r", "eve").await;
+        assert_eq!(eve.joined.result.room.peers.len(), 0);
+    });
+}
+
+#[test]
 fn a_busy_shard_sheds_a_room_to_a_calm_one() {
     #[derive(Default)]
     struct Witness(std::sync::Mutex<Vec<Decision>>);
