@@ -40,7 +40,7 @@ export interface RoomEvents {
   slots: undefined;
   /** Who speaks, loudest first. */
   speakers: Speaker[];
-  /** The room is on another worker now, and nothing else has changed. */
+  /** The room is on another worker, or on another shard of it, and nothing else has changed. */
   migrated: { worker: string };
   /** How well somebody's media arrives. */
   quality: QualityParams;
