@@ -19,8 +19,8 @@ pub(crate) mod tags;
 
 pub use fanout::{Container, Joined};
 pub use hub::Window;
-pub use metrics::describe;
 pub(crate) use line::{Line, LineEvent};
+pub use metrics::describe;
 pub(crate) use metrics::{Player, bytes_out};
 pub use streams::{Egress, Seat, Stream};
 
