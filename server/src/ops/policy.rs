@@ -124,3 +124,43 @@ impl actors::Observer for Witness {
         self.0.emit(kind, Some((room, epoch)), data);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use actors::Observer;
+    use control_plane::balance::Cause;
+    use media_types::{ShardId, WorkerId};
+
+    use super::*;
+    use crate::clock::SystemClock;
+
+    #[test]
+    fn a_room_that_moves_by_itself_says_why_and_where_to() {
+        let journal = Arc::new(Journal::new("wk".to_owned(), Arc::new(SystemClock), 0));
+        let witness = Witness(Arc::clone(&journal));
+        let room: RoomName = "hall".parse().unwrap();
+        let mut decision = Decision {
+            room: room.clone(),
+            to: WorkerId::new(7),
+            shard: None,
+            cause: Cause::Overload,
+        };
+        witness.room_moves(&room, Epoch(3), &decision);
+        decision.shard = Some(ShardId(1));
+        witness.room_moves(&room, Epoch(3), &decision);
+        let told = journal.since(0, 10).events;
+        let told: Vec<Value> = told.iter().map(|event| json!(**event)).collect();
+        let [first, second] = &told[..] else {
+            panic!("{told:?}");
+        };
+        let to = WorkerId::new(7).to_string();
+        assert_eq!(first["data"], json!({"cause": "overload", "to": to}));
+        let data = json!({"cause": "overload", "to": to, "shard": 1});
+        assert_eq!(second["data"], data);
+        assert_eq!(
+            (&first["type"], &first["room"], &first["epoch"]),
+            (&json!("room.moving"), &json!("hall"), &json!(3))
+        );
+        assert!(first["seq"].as_u64() < second["seq"].as_u64());
+    }
+}
