@@ -18,7 +18,6 @@ use crate::quic::QuicReach;
 use crate::telemetry::Metrics;
 use crate::transcode::Jobs;
 
-
 /// What all handlers share.
 pub struct AppState {
     /// The settings.
