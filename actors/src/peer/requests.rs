@@ -8,9 +8,11 @@ use media_contract::Action;
 use media_types::TrackId;
 use serde_json::Value;
 use signaling::client_message::SendParams;
-use signaling::server_message::{Reply, TimeResult};
+use signaling::server_message::{Reply, TimeResult, TrackMutedParams};
 use signaling::view::LeaveReason;
-use signaling::{Address, AdminRole, ClientMessage, ErrorType, Outgoing, RequestId, RpcError};
+use signaling::{
+    Address, AdminRole, ClientMessage, ErrorType, Outgoing, RequestId, RpcError, ServerMessage,
+};
 
 use super::negotiation::Responder;
 use super::state::{Effect, PeerState, Phase, Purpose};
@@ -146,7 +148,7 @@ impl PeerState {
         Ok(Reply::EMPTY)
     }
 
-    /// An operator mutes one track, or all.
+    /// An operator mutes one track, or all; its client hears of it, too.
     pub(crate) fn mute_by_operator(&mut self, track: Option<TrackId>, muted: bool) {
         let tracks = self.record.tracks.iter().map(|own| own.track);
         let tracks: Vec<TrackId> = tracks
@@ -155,7 +157,13 @@ impl PeerState {
         for track in tracks {
             if let Err(error) = self.mute(track, muted) {
                 tracing::debug!(%error, "a track was gone before it was muted");
+                continue;
             }
+            self.notify(ServerMessage::TrackMuted(TrackMutedParams {
+                track_id: track,
+                peer_id: self.record.identity.clone(),
+                muted,
+            }));
         }
     }
 

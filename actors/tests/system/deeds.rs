@@ -53,7 +53,8 @@ fn a_peer_of_another_part_is_muted_renamed_and_sent_away() {
         for muted in [true, false] {
             let answer = done(&cluster, system.mute(room, who, None, muted)).await;
             assert_eq!(kind(answer), Ok(()));
-            for client in [&ana, &eve] {
+            // The one whom it is about hears of it as the others do.
+            for client in [&ana, &bob, &eve] {
                 let told = of(client, &["trackMuted"]);
                 assert_eq!(told.len(), 2, "both tracks, once");
                 assert!(told.iter().all(|it| it["muted"] == muted), "{told:?}");

@@ -58,7 +58,8 @@ export class Mover {
     const old = host.session();
     // A move that the next one overtakes has done its work.
     this.#release();
-    const next = host.open(url, token);
+    // Without an address the worker stays, and another shard of it takes the room.
+    const next = host.open(url || old.url, token);
     const { layers, tracks, media, publisher, data } = host;
     const parts = { layers, tracks, media, publisher, data };
     const wanted = (): boolean => host.session() === old && !host.closed();

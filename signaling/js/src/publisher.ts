@@ -73,6 +73,8 @@ const SCREEN_AUDIO_BPS = 128_000;
 /** Keeps what this peer publishes, across peer connections. */
 export class Publisher implements LocalTrackHost {
   readonly #host: PublisherHost;
+  /** Tracks that an operator has muted, and their user has not. */
+  readonly #silenced = new WeakSet<LocalTrack>();
   readonly #publications: Publication[] = [];
   #spares: Spare[] = [];
   readonly #parameters = new WeakMap<RTCRtpSender, SenderParameters>();
@@ -319,7 +321,25 @@ export class Publisher implements LocalTrackHost {
 
   /** @internal */
   async setMuted(track: LocalTrack, muted: boolean): Promise<void> {
+    if (!muted) this.#silenced.delete(track);
     if (track.id !== null) await this.#host.mute(track.id, muted);
+  }
+
+  /**
+   * An operator has muted or unmuted one of our tracks, if it is one. What its user has muted stays
+   * muted.
+   */
+  muteByOperator(trackId: string, muted: boolean): void {
+    const track = this.byId(trackId);
+    if (!track) return;
+    if (muted) {
+      if (!track.muted) this.#silenced.add(track);
+      track.mute().catch(() => undefined);
+    } else if (this.#silenced.delete(track)) {
+      track.unmute().catch(() => undefined);
+    } else if (track.muted) {
+      this.#host.mute(trackId, true).catch(() => undefined);
+    }
   }
 
   /** @internal */

@@ -313,11 +313,7 @@ export class Room extends Emitter<RoomEvents> {
   #newMover(): Mover {
     return new Mover({
       session: () => this.#session,
-      // Without an address the worker stays, and another shard of it takes the room.
-      open: (url, token) => {
-        const there = url === '' ? this.#session.url : signalingUrl(url, this.#settings.room);
-        return this.#newSession(there, token);
-      },
+      open: (url, token) => this.#newSession(signalingUrl(url, this.#settings.room), token),
       closed: () => this.#state === 'closed',
       take: (session, result, early) => {
         this.#session = session;
@@ -407,7 +403,10 @@ export class Room extends Emitter<RoomEvents> {
         else this.#roster.published(track);
       },
       trackUnpublished: ({ trackId }) => this.#roster.unpublished(trackId),
-      trackMuted: ({ trackId, muted }) => this.#roster.track(trackId)?.setMuted(muted),
+      trackMuted: ({ trackId, muted }) => {
+        this.#publisher.muteByOperator(trackId, muted);
+        this.#roster.track(trackId)?.setMuted(muted);
+      },
       slots: ({ slots }) => this.#media.link?.applySlots(slots),
       speakers: ({ speakers }) => this.emit('speakers', (this.#speakers = speakers)),
       audience: ({ audience }) => this.emit('audience', (this.#audience = audience)),

@@ -44,6 +44,26 @@ async function camera(options: PublishOptions = {}): Promise<
   };
 }
 
+test('an operator mutes and unmutes, but not what its user has muted', async () => {
+  const { publisher } = publishing();
+  const track = await publisher.publish(new FakeMedia('audio').asTrack, {});
+  const told: boolean[] = [];
+  track.on('muted', (muted) => told.push(muted));
+  publisher.muteByOperator('nobody', true);
+  publisher.muteByOperator('t0', true);
+  const enabled = (): boolean | undefined => track.mediaStreamTrack?.enabled;
+  assert.equal(enabled(), false);
+  publisher.muteByOperator('t0', false);
+  await new Promise((resolve) => setTimeout(resolve, 0));
+  assert.equal(enabled(), true);
+  await track.mute();
+  publisher.muteByOperator('t0', true);
+  publisher.muteByOperator('t0', false);
+  await new Promise((resolve) => setTimeout(resolve, 0));
+  assert.equal(track.muted, true);
+  assert.deepEqual(told, [true, false, true]);
+});
+
 test('layers that nobody watches rest, and wake again', async () => {
   const { publisher, sender } = await camera();
   const told: string[][] = [];
