@@ -32,16 +32,11 @@ const BACK_MAX: Duration = Duration::from_secs(5);
 const LADEN: u32 = 5;
 /// Of the workers that these tests start.
 const LEASE: Duration = Duration::from_secs(3);
-/// How long etcd is away: five lives of a lease, so that all of them have ended. `ETCD_AWAY`
-/// names other seconds, up to 50: its clients send no pings, and leave after a minute.
-const AWAY: Duration = Duration::from_secs(15);
-
-fn away() -> Result<Duration> {
-    match std::env::var("ETCD_AWAY") {
-        Ok(seconds) => Ok(Duration::from_secs(seconds.parse()?)),
-        Err(_) => Ok(AWAY),
-    }
-}
+/// How long etcd is away: twenty lives of a lease, and longer than a session outlives its client.
+const AWAY: Duration = Duration::from_secs(60);
+/// How long a member's media run before it is seen to again, and how often it pings.
+const TURN: Duration = Duration::from_millis(200);
+const PING_TURNS: u32 = 25;
 
 /// Joins; the error's `data` where that is refused.
 async fn join(server: &Server, room: &str, identity: &str) -> Result<Result<Signalling, Value>> {
@@ -225,6 +220,15 @@ async fn let_in(server: &Server, room: &str, name: &str, limit: Duration) -> Res
     }
 }
 
+/// A turn of a member that is there.
+async fn live(bot: &mut Bot, turn: u32) -> Result<()> {
+    if turn.is_multiple_of(PING_TURNS) {
+        let ping = json!({"jsonrpc": "2.0", "id": 0, "method": "ping", "params": {}});
+        bot.signalling.send_text(ping.to_string()).await?;
+    }
+    bot.run_for(TURN).await
+}
+
 /// A call of two on a worker: who sends, until told to end, and who receives.
 async fn call(
     server: &Server,
@@ -239,8 +243,9 @@ async fn call(
     bob.open_media(plan(false, 2)).await?;
     let ends = Arc::clone(over);
     let sends = tokio::spawn(async move {
+        let mut turns = 0..;
         while !ends.load(Ordering::Relaxed) {
-            ann.run_for(Duration::from_millis(200)).await?;
+            live(&mut ann, turns.next().unwrap_or(0)).await?;
         }
         Ok(ann)
     });
@@ -257,10 +262,10 @@ async fn without_etcd_running_rooms_go_on_and_new_ones_say_why_not() -> Result<(
     let over = Arc::new(AtomicBool::new(false));
     let (sends, mut bob) = call(&one, &over).await?;
     let (before, began) = (frames(&bob), Instant::now());
-    let away = away()?;
     etcd.kill()?;
-    while began.elapsed() < away {
-        bob.run_for(Duration::from_millis(200)).await?;
+    let mut turns = 0..;
+    while began.elapsed() < AWAY {
+        live(&mut bob, turns.next().unwrap_or(0)).await?;
     }
     let after = frames(&bob);
     let shown = u32::try_from(after.0 - before.0)?;
@@ -288,7 +293,7 @@ async fn without_etcd_running_rooms_go_on_and_new_ones_say_why_not() -> Result<(
         sleep(Duration::from_millis(100)).await;
     }
     println!(
-        "etcd away for {away:?} (leases of {LEASE:?}): {rate:.1} frames/s, {} after a lost packet; \
+        "etcd away for {AWAY:?} (leases of {LEASE:?}): {rate:.1} frames/s, {} after a lost packet; \
          new rooms open {healed:?} after it is back, both workers are listed after {:?}",
         after.1 - before.1,
         back.elapsed()
