@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 use signaling::{AdminRole, ErrorType};
 
 use super::{State, operator, others, text};
+use crate::http::auth::name;
 use crate::http::problem::ApiError;
 
 /// Every transcoding job, those that were given up among them.
@@ -44,12 +45,12 @@ pub(in crate::http) struct JobBody {
 pub(in crate::http) async fn change(
     state: State,
     request: HttpRequest,
-    id: web::Path<u64>,
+    id: web::Path<String>,
     body: web::Json<JobBody>,
 ) -> Result<HttpResponse, ApiError> {
     operator(&state, &request, AdminRole::Operator)?;
     let bitrate = Bitrate::from_kbps(u64::from(body.bitrate_kbps));
-    match state.transcoders.set_bitrate(id.into_inner(), bitrate) {
+    match state.transcoders.set_bitrate(name(&id)?, bitrate) {
         None => Err(ErrorType::NotFound.into()),
         Some(true) => Ok(HttpResponse::NoContent().finish()),
         Some(false) => {
