@@ -126,7 +126,7 @@ pub(crate) async fn follow(to: &World, client: &Client) -> Client {
     to.try_join(wish).await.unwrap()
 }
 
-fn tracks(client: &Client) -> Vec<TrackId> {
+pub(crate) fn tracks(client: &Client) -> Vec<TrackId> {
     match client.inbox.answer(1) {
         Some(Ok(Reply::Offer(offer))) => offer.tracks.iter().map(|it| it.track_id).collect(),
         other => panic!("{other:?}"),
@@ -134,7 +134,7 @@ fn tracks(client: &Client) -> Vec<TrackId> {
 }
 
 /// What others are told of somebody who comes or goes.
-fn news(client: &Client) -> Vec<(String, Value)> {
+pub(crate) fn news(client: &Client) -> Vec<(String, Value)> {
     let methods = ["peerJoined", "peerLeft", "peerUpdated", "trackUnpublished"];
     client.inbox.take_only(&methods)
 }

@@ -7,29 +7,15 @@ use actors::{Fault, Hooks, Observer, SessionKind};
 use control_plane::balance::{Decision, Policy};
 use media_contract::Action;
 use media_types::{Codec, Epoch, RoomName, ShardId, TrackId, WorkerId};
-use serde_json::{Value, json};
+use serde_json::json;
 use signaling::ErrorType;
-use signaling::server_message::Reply;
 use signaling::view::CloseReason;
 
-use crate::moves::Pair;
+use crate::moves::{Pair, news, tracks};
 use crate::world::{Client, World, config, request, run};
 
 const PUBLISH: &str = "send a0 audio, send v0 video, slot a1 audio, slot v1 video";
 const SECOND: Duration = Duration::from_secs(1);
-
-fn tracks(client: &Client) -> Vec<TrackId> {
-    match client.inbox.answer(1) {
-        Some(Ok(Reply::Offer(offer))) => offer.tracks.iter().map(|it| it.track_id).collect(),
-        other => panic!("{other:?}"),
-    }
-}
-
-/// What others are told of somebody who comes or goes.
-fn news(client: &Client) -> Vec<(String, Value)> {
-    let methods = ["peerJoined", "peerLeft", "peerUpdated", "trackUnpublished"];
-    client.inbox.take_only(&methods)
-}
 
 /// Two who publish, have nothing new to read, and the ids of what they publish.
 async fn call(world: &World) -> (Client, Client, [Vec<TrackId>; 2]) {
