@@ -9,7 +9,8 @@ import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 
-import { FFMPEG, freePort, rtmpUrl, run } from '../support/rtmp.mjs';
+import { freePort } from '../support/ports.mjs';
+import { FFMPEG, rtmpUrl, run } from '../support/rtmp.mjs';
 import { startServer } from '../support/server.mjs';
 import { sign } from '../support/tokens.mjs';
 

@@ -13,7 +13,8 @@ import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 
 import { figure } from '../support/figures.mjs';
-import { FFMPEG, H264, LIVE, freePort, rtmpUrl, run } from '../support/rtmp.mjs';
+import { freePort } from '../support/ports.mjs';
+import { FFMPEG, H264, LIVE, rtmpUrl, run } from '../support/rtmp.mjs';
 import { startServer } from '../support/server.mjs';
 
 const MOTO = fileURLToPath(new URL('../.venv/bin/moto_server', import.meta.url));

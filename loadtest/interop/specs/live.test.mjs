@@ -14,7 +14,8 @@ import { moves } from '../support/app.mjs';
 import { startChromium } from '../support/chromium.mjs';
 import { figure, median } from '../support/figures.mjs';
 import { camera } from '../support/glass.mjs';
-import { FFMPEG, freePort, rtmpUrl } from '../support/rtmp.mjs';
+import { freePort } from '../support/ports.mjs';
+import { FFMPEG, rtmpUrl } from '../support/rtmp.mjs';
 import { startServer } from '../support/server.mjs';
 import { sign } from '../support/tokens.mjs';
 

@@ -13,7 +13,8 @@ import { fileURLToPath } from 'node:url';
 
 import { startChromium } from '../support/chromium.mjs';
 import { figure } from '../support/figures.mjs';
-import { FFMPEG, H264, LIVE, freePort, hashes, rtmpUrl, run } from '../support/rtmp.mjs';
+import { freePort } from '../support/ports.mjs';
+import { FFMPEG, H264, LIVE, hashes, rtmpUrl, run } from '../support/rtmp.mjs';
 import { startServer } from '../support/server.mjs';
 import { sign } from '../support/tokens.mjs';
 

@@ -11,7 +11,8 @@ import { promisify } from 'node:util';
 
 import { startChromium } from '../support/chromium.mjs';
 import { figure, median } from '../support/figures.mjs';
-import { FFMPEG, H264, LIVE, freePort, hashes, newFfmpeg, rtmpUrl, run } from '../support/rtmp.mjs';
+import { freePort } from '../support/ports.mjs';
+import { FFMPEG, H264, LIVE, hashes, newFfmpeg, rtmpUrl, run } from '../support/rtmp.mjs';
 import { publishTags, tagsOf } from '../support/rtmp-writer.mjs';
 import { startServer } from '../support/server.mjs';
 import { sign } from '../support/tokens.mjs';

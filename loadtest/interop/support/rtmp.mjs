@@ -3,7 +3,6 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { readdirSync } from 'node:fs';
-import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
@@ -21,16 +20,6 @@ export function newFfmpeg() {
   const folder = join(LIBRARIES, python, 'site-packages/imageio_ffmpeg/binaries');
   const binary = readdirSync(folder).find((name) => name.startsWith('ffmpeg-'));
   return join(folder, binary);
-}
-
-/** A TCP port that is free now. */
-export async function freePort() {
-  const server = createServer().listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const { port } = server.address();
-  server.close();
-  await once(server, 'close');
-  return port;
 }
 
 /** The URL to publish to, or with `play` to play from. */
