@@ -56,6 +56,12 @@ impl SteadyClock {
         let passed = self.clock.now().saturating_duration_since(self.started);
         self.unix.saturating_add(passed)
     }
+
+    /// The clock that moves it.
+    #[must_use]
+    pub fn monotonic(&self) -> Arc<dyn Clock> {
+        Arc::clone(&self.clock)
+    }
 }
 
 /// Starts the thread that packages and records; it runs until the process ends.

@@ -9,6 +9,9 @@ mod job;
 mod store;
 #[cfg(test)]
 mod tests;
+mod turns;
+#[cfg(test)]
+mod uploads;
 mod view;
 mod writer;
 
@@ -52,8 +55,8 @@ pub struct RecordingRequest {
 pub(super) struct Record {
     view: Mutex<RecordingView>,
     stop: watch::Sender<bool>,
-    /// The last that storage gets of it.
-    manifest_stored: AtomicBool,
+    /// The last that storage gets of it is there, or given up.
+    manifest_settled: AtomicBool,
 }
 
 impl Record {
@@ -61,7 +64,7 @@ impl Record {
         Arc::new(Self {
             view: Mutex::new(view),
             stop: watch::Sender::new(false),
-            manifest_stored: AtomicBool::new(false),
+            manifest_settled: AtomicBool::new(false),
         })
     }
 
@@ -93,7 +96,7 @@ impl Record {
     fn mended(&self, fault: Fault) {
         let mut view = self.view();
         if view.fault == Some(fault) {
-            view.fault = None;
+            view.fault = view.lasting_fault();
             tracing::info!(
                 recording = view.id,
                 reason = fault.word(),
@@ -130,7 +133,8 @@ impl Recordings {
             .map(|view| (view.id.clone(), Record::new(view)))
             .collect();
         let uploader = storage.map(|storage| {
-            let uploader = Uploader::start(storage, config.dir.clone(), &runtime);
+            let dir = config.dir.clone();
+            let uploader = Uploader::start(storage, dir, clock.monotonic(), &runtime);
             for record in records.values() {
                 uploader.queue_all(record);
             }
@@ -244,6 +248,11 @@ impl Recordings {
             return Err(RpcError::with_message(ErrorType::Conflict, text));
         }
         self.lock().remove(id);
+        // Before its files, so that nobody takes them for lost.
+        drop(record);
+        if let Some(uploader) = &self.uploader {
+            uploader.forget();
+        }
         if let Err(error) = std::fs::remove_dir_all(self.config.dir.join(id))
             && error.kind() != io::ErrorKind::NotFound
         {

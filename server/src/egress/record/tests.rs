@@ -118,6 +118,7 @@ fn what_a_killed_process_left_is_interrupted() {
     view.files.push(view::FileView {
         file,
         stored: false,
+        lost: false,
     });
     fs::write(folder.join("a-00000.mp4"), [0; 100]).unwrap();
     writer::write_manifest(&folder, &view).unwrap();

@@ -51,6 +51,12 @@ pub enum Fault {
     DiskSlow,
     /// Finished files cannot be stored; they wait here.
     StorageUnreachable,
+    /// Storage answers and does not take a finished file; it waits here, the others go.
+    StorageRefuses,
+    /// A finished file cannot be read here; it waits, the others go.
+    FileUnreadable,
+    /// A finished file went away before it was stored. This stays.
+    FileLost,
 }
 
 impl Fault {
@@ -60,6 +66,9 @@ impl Fault {
             Self::DiskError => "disk_error",
             Self::DiskSlow => "disk_slow",
             Self::StorageUnreachable => "storage_unreachable",
+            Self::StorageRefuses => "storage_refuses",
+            Self::FileUnreadable => "file_unreadable",
+            Self::FileLost => "file_lost",
         }
     }
 
@@ -83,6 +92,16 @@ pub struct FileView {
     /// Stored elsewhere.
     #[serde(default)]
     pub stored: bool,
+    /// Gone from here before it was stored.
+    #[serde(default)]
+    pub lost: bool,
+}
+
+impl FileView {
+    /// Whether nothing is left to do for it.
+    pub(super) const fn is_settled(&self) -> bool {
+        self.stored || self.lost
+    }
 }
 
 /// A recording.
@@ -109,4 +128,12 @@ pub struct RecordingView {
     pub lost_fragments: u64,
     /// Its files, oldest first.
     pub files: Vec<FileView>,
+}
+
+impl RecordingView {
+    /// What it goes on suffering from when all else is mended.
+    pub(super) fn lasting_fault(&self) -> Option<Fault> {
+        let lost = self.files.iter().any(|it| it.lost);
+        lost.then_some(Fault::FileLost)
+    }
 }

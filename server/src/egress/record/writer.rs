@@ -224,6 +224,7 @@ impl Disk {
                 None => view.files.push(FileView {
                     file,
                     stored: false,
+                    lost: false,
                 }),
             }
         }
