@@ -12,6 +12,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use media_types::Clock;
 use object_store::aws::AmazonS3Builder;
 use object_store::path::Path as Key;
 use object_store::{
@@ -20,6 +21,7 @@ use object_store::{
 use tokio::sync::Mutex;
 
 use crate::config::S3Config;
+use crate::ops::breaker::Breaker;
 use answers::Answers;
 
 /// Bytes put at once; larger files go in parts of this size. S3 takes at most 10,000 parts.
@@ -49,6 +51,9 @@ pub enum StorageError {
     /// The service does not answer, or fails itself.
     #[error("the storage fails: {0}")]
     Unreachable(object_store::Error),
+    /// The service failed again and again, and is not asked for this long.
+    #[error("the storage is left alone for {0:?}")]
+    Resting(Duration),
 }
 
 /// How long the service is asked before a put has failed.
@@ -71,6 +76,8 @@ const PATIENCE: Patience = Patience {
 pub struct Storage {
     store: Arc<dyn ObjectStore>,
     answers: Answers,
+    clock: Arc<dyn Clock>,
+    breaker: Arc<Breaker>,
     /// One put at a time: what is answered meanwhile is of that put.
     turn: Arc<Mutex<()>>,
     prefix: String,
@@ -82,11 +89,11 @@ impl Storage {
     ///
     /// # Errors
     /// Settings that cannot be used.
-    pub fn new(config: &S3Config) -> io::Result<Self> {
-        Self::patient(config, PATIENCE)
+    pub fn new(config: &S3Config, clock: Arc<dyn Clock>) -> io::Result<Self> {
+        Self::patient(config, clock, PATIENCE)
     }
 
-    fn patient(config: &S3Config, patience: Patience) -> io::Result<Self> {
+    fn patient(config: &S3Config, clock: Arc<dyn Clock>, patience: Patience) -> io::Result<Self> {
         let retry = RetryConfig {
             max_retries: patience.retries,
             retry_timeout: patience.retry_time,
@@ -113,6 +120,8 @@ impl Storage {
         Ok(Self {
             store: Arc::new(store),
             answers,
+            clock,
+            breaker: Arc::new(Breaker::new("storage")),
             turn: Arc::default(),
             prefix: config.prefix.clone(),
             delete_local: config.delete_local,
@@ -128,18 +137,25 @@ impl Storage {
     /// Stores a file under this name; once it is answered, the service has it.
     ///
     /// # Errors
-    /// Whose fault it is that the service has it not.
+    /// Whose fault it is that the service has it not. One that cannot be read asks nobody.
     pub async fn put(&self, file: &Path, name: &str) -> Result<(), StorageError> {
         let _turn = self.turn.lock().await;
         let key = Key::from(format!("{}{name}", self.prefix));
         let mut file = File::open(file).map_err(unread)?;
         let part = read_part(&mut file)?;
+        let admitted = self.breaker.admit(self.clock.now());
+        admitted.map_err(StorageError::Resting)?;
         self.answers.forget();
-        if part.len() < PART_BYTES {
+        let put = if part.len() < PART_BYTES {
             let put = self.store.put(&key, PutPayload::from(part)).await;
-            return put.map(|_| ()).map_err(|error| self.fault(error));
-        }
-        self.put_parts(&key, part, &mut file).await
+            put.map(|_| ()).map_err(|error| self.fault(error))
+        } else {
+            self.put_parts(&key, part, &mut file).await
+        };
+        // A service that refuses answers.
+        let failed = matches!(put, Err(StorageError::Unreachable(_)));
+        self.breaker.note(!failed, self.clock.now());
+        put
     }
 
     async fn put_parts(

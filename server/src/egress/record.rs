@@ -127,7 +127,8 @@ impl Recordings {
         clock: SteadyClock,
         runtime: Handle,
     ) -> io::Result<Self> {
-        let storage = config.s3.as_ref().map(Storage::new).transpose()?;
+        let storage = |s3| Storage::new(s3, clock.monotonic());
+        let storage = config.s3.as_ref().map(storage).transpose()?;
         let records: BTreeMap<_, _> = store::earlier(&config.dir)
             .into_iter()
             .map(|view| (view.id.clone(), Record::new(view)))

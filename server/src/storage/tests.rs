@@ -1,5 +1,7 @@
 use std::fs;
 
+use control_plane::testing::ManualClock;
+
 use super::bucket::{Bucket, Conduct};
 use super::*;
 
@@ -10,19 +12,30 @@ const ONCE: Patience = Patience {
     retry_time: Duration::from_secs(30),
 };
 
+impl Storage {
+    /// One that asks once.
+    pub(crate) fn hasty(config: &S3Config, clock: Arc<dyn Clock>) -> Self {
+        Self::patient(config, clock, ONCE).unwrap()
+    }
+}
+
 struct Fixture {
     bucket: Bucket,
+    clock: Arc<ManualClock>,
     storage: Storage,
     dir: tempfile::TempDir,
 }
 
 async fn fixture(patience: Patience) -> Fixture {
     let bucket = Bucket::start().await;
-    let storage = Storage::patient(&bucket.config(), patience).unwrap();
+    let clock = Arc::new(ManualClock::new());
+    let time: Arc<dyn Clock> = clock.clone();
+    let storage = Storage::patient(&bucket.config(), time, patience).unwrap();
     let dir = tempfile::tempdir().unwrap();
     fs::write(dir.path().join("a.mp4"), b"pictures").unwrap();
     Fixture {
         bucket,
+        clock,
         storage,
         dir,
     }
@@ -81,7 +94,7 @@ async fn nobody_at_the_address_is_a_failure_of_the_service() {
     drop(listener);
     let mut config = it.bucket.config();
     config.endpoint = Some(format!("http://127.0.0.1:{port}"));
-    let storage = Storage::patient(&config, ONCE).unwrap();
+    let storage = Storage::hasty(&config, it.clock.clone());
     let put = storage.put(&it.dir.path().join("a.mp4"), "a.mp4").await;
     assert!(matches!(put, Err(StorageError::Unreachable(_))));
 }
@@ -95,4 +108,52 @@ async fn a_file_that_is_gone_is_told_from_one_that_cannot_be_read() {
     let unreadable = it.put("folder.mp4").await;
     assert!(matches!(unreadable, Err(StorageError::Unreadable(_))));
     assert_eq!(it.asked(), 0, "the service is not asked");
+}
+
+/// As the breaker has it.
+const FAILURES_MAX: usize = 5;
+
+#[tokio::test]
+async fn a_service_that_fails_again_and_again_is_left_alone_and_tried_once_at_a_time() {
+    let it = fixture(ONCE).await;
+    it.bucket.treat("a.mp4", Conduct::Answer(503));
+    for _ in 0..FAILURES_MAX {
+        let put = it.put("a.mp4").await;
+        assert!(matches!(put, Err(StorageError::Unreachable(_))));
+    }
+    let resting = |put: Result<(), StorageError>| match put {
+        Err(StorageError::Resting(wait)) => wait,
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(resting(it.put("a.mp4").await), Duration::from_secs(1));
+    assert_eq!(it.asked(), FAILURES_MAX, "nothing is asked meanwhile");
+    it.clock.advance(Duration::from_secs(1));
+    let trial = it.put("a.mp4").await;
+    assert!(matches!(trial, Err(StorageError::Unreachable(_))));
+    assert_eq!(resting(it.put("a.mp4").await), Duration::from_secs(2));
+    assert_eq!(it.asked(), FAILURES_MAX + 1);
+    it.bucket.treat("a.mp4", Conduct::Keep);
+    it.clock.advance(Duration::from_secs(2));
+    it.put("a.mp4").await.unwrap();
+    it.put("a.mp4").await.unwrap();
+    assert_eq!(it.asked(), FAILURES_MAX + 3);
+}
+
+#[tokio::test]
+async fn what_is_refused_or_gone_opens_nothing() {
+    let it = fixture(ONCE).await;
+    it.bucket.treat("a.mp4", Conduct::Answer(403));
+    for _ in 0..2 * FAILURES_MAX {
+        let refused = it.put("a.mp4").await;
+        assert!(matches!(refused, Err(StorageError::Refused(_))));
+        let gone = it.put("none.mp4").await;
+        assert!(matches!(gone, Err(StorageError::Gone(_))));
+    }
+    // A refusal in between is an answer, too.
+    for status in [503, 503, 503, 503, 403, 503] {
+        it.bucket.treat("a.mp4", Conduct::Answer(status));
+        it.put("a.mp4").await.unwrap_err();
+    }
+    it.bucket.treat("a.mp4", Conduct::Keep);
+    it.put("a.mp4").await.unwrap();
 }

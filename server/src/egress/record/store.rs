@@ -96,6 +96,9 @@ impl Uploads {
         let records = &self.records;
         self.turns.keep(|id| records.contains_key(id));
         self.count();
+        if self.turns.rests(self.clock.now()) {
+            self.tell_all();
+        }
     }
 
     /// What is finished and not settled; the manifest of what has ended, when all else is.
@@ -132,9 +135,27 @@ impl Uploads {
         match put {
             Ok(()) => self.stored(&record, file),
             Err(StorageError::Gone(error)) => self.give_up(&record, file, &error.to_string()),
-            Err(error) => {
+            Err(StorageError::Resting(wait)) => {
+                self.turns.rest(self.clock.now() + wait);
+                self.tell_all();
+            }
+            Err(error @ StorageError::Unreachable(_)) => {
+                self.turns.put_off(file, self.clock.now());
+                record.fault(fault_of(&error), &format!("{}: {error}", file.name));
+            }
+            Err(error @ (StorageError::Unreadable(_) | StorageError::Refused(_))) => {
                 self.turns.failed(file, self.clock.now());
                 record.fault(fault_of(&error), &format!("{}: {error}", file.name));
+            }
+        }
+    }
+
+    /// Storage is left alone: what waits suffers from that, whether it was tried or not.
+    fn tell_all(&self) {
+        for id in self.turns.recordings() {
+            let record = self.records.get(&id).and_then(Weak::upgrade);
+            if let Some(record) = record.filter(|it| it.view().fault.is_none()) {
+                record.fault(Fault::StorageUnreachable, "storage is left alone");
             }
         }
     }
@@ -191,7 +212,7 @@ const fn fault_of(error: &StorageError) -> Fault {
         StorageError::Gone(_) => Fault::FileLost,
         StorageError::Unreadable(_) => Fault::FileUnreadable,
         StorageError::Refused(_) => Fault::StorageRefuses,
-        StorageError::Unreachable(_) => Fault::StorageUnreachable,
+        StorageError::Unreachable(_) | StorageError::Resting(_) => Fault::StorageUnreachable,
     }
 }
 

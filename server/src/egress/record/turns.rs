@@ -7,6 +7,8 @@ use super::writer::MANIFEST;
 
 /// The first and the longest wait after a failure to store a file.
 const RETRY: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(60));
+/// The longest wait where the service failed, which has a rest of its own when it goes on.
+const SERVICE_RETRY_MAX: Duration = Duration::from_secs(8);
 
 /// A file of a recording.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -49,6 +51,8 @@ pub(super) enum Next {
 #[derive(Debug, Default)]
 pub(super) struct Turns {
     waiting: BTreeMap<FileKey, Turn>,
+    /// Nobody is tried before then.
+    rest: Option<Instant>,
 }
 
 impl Turns {
@@ -64,10 +68,32 @@ impl Turns {
     /// Who has been due for longest.
     pub(super) fn next(&self, now: Instant) -> Next {
         let first = self.waiting.iter().min_by_key(|(_, turn)| turn.due);
-        match first {
-            None => Next::Idle,
-            Some((file, turn)) if turn.due <= now => Next::Store(file.clone()),
-            Some((_, turn)) => Next::Wait(turn.due.saturating_duration_since(now)),
+        let Some((file, turn)) = first else {
+            return Next::Idle;
+        };
+        let due = self.rest.map_or(turn.due, |rest| rest.max(turn.due));
+        if due <= now {
+            Next::Store(file.clone())
+        } else {
+            Next::Wait(due.saturating_duration_since(now))
+        }
+    }
+
+    /// Storage is left alone until then.
+    pub(super) fn rest(&mut self, until: Instant) {
+        self.rest = Some(until);
+    }
+
+    /// Whether storage is left alone.
+    pub(super) fn rests(&self, now: Instant) -> bool {
+        self.rest.is_some_and(|rest| now < rest)
+    }
+
+    /// The service failed: another may go first, and this one soon.
+    pub(super) fn put_off(&mut self, file: &FileKey, now: Instant) {
+        if let Some(turn) = self.waiting.get_mut(file) {
+            turn.due = now + turn.wait.min(SERVICE_RETRY_MAX);
+            turn.wait = turn.wait.saturating_mul(2).min(RETRY.1);
         }
     }
 
@@ -94,6 +120,13 @@ impl Turns {
     pub(super) fn suffers(&self, recording: &str) -> bool {
         let mut all = self.waiting.iter();
         all.any(|(file, turn)| turn.failed && file.recording == recording)
+    }
+
+    /// The recordings that wait, each once.
+    pub(super) fn recordings(&self) -> Vec<String> {
+        let mut all: Vec<_> = self.waiting.keys().map(|file| &file.recording).collect();
+        all.dedup();
+        all.into_iter().cloned().collect()
     }
 
     /// Recorded files of all recordings that wait; manifests are none.
@@ -143,6 +176,30 @@ mod tests {
         turns.add(bad.clone(), now);
         assert_eq!(turns.next(now), Next::Wait(60 * S));
         assert!(turns.suffers("a") && !turns.suffers("b"));
+    }
+
+    #[test]
+    fn while_storage_is_left_alone_nobody_is_tried() {
+        let (mut turns, mut now) = (Turns::default(), base());
+        let (first, second) = (key("a", "0"), key("b", "0"));
+        turns.add(first.clone(), now);
+        turns.add(second.clone(), now + S);
+        turns.put_off(&first, now);
+        assert!(!turns.suffers("a"), "it is not its fault");
+        turns.rest(now + S * 4);
+        assert!(turns.rests(now));
+        assert_eq!(turns.next(now), Next::Wait(S * 4));
+        now += S * 4;
+        assert!(!turns.rests(now));
+        assert_eq!(turns.next(now), Next::Store(first.clone()));
+        for wait in [2, 4, 8, 8, 8] {
+            turns.done(&second);
+            turns.put_off(&first, now);
+            assert_eq!(turns.next(now), Next::Wait(S * wait));
+        }
+        turns.add(key("a", "1"), now);
+        turns.add(second, now);
+        assert_eq!(turns.recordings(), ["a", "b"]);
     }
 
     #[test]

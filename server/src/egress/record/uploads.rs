@@ -4,6 +4,7 @@ use std::fs;
 use std::path::Path;
 use std::time::Duration;
 
+use control_plane::testing::ManualClock;
 use media_egress::recorder::RecordedFile;
 
 use super::store::Uploader;
@@ -11,6 +12,7 @@ use super::view::FileView;
 use super::*;
 use crate::clock::SystemClock;
 use crate::storage::bucket::{Bucket, Conduct};
+use media_types::Clock;
 
 /// Never reached.
 const LIMIT: Duration = Duration::from_secs(30);
@@ -22,10 +24,14 @@ struct Fixture {
 }
 
 async fn fixture() -> Fixture {
+    timed(Arc::new(SystemClock)).await
+}
+
+async fn timed(clock: Arc<dyn Clock>) -> Fixture {
     let bucket = Bucket::start().await;
     let dir = tempfile::tempdir().unwrap();
-    let storage = Storage::new(&bucket.config()).unwrap();
-    let (path, clock) = (dir.path().to_owned(), Arc::new(SystemClock));
+    let storage = Storage::hasty(&bucket.config(), Arc::clone(&clock));
+    let path = dir.path().to_owned();
     let uploader = Uploader::start(storage, path, clock, &Handle::current());
     Fixture {
         bucket,
@@ -175,4 +181,38 @@ async fn what_is_deleted_is_not_tried_again() {
     let count = *tokio::time::timeout(LIMIT, three).await.unwrap().unwrap();
     assert_eq!(count, 3, "once for what is gone, twice for the other");
     assert_eq!(it.bucket.asked_of("rooms/a/0.mp4"), 1);
+}
+
+#[tokio::test]
+async fn storage_that_fails_again_and_again_is_left_alone_and_files_wait() {
+    let clock = Arc::new(ManualClock::new());
+    let it = timed(clock.clone()).await;
+    it.bucket.treat("", Conduct::Answer(503));
+    let ids = ["a", "b", "c", "d", "e", "f", "g"];
+    let all: Vec<_> = ids.iter().map(|id| it.ended(id, &["0.mp4"])).collect();
+    for record in &all {
+        it.uploader.queue_all(record);
+    }
+    let suffers = |it: &Arc<Record>| it.view().fault == Some(Fault::StorageUnreachable);
+    it.until(|| all.iter().all(suffers)).await;
+    assert_eq!(
+        *it.bucket.asked().borrow(),
+        5,
+        "two were told without being tried"
+    );
+    // Who comes meanwhile is told as well.
+    let late = it.ended("h", &["0.mp4"]);
+    it.uploader.queue_all(&late);
+    it.until(|| suffers(&late)).await;
+    assert_eq!(*it.bucket.asked().borrow(), 5);
+    // One trial, and all others follow.
+    it.bucket.treat("", Conduct::Keep);
+    clock.advance(Duration::from_secs(1));
+    it.uploader.forget();
+    for record in all.iter().chain([&late]) {
+        it.until_settled(record).await;
+        assert_eq!(record.view().fault, None);
+        assert!(record.view().files[0].stored);
+    }
+    assert_eq!(*it.bucket.asked().borrow(), 5 + 2 * 8);
 }
