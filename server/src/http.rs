@@ -8,6 +8,7 @@ mod admin;
 mod auth;
 mod console;
 mod cors;
+mod first;
 mod health;
 mod ice_servers;
 mod live;

@@ -5,6 +5,7 @@ import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
 import { createHmac } from 'node:crypto';
 import { once } from 'node:events';
+import { Agent, get } from 'node:http';
 import { cp, mkdtemp, readdir, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -120,6 +121,32 @@ test('ffprobe reads FLV, MP4, HLS and DASH', async (t) => {
   assert.deepEqual([video.codec_name, audio.codec_name], ['h264', 'aac']);
   assert.ok(Number(video.nb_read_frames) > PICTURES_MIN, video.nb_read_frames);
   assert.ok(Number(audio.nb_read_frames) > 90, audio.nb_read_frames);
+});
+
+/** Asks for a continuous stream, and reads its first bytes. */
+async function begun(agent, file) {
+  const [answer] = await once(get(url('stage', file), { agent }), 'response');
+  const [bytes] = await once(answer, 'data');
+  answer.destroy();
+  return { reused: answer.req.reusedSocket, status: answer.statusCode, headers: answer.headers, bytes };
+}
+
+test('a stream is written past its connection where that is new, and through it elsewhere', async () => {
+  for (const [file, from, magic] of [['cam.flv', 0, 'FLV'], ['cam.mp4', 4, 'ftyp']]) {
+    const agent = new Agent({ keepAlive: true, maxSockets: 1 });
+    const past = await begun(agent, file);
+    const [nothing] = await once(get(live('stage', 'nothing'), { agent }), 'response');
+    assert.equal(nothing.statusCode, 404);
+    await nothing.resume().toArray();
+    const through = await begun(agent, file);
+    assert.deepEqual([past.reused, through.reused], [false, true]);
+    assert.deepEqual([past.headers.connection, past.headers['transfer-encoding']], ['close', undefined]);
+    assert.equal(through.headers['transfer-encoding'], 'chunked');
+    for (const { status, headers, bytes } of [past, through]) {
+      assert.deepEqual([status, headers['cache-control']], [200, 'no-store']);
+      assert.equal(bytes.subarray(from, from + magic.length).toString('latin1'), magic);
+    }
+  }
 });
 
 test('tokens, signed addresses, ranges and caching', async () => {

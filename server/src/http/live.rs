@@ -1,6 +1,7 @@
 //! What players fetch: LL-HLS, DASH, HTTP-FLV and progressive MP4 (docs/hls.md).
 
 mod answer;
+mod line;
 mod path;
 
 use std::time::Duration;
@@ -14,6 +15,7 @@ use serde::Deserialize;
 use signaling::ErrorType;
 
 use super::auth::{authorized, name, secure_enough};
+use super::first;
 use super::problem::ApiError;
 use super::state::AppState;
 use super::whip::moved;
@@ -87,9 +89,14 @@ pub(super) async fn continuous(
     let viewer = viewer(&state, &request, &room, stream)?;
     let seat = state.egress()?.admit()?;
     let stream = opened(&state, &request, &viewer).await?;
-    let joined = stream.join(container).await?;
     let clock = std::sync::Arc::clone(&state.clock);
     let standing = state.auth.standing(viewer.bearer, clock);
+    if let Some(socket) = first::socket(&request) {
+        let most = state.egress()?.waiting_max();
+        let answer = line::answer((socket, container), most, standing, (stream, seat));
+        return Ok(answer.await?);
+    }
+    let joined = stream.join(container).await?;
     Ok(answer::continuous(
         container,
         joined,

@@ -16,7 +16,7 @@ use socket2::{Domain, Socket, Type};
 
 use super::problem::ApiError;
 use super::state::AppState;
-use super::{admin, console, cors, health, live, quic, web as page, whip, ws};
+use super::{admin, console, cors, first, health, live, quic, web as page, whip, ws};
 use crate::telemetry::{self, traces};
 
 /// A body of the admin API: settings and metadata of one room.
@@ -56,7 +56,9 @@ pub fn run(state: web::Data<AppState>, tls: Option<ServerConfig>) -> io::Result<
             .configure(clients)
             .wrap(from_fn(cors::cross_origin))
             .wrap(from_fn(measured))
+            .wrap(from_fn(first::given))
     })
+    .on_connect(first::connected)
     .workers(http.workers)
     .max_connections(http.connections_max)
     .client_request_timeout(REQUEST_HEAD_MAX)
