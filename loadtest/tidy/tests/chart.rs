@@ -1,5 +1,5 @@
-//! The Helm chart: what its templates name exists. Helm takes a value that is not there for an empty
-//! one; what it makes of the chart is judged by loadtest/interop/python/deploy.py.
+//! The Helm chart: what its templates name exists. Helm takes a value that is not there for an
+//! empty one; what it makes of the chart is judged by loadtest/interop/python/deploy.py.
 #![allow(
     missing_docs,
     reason = "an integration test has no readers of its documentation"
