@@ -121,9 +121,7 @@ install_deny() {
 }
 
 python_environment() {
-    [ -x loadtest/interop/python/setup.sh ] || return 0
-    say "making the Python environment of the browser tests"
-    loadtest/interop/python/setup.sh
+    [ ! -x loadtest/interop/python/setup.sh ] || loadtest/interop/python/setup.sh
 }
 
 what=${1:-build}

@@ -6,6 +6,7 @@ cd "$(dirname "$0")/.."
 stamp=.venv/requirements.txt
 wanted=$(cat python/requirements.txt python/binaries.txt)
 [ -f "$stamp" ] && [ "$(cat "$stamp")" = "$wanted" ] && exit 0
+echo "setup: making the Python environment of the browser tests" >&2
 python3 -m venv .venv
 pip() { .venv/bin/pip install --quiet --disable-pip-version-check "$@"; }
 pip -r python/requirements.txt
