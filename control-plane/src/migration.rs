@@ -322,8 +322,11 @@ fn after_commit(view: &View, record: &MigrationRecord) -> Step {
         Local::Active(_) if !view.to_alive => Step::Take,
         Local::Active(_) => Step::HandOver(record.to),
         Local::Handover { .. } if !view.to_alive => Step::Take,
+        // Noted of those as well that are gone by now: who follows a move sees each of its steps.
+        Local::Handover { .. } if record.phase < Phase::Moving && !late => {
+            Step::Note(Phase::Moving)
+        }
         Local::Handover { settled } if settled || late => Step::Release,
-        Local::Handover { .. } if record.phase < Phase::Moving => Step::Note(Phase::Moving),
         Local::Handover { .. } => Step::Wait,
         Local::Absent | Local::Standby => Step::Forget,
     }

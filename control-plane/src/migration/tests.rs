@@ -32,12 +32,13 @@ fn moving() -> World {
 }
 
 /// The steps of a move in which nothing goes wrong.
-const STEPS: [(usize, Step); 9] = [
+const STEPS: [(usize, Step); 10] = [
     (TARGET, Step::Prepare),
     (TARGET, Step::Note(Phase::Prepared)),
     (SOURCE, Step::Commit),
     (TARGET, Step::Activate(Epoch(2))),
     (SOURCE, Step::HandOver(WorkerId::new(2))),
+    (SOURCE, Step::Note(Phase::Moving)),
     (SOURCE, Step::Release),
     (SOURCE, Step::Forget),
     (SOURCE, Step::Wait),
@@ -48,7 +49,7 @@ const STEPS: [(usize, Step); 9] = [
 fn a_move_goes_from_step_to_step() {
     let mut world = moving();
     run(&mut world, usize::MAX);
-    assert_eq!(world.steps, STEPS[..7]);
+    assert_eq!(world.steps, STEPS[..8]);
     assert_eq!(world.workers[SOURCE].local, Local::Absent);
     assert_eq!(world.workers[TARGET].local, Local::Active(Epoch(2)));
     world.assert_works();
@@ -81,7 +82,7 @@ fn clients_that_do_not_follow_are_waited_for_until_the_deadline() {
 #[test]
 fn whoever_dies_at_whichever_step_the_room_works_in_the_end() {
     for victim in [SOURCE, TARGET] {
-        for step in 0..=7 {
+        for step in 0..=8 {
             let mut world = moving();
             run(&mut world, step);
             assert_eq!(world.steps.len(), step);
@@ -94,7 +95,7 @@ fn whoever_dies_at_whichever_step_the_room_works_in_the_end() {
 
 #[test]
 fn both_may_die_at_any_step() {
-    for step in 0..=7 {
+    for step in 0..=8 {
         let mut world = moving();
         run(&mut world, step);
         world.kill(SOURCE);
@@ -106,7 +107,7 @@ fn both_may_die_at_any_step() {
 
 #[test]
 fn the_store_may_go_at_any_step_and_running_rooms_stay() {
-    for step in 0..=7 {
+    for step in 0..=8 {
         let mut world = moving();
         run(&mut world, step);
         world.store.set_down(true);
