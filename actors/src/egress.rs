@@ -10,7 +10,7 @@ mod state;
 
 use std::sync::Arc;
 
-use media_contract::TapWish;
+use media_contract::{RelayPeer, TapWish};
 use media_types::{
     Codec, Identity, MediaKind, PeerId, RoomName, ShardId, TapId, TrackId, TrackSource,
 };
@@ -69,6 +69,8 @@ pub struct EgressTap {
     pub tap: TapId,
     /// The shard that it is on.
     pub shard: ShardId,
+    /// Where that shard has the track from, if it is of another part of the room.
+    pub far: Option<RelayPeer>,
     /// Its track.
     pub track: TrackId,
     /// Who publishes that.
@@ -145,6 +147,8 @@ pub(crate) struct EgressSeed {
 pub(crate) struct EgressSource {
     pub(crate) track: TrackId,
     pub(crate) shard: ShardId,
+    /// Where the shard has it from, if it is published at another part of the room.
+    pub(crate) far: Option<RelayPeer>,
     pub(crate) publisher: Identity,
     pub(crate) kind: MediaKind,
     pub(crate) codec: Codec,

@@ -10,7 +10,8 @@ pub(super) type Step = (ShardId, Action);
 
 /// Whether a tap is still the right one for a source.
 fn serves(tap: &EgressTap, source: &EgressSource) -> bool {
-    (tap.track, tap.shard, tap.codec) == (source.track, source.shard, source.codec)
+    let of_tap = (tap.track, tap.shard, tap.far, tap.codec);
+    of_tap == (source.track, source.shard, source.far, source.codec)
 }
 
 /// The taps for these sources: those that there are stay, others go, what is new gets one. With the
@@ -37,6 +38,7 @@ pub(super) fn follow(
             let tap = EgressTap {
                 tap: new_tap(),
                 shard: source.shard,
+                far: source.far,
                 track: source.track,
                 publisher: source.publisher.clone(),
                 kind: source.kind,
@@ -72,7 +74,8 @@ pub(crate) fn close(tap: &EgressTap) -> Step {
 
 #[cfg(test)]
 mod tests {
-    use media_types::{Codec, MediaKind, TrackSource};
+    use media_contract::RelayPeer;
+    use media_types::{Codec, MediaKind, TrackSource, WorkerId};
 
     use super::*;
 
@@ -80,6 +83,7 @@ mod tests {
         EgressSource {
             track: TrackId::new(track),
             shard: ShardId(shard),
+            far: None,
             publisher: publisher.parse().unwrap(),
             kind: MediaKind::Video,
             codec: Codec::H264,
@@ -115,7 +119,7 @@ mod tests {
     }
 
     #[test]
-    fn another_shard_or_codec_is_another_tap() {
+    fn another_shard_worker_or_codec_is_another_tap() {
         let (view, _) = run(&EgressView::default(), &[source(1, 0, "ana")], 0);
         let moved = EgressSource {
             codec: Codec::H265,
@@ -123,10 +127,20 @@ mod tests {
         };
         let (after, steps) = run(&view, &[moved], 1);
         assert_eq!(after.taps[0].tap, TapId::new(2));
-        let expected = [
-            close(&view.taps[0]),
-            open(&after.taps[0], TapWish::default()),
-        ];
-        assert_eq!(steps, expected);
+        let other = |old: &EgressView, new: &EgressView| {
+            let opened = open(&new.taps[0], TapWish::default());
+            vec![close(&old.taps[0]), opened]
+        };
+        assert_eq!(steps, other(&view, &after));
+        // Its publisher went on at another worker: the same track by another way.
+        let afar = EgressSource {
+            far: Some(RelayPeer::Worker {
+                worker: WorkerId::new(2),
+                shard: ShardId(0),
+            }),
+            ..source(1, 0, "ana")
+        };
+        let (after, steps) = run(&view, &[afar], 1);
+        assert_eq!(steps, other(&view, &after));
     }
 }

@@ -178,7 +178,7 @@ impl Room {
             | RoomMessage::EgressLoad(_)
             | RoomMessage::EgressGone(_)
             | RoomMessage::PanicEgress(..)
-            | RoomMessage::Ingests(_)) => self.take_live(other),
+            | RoomMessage::Ingests(_)) => self.take_live(now, other),
             other @ (RoomMessage::Migrate(_)
             | RoomMessage::Activate(_)
             | RoomMessage::Yield(..)

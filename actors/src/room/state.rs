@@ -127,6 +127,8 @@ pub(crate) struct RoomState {
     pub(crate) reactions_due: Option<Instant>,
     pub(crate) crashes: BTreeMap<Identity, VecDeque<Instant>>,
     pub(crate) qualities: Qualities,
+    /// Somebody packages, records or plays what is published.
+    pub(crate) tapped: bool,
     audience_told: u32,
     audience_due: Option<Instant>,
     /// Since when nobody is in, and how long that may last.
@@ -161,6 +163,7 @@ impl RoomState {
             reactions_due: None,
             crashes: BTreeMap::new(),
             qualities: Qualities::default(),
+            tapped: false,
             audience_told: 0,
             audience_due: None,
             empty: Some((now, empty_timeout)),
@@ -235,7 +238,9 @@ impl RoomState {
         let kept = !self.members.is_empty()
             || !self.stage.expected.is_empty()
             || self.phase != RoomPhase::Active
-            || self.is_elsewhere();
+            || self.is_elsewhere()
+            // A part is there for players and recorders, too; the room ends without its peers.
+            || self.tapped && self.parts.is_branch();
         self.empty = match (!kept, self.empty) {
             (false, _) => None,
             (true, None) => Some((now, departure)),

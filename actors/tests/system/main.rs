@@ -27,6 +27,7 @@ mod stay;
 mod table;
 mod takeover;
 mod talk;
+mod taps;
 mod threads;
 mod transcoders;
 mod world;

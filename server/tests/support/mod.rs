@@ -29,7 +29,8 @@ pub struct Server {
     data: tempfile::TempDir,
 }
 
-fn free_port() -> Result<u16> {
+/// A TCP port that nobody has now.
+pub fn free_port() -> Result<u16> {
     Ok(TcpListener::bind("127.0.0.1:0")?.local_addr()?.port())
 }
 

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Instant;
 
 use media_contract::{Action, Event, Fact, Subject};
 use media_types::{Bitrate, PeerId, TrackId};
@@ -48,18 +49,18 @@ impl Room {
         clippy::wildcard_enum_match_arm,
         reason = "the caller passes on what is about live media"
     )]
-    pub(super) fn take_live(&mut self, message: RoomMessage) {
+    pub(super) fn take_live(&mut self, now: Instant, message: RoomMessage) {
         match message {
-            RoomMessage::OpenEgress(request, reply) => self.open_egress(request, reply),
+            RoomMessage::OpenEgress(request, reply) => self.open_egress(now, request, reply),
             // A room that closes starts nothing; whoever asked hears that nobody answers.
             RoomMessage::OpenTranscoder(process, reply)
                 if self.state.phase != RoomPhase::Closed =>
             {
                 self.tell_supervisor(SupervisorMessage::SpawnTranscoder(process, reply));
             }
-            RoomMessage::EgressLives(seed, mailbox) => self.egress_lives(seed, mailbox),
+            RoomMessage::EgressLives(seed, mailbox) => self.egress_lives(now, seed, mailbox),
             RoomMessage::EgressLoad(id) => self.tell_egress(id),
-            RoomMessage::EgressGone(id) => self.egress_gone(id),
+            RoomMessage::EgressGone(id) => self.egress_gone(now, id),
             RoomMessage::Ingests(reply) => reply.send(self.ingests()),
             RoomMessage::PanicEgress(id, reply) => {
                 let known = self.live.egresses.get(&id);
@@ -70,11 +71,11 @@ impl Room {
         }
     }
 
-    fn open_egress(&mut self, request: EgressRequest, reply: Opened) {
+    fn open_egress(&mut self, now: Instant, request: EgressRequest, reply: Opened) {
         let is_known = request
             .stream
             .as_ref()
-            .is_none_or(|stream| self.state.identities.contains_key(stream));
+            .is_none_or(|stream| self.state.is_in(stream));
         if self.state.phase == RoomPhase::Closed || !is_known {
             reply.send(Err(ErrorType::NotFound.into()));
             return;
@@ -92,12 +93,25 @@ impl Room {
             view,
         };
         self.live.starting.insert(id, (reply, following));
+        self.note_taps(now);
         self.tell_supervisor(SupervisorMessage::SpawnEgress(Arc::new(seed)));
     }
 
-    fn egress_lives(&mut self, seed: Arc<EgressSeed>, mailbox: Mailbox<EgressMessage>) {
+    /// Whether media is taken out decides whether a part of a room stays.
+    fn note_taps(&mut self, now: Instant) {
+        self.state.tapped = !self.live.is_idle();
+        self.state.note_empty(now);
+    }
+
+    fn egress_lives(
+        &mut self,
+        now: Instant,
+        seed: Arc<EgressSeed>,
+        mailbox: Mailbox<EgressMessage>,
+    ) {
         let id = seed.id;
         self.live.egresses.insert(id, (seed, mailbox.clone()));
+        self.note_taps(now);
         self.tell_egress(id);
         if let Some((reply, view)) = self.live.starting.remove(&id) {
             reply.send(Ok(EgressSession { id, mailbox, view }));
@@ -105,9 +119,11 @@ impl Room {
     }
 
     /// What an egress that failed for good left open is closed.
-    fn egress_gone(&mut self, id: PeerId) {
+    fn egress_gone(&mut self, now: Instant, id: PeerId) {
         self.live.starting.remove(&id);
-        let Some((seed, _)) = self.live.egresses.remove(&id) else {
+        let gone = self.live.egresses.remove(&id);
+        self.note_taps(now);
+        let Some((seed, _)) = gone else {
             return;
         };
         let view = seed.view.send_replace(EgressView {
@@ -124,9 +140,11 @@ impl Room {
         let live = self.state.tracks.iter().filter(|entry| entry.view.live);
         let sources = live.filter_map(|entry| {
             let view = &entry.view;
+            let (shard, far) = self.state.tap_place(view.track_id)?;
             Some(EgressSource {
                 track: view.track_id,
-                shard: self.state.tracks.home(view.track_id)?,
+                shard,
+                far,
                 publisher: view.peer_id.clone(),
                 kind: view.kind,
                 codec: view.codec,

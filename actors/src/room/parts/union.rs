@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Instant;
 
 use media_contract::RelayPeer;
-use media_types::{Identity, ShardId, WorkerId};
+use media_types::{Identity, ShardId, TrackId, WorkerId};
 use signaling::ServerMessage;
 use signaling::server_message::{
     PeerJoinedParams, PeerLeftParams, PeerUpdatedParams, TrackMutedParams, TrackPublishedParams,
@@ -42,6 +42,23 @@ impl RoomState {
         }
         self.note_empty(now);
         self.note_audience(now);
+    }
+
+    /// Whether somebody of this name is in, at whichever part, or expected here.
+    pub(crate) fn is_in(&self, identity: &Identity) -> bool {
+        self.identities.contains_key(identity)
+            || self.parts.peers.contains_key(identity)
+            || self.stage.expected.contains_key(identity)
+    }
+
+    /// The shard on which a track can be tapped, and where that has it from if it is a track of
+    /// another part.
+    pub(crate) fn tap_place(&self, track: TrackId) -> Option<(ShardId, Option<RelayPeer>)> {
+        if let Some(home) = self.tracks.home(track) {
+            return Some((home, None));
+        }
+        let far = self.tracks.far_home(track)?;
+        Some((*self.shards.first()?, Some(far)))
     }
 
     /// Who came in later at another part goes on there.
@@ -153,7 +170,7 @@ impl RoomState {
     /// Lists a track of another part, or takes over what changed of it; whether that is news.
     fn place_far(
         &mut self,
-        id: media_types::TrackId,
+        id: TrackId,
         home: RelayPeer,
         owner: media_types::PeerId,
         far: super::FarTrack,

@@ -1,10 +1,11 @@
 //! Two shards with one room.
 
-use media_contract::{Action, Fact, RelayEnd, SlotState, Subject, Wish};
-use media_types::{Codec, MediaKind, Mid, ShardId, TrackId, TrackSource};
+use media_contract::{Action, Fact, RelayEnd, SlotState, Subject, TapWish, Wish};
+use media_types::{Codec, MediaKind, Mid, ShardId, TapId, TrackId, TrackSource};
 use str0m::media::MediaKind as Kind;
 
 use crate::forwarding::play;
+use crate::support::live::read;
 use crate::support::media::{Camera, assert_seamless, body, is_keyframe, join_camera, join_viewer};
 use crate::support::{World, ms};
 
@@ -125,4 +126,54 @@ fn a_keyframe_request_crosses_back() {
     assert!(asked && world.now - filled <= ms(6));
     play(&mut world, &mut camera, 5);
     assert!(is_keyframe(world.clients[late].on(second)[0]));
+}
+
+#[test]
+fn a_tap_takes_a_track_of_another_shard_while_it_is_open() {
+    let mut world = World::new(2);
+    let mut camera = join_camera(&mut world, 1);
+    let track = world.publish(camera.client, camera.mid, 1);
+    let end = RelayEnd::In {
+        from: ShardId(1).into(),
+        kind: MediaKind::Video,
+        codec: Codec::Vp8,
+        source: TrackSource::Camera,
+        publisher: world.clients[camera.client].identity.clone(),
+    };
+    assert!(world.is_done(0, Action::OpenRelay { track, end }));
+    let out = RelayEnd::Out {
+        to: ShardId(0).into(),
+    };
+    assert!(world.is_done(1, Action::OpenRelay { track, end: out }));
+    play(&mut world, &mut camera, 20);
+    world.clients[camera.client].keyframe_requests.clear();
+    let tap = TapId::new(1);
+    let wish = TapWish {
+        wish: Wish::default(),
+        keyframe_every: Some(ms(2_000)),
+    };
+    assert!(world.is_done(0, Action::OpenTap { tap, track, wish }));
+    world.run(ms(60));
+    play(&mut world, &mut camera, 150);
+    let (packets, ended) = read(&mut world, tap);
+    assert!(packets[0].starts && packets[0].keyframe && !ended);
+    let bodies: Vec<_> = packets.iter().map(|it| it.payload.as_slice()).collect();
+    let first = camera
+        .sent
+        .iter()
+        .position(|sent| bodies[0].ends_with(sent));
+    let sent = &camera.sent[first.unwrap()..];
+    assert_eq!(sent.len(), bodies.len(), "to the last one");
+    assert!(
+        sent.iter()
+            .zip(&bodies)
+            .all(|(sent, got)| got.ends_with(sent))
+    );
+    let cuts = packets.iter().filter(|it| it.keyframe).count();
+    assert!((3..=4).contains(&cuts), "{cuts} in five seconds");
+    assert!(world.is_done(0, Action::CloseTap { tap }));
+    world.run(ms(100));
+    let before = world.relayed;
+    play(&mut world, &mut camera, 30);
+    assert!(world.relayed - before < 5);
 }

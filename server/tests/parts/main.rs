@@ -12,8 +12,10 @@ use loadtest::{Bot, Plan, RequestError, Signalling};
 use serde_json::{Value, json};
 use tokio::time::{Instant, sleep};
 
-#[path = "support/etcd.rs"]
+mod afar;
+#[path = "../support/etcd.rs"]
 mod etcd;
+#[path = "../support/mod.rs"]
 mod support;
 use etcd::Etcd;
 use support::Server;
