@@ -38,6 +38,7 @@ mod revoked;
 pub mod sections;
 pub mod store;
 pub mod webhooks;
+mod whereabouts;
 
 use audit::{Audit, Head};
 use events::Journal;
@@ -102,6 +103,7 @@ pub struct Ops {
     system: OnceLock<System>,
     /// The other workers, as they were last known.
     known: ArcSwap<Vec<others::Other>>,
+    whereabouts: whereabouts::Whereabouts,
 }
 
 /// Opens the worker's own store.
@@ -153,6 +155,7 @@ impl Ops {
             revoked,
             system: OnceLock::new(),
             known: ArcSwap::default(),
+            whereabouts: whereabouts::Whereabouts::default(),
         })
     }
 

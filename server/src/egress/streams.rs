@@ -223,14 +223,15 @@ impl Egress {
     /// A stream that is packaged, or was until a moment ago: players may fetch the rest.
     #[must_use]
     pub fn find(&self, room: &RoomName, stream: &Identity) -> Option<Stream> {
-        let streams = self.lock();
-        streams.get(&(room.clone(), stream.clone())).cloned()
+        let gone = self.clock.now().saturating_sub(LINGER);
+        let found = self.lock().get(&(room.clone(), stream.clone())).cloned();
+        found.filter(|it| !is_closed(it) || it.shared.closed_at() > gone)
     }
 
     /// A stream by its name, packaged from now on if it was not.
     ///
     /// # Errors
-    /// `not_found` where nobody publishes under that name, `moved`, `overloaded`.
+    /// `not_found` where nobody here publishes under that name, `overloaded`.
     pub async fn open(&self, room: &RoomName, stream: &Identity) -> Result<Stream, RpcError> {
         if let Some(found) = self.find(room, stream).filter(|found| !is_closed(found)) {
             return Ok(found);

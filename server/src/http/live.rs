@@ -1,6 +1,7 @@
 //! What players fetch: LL-HLS, DASH, HTTP-FLV and progressive MP4 (docs/hls.md).
 
 mod answer;
+mod elsewhere;
 mod line;
 mod path;
 
@@ -18,9 +19,9 @@ use super::auth::{authorized, name, secure_enough};
 use super::first;
 use super::problem::ApiError;
 use super::state::AppState;
-use super::whip::moved;
 use crate::auth::{Access, Bearer, SignedQuery};
-use crate::egress::{Stream, Window};
+use crate::egress::{Container, Stream, Window};
+use elsewhere::or_elsewhere;
 use path::File;
 
 /// How long a player waits until a stream can be played: a keyframe and a segment.
@@ -60,22 +61,17 @@ pub(super) async fn file(
     let (room, stream, file) = path.into_inner();
     let file = File::parse(&file).ok_or(ErrorType::NotFound)?;
     let viewer = viewer(&state, &request, &room, &stream)?;
-    match file {
+    let answer = match file {
         File::Index => index(&state, &request, &viewer).await,
         File::Manifest => manifest(&state, &request, &viewer).await,
         File::Playlist(kind) => media(&state, &request, &viewer, kind).await,
-        File::Init(kind, number) => {
-            let window = found(&state, &viewer)?.window();
-            let init = rendition(&window, kind)?.init(number);
-            let init = init.cloned().ok_or(ErrorType::NotFound)?;
-            let tag = format!("\"i{number}{}\"", hls::parts::name(kind));
-            Ok(answer::whole(&request, "video/mp4", &tag, vec![init]))
-        }
+        File::Init(kind, number) => init(&state, &request, &viewer, kind, number),
         File::Segment(kind, number) => segment(&state, &request, &viewer, kind, number).await,
         File::Part(kind, number, part) => {
             part_of(&state, &request, &viewer, (kind, number, part)).await
         }
-    }
+    };
+    or_elsewhere((&state, &request), &viewer, answer).await
 }
 
 /// `/live/{room}/{stream}.flv` and `.mp4`.
@@ -87,11 +83,21 @@ pub(super) async fn continuous(
     let (room, file) = path.into_inner();
     let (stream, container) = path::container(&file).ok_or(ErrorType::NotFound)?;
     let viewer = viewer(&state, &request, &room, stream)?;
+    let answer = played(&state, &request, &viewer, container).await;
+    or_elsewhere((&state, &request), &viewer, answer).await
+}
+
+async fn played(
+    state: &AppState,
+    request: &HttpRequest,
+    viewer: &Viewer,
+    container: Container,
+) -> Result<HttpResponse, ApiError> {
     let seat = state.egress()?.admit()?;
-    let stream = opened(&state, &request, &viewer).await?;
+    let stream = opened(state, viewer).await?;
     let clock = std::sync::Arc::clone(&state.clock);
-    let standing = state.auth.standing(viewer.bearer, clock);
-    if let Some(socket) = first::socket(&request) {
+    let standing = state.auth.standing(viewer.bearer.clone(), clock);
+    if let Some(socket) = first::socket(request) {
         let most = state.egress()?.waiting_max();
         let answer = line::answer((socket, container), most, standing, (stream, seat));
         return Ok(answer.await?);
@@ -145,13 +151,8 @@ fn viewer(
     })
 }
 
-async fn opened(
-    state: &AppState,
-    request: &HttpRequest,
-    viewer: &Viewer,
-) -> Result<Stream, ApiError> {
-    let opened = state.egress()?.open(&viewer.room, &viewer.stream).await;
-    opened.map_err(|error| moved(error, request))
+async fn opened(state: &AppState, viewer: &Viewer) -> Result<Stream, ApiError> {
+    Ok(state.egress()?.open(&viewer.room, &viewer.stream).await?)
 }
 
 fn found(state: &AppState, viewer: &Viewer) -> Result<Stream, ApiError> {
@@ -167,10 +168,9 @@ fn rendition(window: &Window, kind: MediaKind) -> Result<&Rendition, ApiError> {
 /// The stream with something to play in it.
 async fn playable(
     state: &AppState,
-    request: &HttpRequest,
     viewer: &Viewer,
 ) -> Result<(Stream, std::sync::Arc<Window>), ApiError> {
-    let stream = opened(state, request, viewer).await?;
+    let stream = opened(state, viewer).await?;
     stream.package().await;
     let begun = |window: &Window, kind| {
         let found = window.renditions.iter().find(|it| it.kind == kind);
@@ -209,7 +209,7 @@ async fn index(
     request: &HttpRequest,
     viewer: &Viewer,
 ) -> Result<HttpResponse, ApiError> {
-    let (_, window) = playable(state, request, viewer).await?;
+    let (_, window) = playable(state, viewer).await?;
     let context = Context {
         epoch: window.epoch,
         suffix: &viewer.suffix,
@@ -229,7 +229,7 @@ async fn manifest(
     request: &HttpRequest,
     viewer: &Viewer,
 ) -> Result<HttpResponse, ApiError> {
-    let (stream, mut window) = playable(state, request, viewer).await?;
+    let (stream, mut window) = playable(state, viewer).await?;
     let whole = |window: &Window| window.renditions.iter().all(has_segment);
     if !whole(&window) {
         window = stream.wait(READY_WAIT, whole).await.ok_or_else(later)?;
@@ -261,7 +261,7 @@ async fn media(
 ) -> Result<HttpResponse, ApiError> {
     let stream = match state.egress()?.find(&viewer.room, &viewer.stream) {
         Some(stream) => stream,
-        None => playable(state, request, viewer).await?.0,
+        None => playable(state, viewer).await?.0,
     };
     stream.package().await;
     let of = |window: &Window| {
@@ -308,6 +308,20 @@ async fn media(
         fresh,
         text,
     ))
+}
+
+fn init(
+    state: &AppState,
+    request: &HttpRequest,
+    viewer: &Viewer,
+    kind: MediaKind,
+    number: u64,
+) -> Result<HttpResponse, ApiError> {
+    let window = found(state, viewer)?.window();
+    let init = rendition(&window, kind)?.init(number);
+    let init = init.cloned().ok_or(ErrorType::NotFound)?;
+    let tag = format!("\"i{number}{}\"", hls::parts::name(kind));
+    Ok(answer::whole(request, "video/mp4", &tag, vec![init]))
 }
 
 async fn segment(

@@ -256,13 +256,17 @@ fn text(
 /// `moved` names the other worker's signalling; an encoder needs the same path there.
 pub(super) fn moved(mut error: RpcError, request: &HttpRequest) -> ApiError {
     if let Some(url) = error.data.url.take() {
-        let base = url.trim_end_matches("/v1/signal");
-        let base = match base.split_once("://") {
-            Some(("ws", rest)) => format!("http://{rest}"),
-            Some(("wss", rest)) => format!("https://{rest}"),
-            _ => base.to_owned(),
-        };
-        error.data.url = Some(format!("{base}{}", request.uri()));
+        error.data.url = Some(moved_to(&url, &request.uri().to_string()));
     }
     ApiError(error)
+}
+
+/// A path, with its query, at the worker whose signalling is there.
+pub(super) fn moved_to(signalling: &str, path: &str) -> String {
+    let base = signalling.trim_end_matches("/v1/signal");
+    match base.split_once("://") {
+        Some(("ws", rest)) => format!("http://{rest}{path}"),
+        Some(("wss", rest)) => format!("https://{rest}{path}"),
+        _ => format!("{base}{path}"),
+    }
 }
