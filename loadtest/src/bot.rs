@@ -27,10 +27,20 @@ impl Bot {
     /// # Errors
     /// When the server is away or refuses.
     pub async fn join(url: &str, token: &str) -> Result<Self> {
+        Self::enter(url, json!({ "token": token })).await
+    }
+
+    /// Connects and goes on with a session, by its resume token or by a `migrate`'s.
+    ///
+    /// # Errors
+    /// As [`Self::join`].
+    pub async fn resume(url: &str, token: &str) -> Result<Self> {
+        Self::enter(url, json!({ "resume": token })).await
+    }
+
+    async fn enter(url: &str, params: Value) -> Result<Self> {
         let mut signalling = Signalling::connect(url).await?;
-        let joined = signalling
-            .request("join", json!({ "token": token }))
-            .await?;
+        let joined = signalling.request("join", params).await?;
         Ok(Self {
             signalling,
             joined,
