@@ -433,16 +433,19 @@ impl RoomState {
     }
 
     /// Clients of the room's next owner go; those who cannot follow by themselves stay, and the
-    /// room becomes a branch for them, and for whoever packages, records or plays it here. `false`:
-    /// nobody stays.
+    /// room becomes a branch for them, and for whoever packages, records or plays it here where the
+    /// next owner can be reached. `false`: nobody stays.
     pub(crate) fn stay_behind(&mut self, now: Instant) -> bool {
         let follows = |kind: &SessionKind| *kind == SessionKind::WebSocket;
         let members = self.members.values().map(|member| &member.record);
         let (gone, stay): (Vec<_>, Vec<_>) = members
             .map(|record| (record.peer, follows(&record.kind)))
             .partition(|(_, follows)| *follows);
-        let needed = self.tapped || !stay.is_empty();
-        if !needed || self.parts.owner.is_none() {
+        let Some(owner) = self.parts.owner else {
+            return false;
+        };
+        let is_tapped = self.tapped && self.parts.known.contains_key(&owner);
+        if stay.is_empty() && !is_tapped {
             return false;
         }
         for (peer, _) in gone {

@@ -153,6 +153,27 @@ fn a_room_that_moves_is_recorded_on_where_it_was() {
 }
 
 #[test]
+fn without_a_way_to_the_next_worker_nothing_is_held_back() {
+    run(async {
+        let cluster = Cluster::new(2, 0).await;
+        cluster.cut(|_| true);
+        let (_, ana) = cluster.join(1, "ana").await;
+        publish(&cluster, 1, &ana).await;
+        let egress = open(&cluster, 1, None).await;
+        let system = &cluster.at(1).system;
+        let moving = system.move_room(&ana.room, None, MoveReason::Operator);
+        moving.await.unwrap();
+        cluster.pass(SECOND).await;
+        let there = follow(cluster.at(2), &ana).await;
+        cluster.pass(SECOND).await;
+        ana.tell(9, "settled", json!({}));
+        cluster.pass_pinged(&[&there], 3).await;
+        assert!(egress.view().borrow().ended);
+        assert_eq!(cluster.at(1).system.population(), (0, 0));
+    });
+}
+
+#[test]
 fn a_part_that_is_only_recorded_ends_with_its_room() {
     run(async {
         let cluster = Cluster::new(2, 0).await;

@@ -4,11 +4,12 @@ use std::process::{Child, Command};
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
-use loadtest::Plan;
+use loadtest::{Bot, Plan};
 use serde_json::Value;
 use tokio::time::Instant;
 
 use crate::etcd::Etcd;
+use crate::support::Server;
 use crate::{LONG, ROOM, join, run, support, worker_with};
 
 /// A token of the command line.
@@ -84,12 +85,8 @@ fn encoder(port: u16, identity: &str) -> Result<Encoder> {
     Ok(Encoder(child))
 }
 
-/// Each worker records and plays what encoders bring to the other.
-#[tokio::test]
-async fn what_comes_to_one_worker_is_recorded_and_played_at_the_other() -> Result<()> {
-    let etcd = Etcd::start().await?;
-    let certificates = tempfile::tempdir()?;
-    let path = certificates.path().to_str().context("a path")?;
+/// Two linked workers, each with one of the room's peers, and their ports of RTMP.
+async fn pair(etcd: &Etcd, certificates: &str) -> Result<(Vec<Server>, Vec<u16>, Vec<Bot>)> {
     let (mut workers, mut ports) = (Vec::new(), Vec::new());
     for _ in 0..2 {
         let port = support::free_port()?;
@@ -98,24 +95,48 @@ async fn what_comes_to_one_worker_is_recorded_and_played_at_the_other() -> Resul
             ("TROUPE_ROOM__PEERS_PER_WORKER", "1"),
             ("TROUPE_RTMP__LISTEN", &listen),
         ];
-        workers.push(worker_with(&etcd, path, &own).await?);
+        workers.push(worker_with(etcd, certificates, &own).await?);
         ports.push(port);
     }
     for server in &workers {
         server.wait_metric("troupe_relay_links", "", 1.0).await?;
     }
-    let (mut bots, mut at) = (Vec::new(), Vec::new());
-    for identity in ["ann", "bob"] {
-        let (place, mut bot) = join(&workers, identity).await?;
+    let mut bots = Vec::new();
+    for (place, identity) in ["ann", "bob"].into_iter().enumerate() {
+        let (at, mut bot) = join(&workers, identity).await?;
+        assert_eq!(at, place, "each is in at a worker of its own");
         bot.open_media(Plan {
             publish: false,
             slots: 2,
         })
         .await?;
         bots.push(bot);
-        at.push(place);
     }
-    assert_eq!(at, [0, 1], "each is in at a worker of its own");
+    Ok((workers, ports, bots))
+}
+
+/// Ends a recording; its files.
+async fn stopped(server: &Server, path: &str, bots: &mut [Bot]) -> Result<Vec<Value>> {
+    let stopped = server.act("POST", &format!("{path}/stop")).await?;
+    assert_eq!(stopped.0, 200);
+    let end = Instant::now() + LONG;
+    loop {
+        let view = server.act("GET", path).await?.1;
+        if view["state"] == "done" {
+            return Ok(view["files"].as_array().context("files")?.clone());
+        }
+        ensure!(Instant::now() < end, "{view}");
+        run(bots, Duration::from_millis(100)).await?;
+    }
+}
+
+/// Each worker records and plays what encoders bring to the other.
+#[tokio::test]
+async fn what_comes_to_one_worker_is_recorded_and_played_at_the_other() -> Result<()> {
+    let etcd = Etcd::start().await?;
+    let certificates = tempfile::tempdir()?;
+    let path = certificates.path().to_str().context("a path")?;
+    let (workers, ports, mut bots) = pair(&etcd, path).await?;
     let began = workers[0].act_with("POST", "recordings", r#"{"room":"hall"}"#);
     let (status, recording) = began.await?;
     assert_eq!(status, 201, "{recording}");
@@ -134,17 +155,7 @@ async fn what_comes_to_one_worker_is_recorded_and_played_at_the_other() -> Resul
     assert!(flv.1 > 80 && hls.1 > 80, "sound: {}, {}", flv.1, hls.1);
 
     let path = format!("recordings/{}", recording["id"].as_str().context("id")?);
-    let stopped = workers[0].act("POST", &format!("{path}/stop")).await?;
-    assert_eq!(stopped.0, 200);
-    let end = Instant::now() + LONG;
-    let files = loop {
-        let view = workers[0].act("GET", &path).await?.1;
-        if view["state"] == "done" {
-            break view["files"].as_array().context("files")?.clone();
-        }
-        ensure!(Instant::now() < end, "{view}");
-        run(&mut bots, Duration::from_millis(100)).await?;
-    };
+    let files = stopped(&workers[0], &path, &mut bots).await?;
     let folder = workers[0].folder().join("data").join(&path);
     let codec = |file: &Value, track: usize| file["tracks"][track]["codecs"].clone();
     // An ingest's own frames here, and what the room has of it there.
