@@ -214,7 +214,7 @@ impl Worker {
         let transcoding = transcoding(config, &system)?;
         let live = Live::new(system.clone(), &rings);
         let sources = (&live, &transcoding);
-        let (egress, recordings) = outputs::start(config, sources, &foundation.clock)?;
+        let (egress, recordings) = outputs::start(config, sources, &foundation)?;
         let health = Arc::new(Health::default());
         let parts = (&live, &transcoding, &health);
         inputs::serve((encoders, quic), config, &foundation, parts, &egress)?;

@@ -108,6 +108,7 @@ impl Record {
 
 /// All recordings of this worker, running and finished.
 pub struct Recordings {
+    worker: String,
     config: RecordingConfig,
     live: Live,
     clock: SteadyClock,
@@ -117,11 +118,12 @@ pub struct Recordings {
 }
 
 impl Recordings {
-    /// Finds what earlier runs left, and goes on storing it.
+    /// Finds what earlier runs left, and goes on storing it: all of it is this worker's now.
     ///
     /// # Errors
     /// Storage whose settings cannot be used.
     pub fn new(
+        worker: String,
         config: RecordingConfig,
         live: Live,
         clock: SteadyClock,
@@ -129,7 +131,7 @@ impl Recordings {
     ) -> io::Result<Self> {
         let storage = |s3| Storage::new(s3, clock.monotonic());
         let storage = config.s3.as_ref().map(storage).transpose()?;
-        let records: BTreeMap<_, _> = store::earlier(&config.dir)
+        let records: BTreeMap<_, _> = store::earlier(&config.dir, &worker)
             .into_iter()
             .map(|view| (view.id.clone(), Record::new(view)))
             .collect();
@@ -142,6 +144,7 @@ impl Recordings {
             uploader
         });
         Ok(Self {
+            worker,
             config,
             live,
             clock,
@@ -173,6 +176,7 @@ impl Recordings {
         let id = format!("{stamp}-{}", random_id().get(..8).unwrap_or_default());
         let record = Record::new(RecordingView {
             id: id.clone(),
+            worker: self.worker.clone(),
             room: request.room.clone(),
             stream: request.stream.clone(),
             tracks: request.tracks.clone(),

@@ -14,6 +14,7 @@ use super::state::AppState;
 use crate::auth::Access;
 
 mod act;
+mod addressed;
 mod audited;
 mod cluster;
 mod egress;
@@ -27,8 +28,8 @@ mod settings;
 pub(super) mod table;
 mod transcoders;
 
+pub(super) use addressed::forwarded;
 pub(super) use audited::audited;
-pub(super) use others::forwarded;
 
 type State = web::Data<AppState>;
 

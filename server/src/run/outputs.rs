@@ -2,8 +2,7 @@
 
 use std::sync::Arc;
 
-use media_types::Clock;
-
+use super::foundation::Foundation;
 use super::{RunError, opening};
 use crate::config::Config;
 use crate::egress::record::Recordings;
@@ -15,16 +14,16 @@ use crate::transcode::Transcoding;
 pub(super) fn start(
     config: &Config,
     (live, transcoding): (&Live, &Transcoding),
-    clock: &Arc<dyn Clock>,
+    foundation: &Foundation,
 ) -> Result<(Arc<Egress>, Arc<Recordings>), RunError> {
     describe();
     let runtime = start_thread().map_err(opening("the thread of egress"))?;
-    let clock = SteadyClock::new(Arc::clone(clock));
+    let clock = SteadyClock::new(Arc::clone(&foundation.clock));
     let settings = config.egress.clone();
     let parts = (live.clone(), transcoding.clone());
     let egress = Egress::new(settings, parts, clock.clone(), runtime.clone());
-    let settings = config.recording.clone();
-    let recordings = Recordings::new(settings, live.clone(), clock, runtime)
+    let (worker, settings) = (foundation.ops.worker.clone(), config.recording.clone());
+    let recordings = Recordings::new(worker, settings, live.clone(), clock, runtime)
         .map_err(opening("the storage of recordings"))?;
     Ok((Arc::new(egress), Arc::new(recordings)))
 }

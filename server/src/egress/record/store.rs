@@ -218,7 +218,9 @@ const fn fault_of(error: &StorageError) -> Fault {
 
 /// What earlier runs left. A recording that was being written then was interrupted: its files are
 /// as long as they are, and end with a whole fragment or with the rest of one that players ignore.
-pub(super) fn earlier(dir: &Path) -> Vec<RecordingView> {
+///
+/// A worker has another id after each start, and disks go from one to another.
+pub(super) fn earlier(dir: &Path, worker: &str) -> Vec<RecordingView> {
     let Ok(entries) = fs::read_dir(dir) else {
         return Vec::new();
     };
@@ -229,6 +231,7 @@ pub(super) fn earlier(dir: &Path) -> Vec<RecordingView> {
         let Ok(mut view) = serde_json::from_slice::<RecordingView>(&text) else {
             continue;
         };
+        worker.clone_into(&mut view.worker);
         if view.state.is_running() {
             view.state = RecordingState::Interrupted;
             for found in view.files.iter_mut().filter(|it| !it.file.complete) {

@@ -13,6 +13,7 @@ use super::*;
 fn record() -> Arc<Record> {
     Record::new(RecordingView {
         id: "rec".to_owned(),
+        worker: "wk".to_owned(),
         room: "r".parse().unwrap(),
         stream: None,
         tracks: Vec::new(),
@@ -123,8 +124,9 @@ fn what_a_killed_process_left_is_interrupted() {
     fs::write(folder.join("a-00000.mp4"), [0; 100]).unwrap();
     writer::write_manifest(&folder, &view).unwrap();
     fs::create_dir(dir.path().join("no recording")).unwrap();
-    let found = earlier(dir.path());
+    let found = earlier(dir.path(), "next");
     assert_eq!(found.len(), 1);
+    assert_eq!(found[0].worker, "next");
     assert_eq!(found[0].state, RecordingState::Interrupted);
     assert_eq!(
         (
@@ -134,6 +136,24 @@ fn what_a_killed_process_left_is_interrupted() {
         (100, true)
     );
     assert_eq!(on_disk(&folder), found[0]);
+}
+
+#[test]
+fn a_recording_is_of_the_worker_that_has_its_disk() {
+    let dir = tempfile::tempdir().unwrap();
+    let folder = dir.path().join("rec");
+    fs::create_dir(&folder).unwrap();
+    let mut view = record().view().clone();
+    view.state = RecordingState::Done;
+    // Manifests of before name none.
+    let mut before = serde_json::to_value(&view).unwrap();
+    before.as_object_mut().unwrap().remove("worker").unwrap();
+    for manifest in [serde_json::to_value(&view).unwrap(), before] {
+        fs::write(folder.join(MANIFEST), manifest.to_string()).unwrap();
+        let found = earlier(dir.path(), "next");
+        view.worker = "next".to_owned();
+        assert_eq!(found, [view.clone()]);
+    }
 }
 
 #[test]

@@ -66,6 +66,7 @@ impl Fixture {
         }
         Record::new(RecordingView {
             id: id.to_owned(),
+            worker: "wk".to_owned(),
             room: "r".parse().unwrap(),
             stream: None,
             tracks: Vec::new(),

@@ -4,10 +4,12 @@ use std::io;
 
 use media_egress::recorder::RecordedFile;
 use media_types::{Identity, RoomName, TrackId};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 /// Where a recording stands.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum RecordingState {
     /// It is being written.
@@ -40,7 +42,7 @@ impl RecordingState {
 }
 
 /// What a recording suffers from at present.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Fault {
     /// No space is left; fragments are lost until there is.
@@ -105,16 +107,22 @@ impl FileView {
 }
 
 /// A recording.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct RecordingView {
     /// Its name, and that of its folder.
     pub id: String,
+    /// The worker that has it; in a manifest the one that recorded it, where it says so.
+    #[serde(default)]
+    pub worker: String,
     /// The room.
+    #[schemars(with = "String")]
     pub room: RoomName,
     /// The publisher, where it is one alone.
+    #[schemars(with = "Option<String>")]
     pub stream: Option<Identity>,
     /// The tracks, where they are single ones.
+    #[schemars(with = "Vec<String>")]
     pub tracks: Vec<TrackId>,
     /// Where it stands.
     pub state: RecordingState,
@@ -127,6 +135,7 @@ pub struct RecordingView {
     /// Fragments that could not be written.
     pub lost_fragments: u64,
     /// Its files, oldest first.
+    #[schemars(with = "Vec<Value>")]
     pub files: Vec<FileView>,
 }
 

@@ -5,9 +5,9 @@ use std::time::Duration;
 use actix_web::http::header::LOCATION;
 use actix_web::{HttpRequest, HttpResponse, web};
 use media_types::{Identity, RoomName, TrackId};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use serde_json::json;
-use signaling::rest::{Page, PageQuery};
+use serde_json::{Value, json};
 use signaling::{AdminRole, ErrorType};
 
 use super::{State, operator, others, text};
@@ -21,15 +21,29 @@ const TRACKS_MAX: usize = 64;
 const ROTATION_MIN: Duration = Duration::from_secs(10);
 
 /// A stream that is packaged.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
-struct EgressStatus {
+pub(in crate::http) struct EgressStatus {
     id: String,
+    #[schemars(with = "String")]
     room: RoomName,
+    #[schemars(with = "String")]
     stream: Identity,
     /// Since somebody last asked for something.
     quiet_ms: u64,
     worker: String,
+}
+
+fn packaged(state: &State) -> Result<Vec<EgressStatus>, ApiError> {
+    let all = state.egress()?.list().into_iter();
+    let shown = all.map(|(room, stream, quiet)| EgressStatus {
+        id: format!("{room}/{stream}"),
+        room,
+        stream,
+        quiet_ms: u64::try_from(quiet.as_millis()).unwrap_or(u64::MAX),
+        worker: state.ops.worker.clone(),
+    });
+    Ok(shown.collect())
 }
 
 pub(in crate::http) async fn list(
@@ -37,20 +51,22 @@ pub(in crate::http) async fn list(
     request: HttpRequest,
 ) -> Result<HttpResponse, ApiError> {
     operator(&state, &request, AdminRole::Viewer)?;
-    let all = state.egress()?.list().into_iter();
-    let own = all.map(|(room, stream, quiet)| {
-        json!(EgressStatus {
-            id: format!("{room}/{stream}"),
-            room,
-            stream,
-            quiet_ms: u64::try_from(quiet.as_millis()).unwrap_or(u64::MAX),
-            worker: state.ops.worker.clone(),
-        })
-    });
-    others::merged(&state, &request, "egress", own.collect(), |it| {
-        text(it, "id")
-    })
-    .await
+    let own = packaged(&state)?.iter().map(|it| json!(it)).collect();
+    // Of a room on several workers each may package the same stream.
+    let key = |it: &Value| format!("{}/{}", text(it, "id"), text(it, "worker"));
+    others::merged(&state, &request, "egress", own, key).await
+}
+
+pub(in crate::http) async fn show(
+    state: State,
+    request: HttpRequest,
+    path: web::Path<(String, String)>,
+) -> Result<HttpResponse, ApiError> {
+    operator(&state, &request, AdminRole::Viewer)?;
+    let (room, stream) = path.into_inner();
+    let id = format!("{room}/{stream}");
+    let found = packaged(&state)?.into_iter().find(|it| it.id == id);
+    Ok(HttpResponse::Ok().json(found.ok_or(ErrorType::NotFound)?))
 }
 
 pub(in crate::http) async fn close(
@@ -67,13 +83,16 @@ pub(in crate::http) async fn close(
 }
 
 /// What shall be recorded.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(in crate::http) struct RecordingBody {
+    #[schemars(with = "String")]
     room: RoomName,
     #[serde(default)]
+    #[schemars(with = "Option<String>")]
     stream: Option<Identity>,
     #[serde(default)]
+    #[schemars(with = "Vec<String>")]
     tracks: Vec<TrackId>,
     #[serde(default)]
     rotation_s: Option<u64>,
@@ -108,11 +127,11 @@ pub(in crate::http) async fn record(
 pub(in crate::http) async fn recordings(
     state: State,
     request: HttpRequest,
-    query: web::Query<PageQuery>,
 ) -> Result<HttpResponse, ApiError> {
     operator(&state, &request, AdminRole::Viewer)?;
-    let page = Page::cut(state.recordings()?.list(), &query, |it| it.id.clone());
-    Ok(HttpResponse::Ok().json(page))
+    let all = state.recordings()?.list();
+    let own = all.iter().map(|it| json!(it)).collect();
+    others::merged(&state, &request, "recordings", own, |it| text(it, "id")).await
 }
 
 pub(in crate::http) async fn recording(

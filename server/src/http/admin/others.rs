@@ -1,15 +1,10 @@
 //! What is asked of one worker and answered by another, or by all of them.
 
-use actix_web::body::{EitherBody, MessageBody};
-use actix_web::dev::{ServiceRequest, ServiceResponse};
+use actix_web::http::StatusCode;
 use actix_web::http::header::{CONTENT_TYPE, LOCATION, RETRY_AFTER};
-use actix_web::http::{Method, StatusCode};
-use actix_web::middleware::Next;
-use actix_web::{Error, HttpRequest, HttpResponse, web};
+use actix_web::{HttpRequest, HttpResponse, web};
 use bytes::Bytes;
-use control_plane::{Record, RoomOwner, keys};
 use futures_util::future::join_all;
-use media_types::RoomName;
 use serde::Deserialize;
 use serde_json::{Value, json};
 use signaling::rest::{Page, PageQuery};
@@ -18,8 +13,7 @@ use std::time::Duration;
 
 use super::table::ROOT;
 use super::{State, operator};
-use crate::auth::Access;
-use crate::http::auth::{bearer, verified};
+use crate::http::auth::bearer;
 use crate::http::problem::ApiError;
 use crate::http::state::AppState;
 use crate::ops::others::Other;
@@ -28,7 +22,7 @@ use crate::telemetry::traces;
 /// How long another worker may take to answer.
 const OTHERS_MAX: Duration = Duration::from_secs(5);
 /// Says that a request came by another worker, so that it goes no further.
-pub(super) const FORWARDED: &str = "troupe-forwarded";
+const FORWARDED: &str = "troupe-forwarded";
 
 /// Whether this worker alone is asked.
 #[derive(Debug, Default, Deserialize)]
@@ -136,73 +130,8 @@ async fn joined(
     })))
 }
 
-/// The worker that a request is for, by its path; `None`: this one.
-async fn addressee(state: &AppState, request: &ServiceRequest) -> Option<Other> {
-    let path = request.path().strip_prefix(ROOT)?;
-    let mut parts = path.trim_start_matches('/').split('/');
-    let worker = match (parts.next()?, parts.next()?) {
-        // How a room is set, and that it ends, is its owner's; the rest any part can do.
-        ("rooms", room) if parts.next().is_none() && request.method() != Method::GET => {
-            let room: RoomName = room.parse().ok()?;
-            match state.rooms.get(room.clone()).await {
-                Ok(status) => status.worker,
-                Err(_) => owner(state, room).await?,
-            }
-        }
-        ("rooms", room) => owner(state, room.parse().ok()?).await?,
-        ("egress", room) if parts.next().is_some() => owner(state, room.parse().ok()?).await?,
-        ("workers", worker) => worker.to_owned(),
-        _ => return None,
-    };
-    if worker == state.ops.worker {
-        return None;
-    }
-    let others = state.ops.others().await;
-    others.iter().find(|other| other.worker == worker).cloned()
-}
-
-/// Who has a room that is not here.
-async fn owner(state: &AppState, room: RoomName) -> Option<String> {
-    if state.rooms.get(room.clone()).await.is_ok() {
-        return None;
-    }
-    let key = keys::room_owner(&room);
-    let entry = state.ops.store.get(&key).await.ok()??;
-    let owner = RoomOwner::decode(&key, &entry.value).ok()?;
-    Some(owner.worker?.to_string())
-}
-
-/// Hands requests about rooms and workers to the worker that can answer them, which judges them and
-/// writes them into its audit log.
-pub(in crate::http) async fn forwarded<B: MessageBody + 'static>(
-    mut request: ServiceRequest,
-    next: Next<B>,
-) -> Result<ServiceResponse<EitherBody<B>>, Error> {
-    let state = request.app_data::<web::Data<AppState>>().cloned();
-    let other = match state.as_ref().filter(|_| !is_local(request.request())) {
-        // Strangers make us ask nobody.
-        Some(state)
-            if verified(state, request.request(), Access::Admin(AdminRole::Viewer)).is_ok() =>
-        {
-            addressee(state, &request).await
-        }
-        _ => None,
-    };
-    let (Some(state), Some(other)) = (state, other) else {
-        return Ok(next.call(request).await?.map_into_left_body());
-    };
-    let body = request.extract::<Bytes>().await?;
-    let response = match hand_over(&state, request.request(), &other, body).await {
-        Some(response) => response,
-        None => actix_web::ResponseError::error_response(&ApiError::detailed(
-            ErrorType::Unavailable,
-            format!("{} does not answer", other.worker),
-        )),
-    };
-    Ok(request.into_response(response).map_into_right_body())
-}
-
-async fn hand_over(
+/// Asks another worker the same, in the name of the same operator; `None`: it does not answer.
+pub(super) async fn hand_over(
     state: &AppState,
     request: &HttpRequest,
     other: &Other,

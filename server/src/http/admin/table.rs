@@ -9,6 +9,7 @@ use signaling::rest::{Page, PeerStatus, RoomPatch, RoomSettings, RoomStatus};
 
 use super::transcoders;
 use super::{act, cluster, egress, events, log, moves, openapi, others, quic, settings};
+use crate::egress::record::RecordingView;
 use crate::http::whip::not_allowed;
 use crate::ops::flags::Flag;
 
@@ -159,15 +160,21 @@ pub(in crate::http) const TABLE: &[Entry] = &[
         .takes(schema::<transcoders::JobBody>)
         .nothing(),
     entry!(get "/quic" VIEWER quic::connections, "All connections by QUIC").lists(page),
-    entry!(get "/egress" VIEWER egress::list, "Streams that are packaged").lists(page),
+    entry!(get "/egress" VIEWER egress::list, "Streams that are packaged")
+        .lists(schema::<Page<egress::EgressStatus>>),
+    entry!(get "/egress/{room}/{stream}" VIEWER egress::show, "One of them")
+        .gives(200, schema::<egress::EgressStatus>),
     entry!(delete "/egress/{room}/{stream}" OPERATOR egress::close, "Stops packaging it").nothing(),
-    entry!(get "/recordings" VIEWER egress::recordings, "All recordings").lists(page),
+    entry!(get "/recordings" VIEWER egress::recordings, "All recordings")
+        .lists(schema::<Page<RecordingView>>),
     entry!(post "/recordings" OPERATOR egress::record, "Begins one")
-        .takes(object)
-        .gives(201, object),
-    entry!(get "/recordings/{id}" VIEWER egress::recording, "One recording").gives(200, object),
+        .takes(schema::<egress::RecordingBody>)
+        .gives(201, schema::<RecordingView>),
+    entry!(get "/recordings/{id}" VIEWER egress::recording, "One recording")
+        .gives(200, schema::<RecordingView>),
     entry!(delete "/recordings/{id}" ADMIN egress::delete, "Deletes it").nothing(),
-    entry!(post "/recordings/{id}/stop" OPERATOR egress::stop, "Ends it").gives(200, object),
+    entry!(post "/recordings/{id}/stop" OPERATOR egress::stop, "Ends it")
+        .gives(200, schema::<RecordingView>),
     entry!(get "/ingests" VIEWER cluster::ingests, "All live sources").lists(page),
     entry!(delete "/ingests/{id}" OPERATOR cluster::close_ingest, "Sends one away").nothing(),
     entry!(get "/workers" VIEWER cluster::workers, "All workers").lists(page),
