@@ -176,9 +176,11 @@ impl Pair {
         let etcd = Etcd::start().await?;
         let port = support::free_port()?;
         let listen = format!("127.0.0.1:{port}");
-        let with_rtmp = [more, &[("TROUPE_RTMP__LISTEN", &listen)]].concat();
+        // Nobody's lease ends within the test, not that of who is killed either.
+        let both = [more, &[("TROUPE_CLUSTER__LEASE_TTL", "60s")]].concat();
+        let with_rtmp = [&both[..], &[("TROUPE_RTMP__LISTEN", &listen)]].concat();
         let one = etcd.worker_with(&with_rtmp);
-        let (one, two) = tokio::join!(one, etcd.worker_with(more));
+        let (one, two) = tokio::join!(one, etcd.worker_with(&both));
         let (one, two) = (one?, two?);
         let encoder = Encoder::start(port)?;
         // A worker is known to others once it has told how far its log is.
