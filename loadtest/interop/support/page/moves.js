@@ -9,14 +9,23 @@ const shown = new Map();
 const decoded = new Map();
 const moved = [];
 let connection;
-/** Sound made up on connections that are no longer heard, in samples. */
-let madeUp = 0;
-let base = 0;
+/** What connections that are no longer heard came to, and where the present one began. */
+let before = { madeUp: 0, lost: 0 };
+let base = before;
 
-const concealed = (rows) =>
-  Object.values(rows)
-    .filter(({ kind }) => kind === 'audio')
-    .reduce((sum, row) => sum + row.concealedSamples - row.silentConcealedSamples, 0);
+/** Samples made up of one track, on the average, and packets of all that did not come. */
+function sound(rows) {
+  const heard = Object.values(rows).filter(({ kind }) => kind === 'audio');
+  const sum = (of) => heard.reduce((all, row) => all + of(row), 0);
+  const made = sum((row) => row.concealedSamples - row.silentConcealedSamples);
+  const lost = sum((row) => row.packetsLost);
+  return { madeUp: made / heard.length, lost };
+}
+
+const plus = (one, other, sign = 1) => ({
+  madeUp: one.madeUp + sign * other.madeUp,
+  lost: one.lost + sign * other.lost,
+});
 
 function follow(video) {
   const times = [];
@@ -52,14 +61,14 @@ export async function watch() {
     track.on('replaced', () => void count(track));
   }
   connection = call.room.peerConnection;
-  base = concealed(await inbound(connection));
+  base = sound(await inbound(connection));
   call.room.on('migrated', async ({ worker }) => {
     const [old, next] = [connection, call.room.peerConnection];
     moved.push({ at: performance.now(), worker });
     connection = next;
-    const [before, after] = await Promise.all([inbound(old), inbound(next)]);
-    madeUp += concealed(before) - base;
-    base = concealed(after);
+    const [last, first] = await Promise.all([inbound(old), inbound(next)]);
+    before = plus(before, plus(sound(last), base, -1));
+    base = sound(first);
   });
 }
 
@@ -71,14 +80,18 @@ const longest = (times, from, to) => {
   return Math.max(...within.slice(1).map((at, index) => at - within[index]));
 };
 
-/** Gaps in ms within a span of performance.now(), one a picture, and sound made up since the start. */
-export async function figures(from, to) {
+/** Since the start: sound made up, in ms of each track that is heard, and packets of sound lost. */
+export async function soundSoFar() {
+  const all = plus(before, plus(sound(await inbound(connection)), base, -1));
+  return { madeUpMs: all.madeUp / 48, lost: all.lost };
+}
+
+/** Gaps in ms within a span of performance.now(), one a picture, and the moves in it. */
+export function figures(from, to) {
   const gaps = (all) => [...all.values()].map((times) => longest(times, from, to));
-  const now = concealed(await inbound(connection)) - base;
   return {
     shown: gaps(shown),
     decoded: gaps(decoded),
-    madeUpMs: (madeUp + now) / 48,
     moves: moved.filter(({ at }) => at >= from && at <= to).length,
   };
 }
