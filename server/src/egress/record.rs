@@ -6,6 +6,7 @@
 //! they are.
 
 mod job;
+mod news;
 mod store;
 #[cfg(test)]
 mod tests;
@@ -34,6 +35,7 @@ use crate::config::RecordingConfig;
 use crate::live::Live;
 use crate::storage::Storage;
 use job::Job;
+pub use news::News;
 use store::Uploader;
 pub use view::{Fault, RecordingState, RecordingView};
 use writer::Writer;
@@ -54,15 +56,17 @@ pub struct RecordingRequest {
 /// What a recording's task, its writer and the API share.
 pub(super) struct Record {
     view: Mutex<RecordingView>,
+    news: News,
     stop: watch::Sender<bool>,
     /// The last that storage gets of it is there, or given up.
     manifest_settled: AtomicBool,
 }
 
 impl Record {
-    fn new(view: RecordingView) -> Arc<Self> {
+    fn new(view: RecordingView, news: News) -> Arc<Self> {
         Arc::new(Self {
             view: Mutex::new(view),
+            news,
             stop: watch::Sender::new(false),
             manifest_settled: AtomicBool::new(false),
         })
@@ -74,21 +78,22 @@ impl Record {
             .unwrap_or_else(|broken| broken.into_inner())
     }
 
-    /// Notes what went wrong, for the API, the metrics and the log; once until it is mended.
+    /// Notes what went wrong, for the API, the metrics, the log and the events; in these two once
+    /// until it is mended.
     fn fault(&self, fault: Fault, detail: &str) {
         let mut view = self.view();
         let first = view.fault != Some(fault);
         view.fault = Some(fault);
-        let id = view.id.clone();
-        drop(view);
+        let view = view.clone();
         metrics::counter!(super::metrics::RECORDING_ERRORS, "reason" => fault.word()).increment(1);
         if first {
             tracing::error!(
-                recording = id,
+                recording = view.id,
                 reason = fault.word(),
                 detail,
                 "recording suffers"
             );
+            self.news.fault(&view);
         }
     }
 
@@ -102,6 +107,7 @@ impl Record {
                 reason = fault.word(),
                 "recording recovered"
             );
+            self.news.fault(&view);
         }
     }
 }
@@ -109,6 +115,7 @@ impl Record {
 /// All recordings of this worker, running and finished.
 pub struct Recordings {
     worker: String,
+    news: News,
     config: RecordingConfig,
     live: Live,
     clock: SteadyClock,
@@ -123,7 +130,7 @@ impl Recordings {
     /// # Errors
     /// Storage whose settings cannot be used.
     pub fn new(
-        worker: String,
+        (worker, news): (String, News),
         config: RecordingConfig,
         live: Live,
         clock: SteadyClock,
@@ -133,7 +140,13 @@ impl Recordings {
         let storage = config.s3.as_ref().map(storage).transpose()?;
         let records: BTreeMap<_, _> = store::earlier(&config.dir, &worker)
             .into_iter()
-            .map(|view| (view.id.clone(), Record::new(view)))
+            .map(|found| {
+                if found.is_news {
+                    news.ended(&found.view);
+                }
+                let id = found.view.id.clone();
+                (id, Record::new(found.view, news.clone()))
+            })
             .collect();
         let uploader = storage.map(|storage| {
             let dir = config.dir.clone();
@@ -145,6 +158,7 @@ impl Recordings {
         });
         Ok(Self {
             worker,
+            news,
             config,
             live,
             clock,
@@ -174,7 +188,7 @@ impl Recordings {
             .filter(char::is_ascii_alphanumeric)
             .collect();
         let id = format!("{stamp}-{}", random_id().get(..8).unwrap_or_default());
-        let record = Record::new(RecordingView {
+        let view = RecordingView {
             id: id.clone(),
             worker: self.worker.clone(),
             room: request.room.clone(),
@@ -186,7 +200,8 @@ impl Recordings {
             ended_at: None,
             lost_fragments: 0,
             files: Vec::new(),
-        });
+        };
+        let record = Record::new(view, self.news.clone());
         let settings = RecorderSettings {
             fragment: self.config.fragment,
             rotation: request.rotation.unwrap_or(self.config.rotation),
@@ -201,10 +216,13 @@ impl Recordings {
         })?;
         self.lock().insert(id, Arc::clone(&record));
         let view = record.view().clone();
+        self.news.started(&view);
         let clock = self.clock.clone();
         self.runtime.spawn(async move {
             job.run(&record, writer, record.stop.subscribe()).await;
             record.view().ended_at = Some(date_time(clock.now()));
+            let view = record.view().clone();
+            record.news.ended(&view);
         });
         self.count();
         Ok(view)

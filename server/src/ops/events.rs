@@ -99,7 +99,7 @@ struct Inner {
 
 impl Journal {
     /// Keeps so many events, and a batch at least.
-    pub(super) fn new(worker: String, clock: Arc<dyn Clock>, kept: u32) -> Self {
+    pub(crate) fn new(worker: String, clock: Arc<dyn Clock>, kept: u32) -> Self {
         Self {
             worker,
             clock,

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::foundation::Foundation;
 use super::{RunError, opening};
 use crate::config::Config;
-use crate::egress::record::Recordings;
+use crate::egress::record::{News, Recordings};
 use crate::egress::{Egress, SteadyClock, describe, start_thread};
 use crate::live::Live;
 use crate::transcode::Transcoding;
@@ -22,8 +22,10 @@ pub(super) fn start(
     let settings = config.egress.clone();
     let parts = (live.clone(), transcoding.clone());
     let egress = Egress::new(settings, parts, clock.clone(), runtime.clone());
-    let (worker, settings) = (foundation.ops.worker.clone(), config.recording.clone());
-    let recordings = Recordings::new(worker, settings, live.clone(), clock, runtime)
+    let ops = &foundation.ops;
+    let who = (ops.worker.clone(), News::new(Arc::clone(&ops.journal)));
+    let settings = config.recording.clone();
+    let recordings = Recordings::new(who, settings, live.clone(), clock, runtime)
         .map_err(opening("the storage of recordings"))?;
     Ok((Arc::new(egress), Arc::new(recordings)))
 }

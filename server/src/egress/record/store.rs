@@ -216,11 +216,18 @@ const fn fault_of(error: &StorageError) -> Fault {
     }
 }
 
+/// What an earlier run left.
+pub(super) struct Found {
+    pub(super) view: RecordingView,
+    /// It was being written when that run ended, and nobody has said so yet.
+    pub(super) is_news: bool,
+}
+
 /// What earlier runs left. A recording that was being written then was interrupted: its files are
 /// as long as they are, and end with a whole fragment or with the rest of one that players ignore.
 ///
 /// A worker has another id after each start, and disks go from one to another.
-pub(super) fn earlier(dir: &Path, worker: &str) -> Vec<RecordingView> {
+pub(super) fn earlier(dir: &Path, worker: &str) -> Vec<Found> {
     let Ok(entries) = fs::read_dir(dir) else {
         return Vec::new();
     };
@@ -232,7 +239,8 @@ pub(super) fn earlier(dir: &Path, worker: &str) -> Vec<RecordingView> {
             continue;
         };
         worker.clone_into(&mut view.worker);
-        if view.state.is_running() {
+        let is_news = view.state.is_running();
+        if is_news {
             view.state = RecordingState::Interrupted;
             for found in view.files.iter_mut().filter(|it| !it.file.complete) {
                 found.file.complete = true;
@@ -244,7 +252,7 @@ pub(super) fn earlier(dir: &Path, worker: &str) -> Vec<RecordingView> {
                 tracing::warn!(recording = view.id, %error, "a manifest is not written");
             }
         }
-        all.push(view);
+        all.push(Found { view, is_news });
     }
     all
 }

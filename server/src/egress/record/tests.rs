@@ -9,9 +9,16 @@ use media_egress::recorder::{Action, Manifest, RecordedFile};
 use super::store::earlier;
 use super::writer::{MANIFEST, Writer};
 use super::*;
+use crate::ops::events::Journal;
+
+/// Events that nobody reads.
+pub(super) fn news() -> News {
+    let clock = Arc::new(crate::clock::SystemClock);
+    News::new(Arc::new(Journal::new("wk".to_owned(), clock, 0)))
+}
 
 fn record() -> Arc<Record> {
-    Record::new(RecordingView {
+    let view = RecordingView {
         id: "rec".to_owned(),
         worker: "wk".to_owned(),
         room: "r".parse().unwrap(),
@@ -23,7 +30,8 @@ fn record() -> Arc<Record> {
         ended_at: None,
         lost_fragments: 0,
         files: Vec::new(),
-    })
+    };
+    Record::new(view, news())
 }
 
 fn manifest(name: &str, bytes: u64, complete: bool) -> Action {
@@ -126,16 +134,49 @@ fn what_a_killed_process_left_is_interrupted() {
     fs::create_dir(dir.path().join("no recording")).unwrap();
     let found = earlier(dir.path(), "next");
     assert_eq!(found.len(), 1);
-    assert_eq!(found[0].worker, "next");
-    assert_eq!(found[0].state, RecordingState::Interrupted);
-    assert_eq!(
-        (
-            found[0].files[0].file.bytes,
-            found[0].files[0].file.complete
-        ),
-        (100, true)
-    );
-    assert_eq!(on_disk(&folder), found[0]);
+    assert!(found[0].is_news);
+    let view = &found[0].view;
+    assert_eq!(view.worker, "next");
+    assert_eq!(view.state, RecordingState::Interrupted);
+    let file = &view.files[0].file;
+    assert_eq!((file.bytes, file.complete), (100, true));
+    assert_eq!(on_disk(&folder), *view);
+    assert!(!earlier(dir.path(), "next")[0].is_news, "told once");
+}
+
+#[test]
+fn operators_hear_of_what_changes_and_once() {
+    let clock = Arc::new(crate::clock::SystemClock);
+    let journal = Arc::new(Journal::new("wk".to_owned(), clock, 0));
+    let view = record().view().clone();
+    let record = Record::new(view, News::new(Arc::clone(&journal)));
+    record.fault(Fault::DiskFull, "no space");
+    record.fault(Fault::DiskFull, "no space");
+    record.fault(Fault::StorageUnreachable, "no answer");
+    record.mended(Fault::DiskFull);
+    record.mended(Fault::StorageUnreachable);
+    record.view().state = RecordingState::Done;
+    record.news.ended(&record.view());
+    let told = journal.since(0, 10).events;
+    let told: Vec<_> = told
+        .iter()
+        .map(|event| (event.kind.as_str(), event.data.clone()))
+        .collect();
+    let fault = |word: serde_json::Value| {
+        let data = serde_json::json!({"id": "rec", "room": "r", "fault": word});
+        ("recording.fault", data)
+    };
+    let ended = serde_json::json!({
+        "id": "rec", "room": "r", "state": "done", "fault": null,
+        "files": 0, "bytes": 0, "lostFragments": 0,
+    });
+    let expected = [
+        fault("disk_full".into()),
+        fault("storage_unreachable".into()),
+        fault(serde_json::Value::Null),
+        ("recording.ended", ended),
+    ];
+    assert_eq!(told, expected);
 }
 
 #[test]
@@ -152,7 +193,8 @@ fn a_recording_is_of_the_worker_that_has_its_disk() {
         fs::write(folder.join(MANIFEST), manifest.to_string()).unwrap();
         let found = earlier(dir.path(), "next");
         view.worker = "next".to_owned();
-        assert_eq!(found, [view.clone()]);
+        assert_eq!(found.len(), 1);
+        assert_eq!(found[0].view, view);
     }
 }
 

@@ -64,7 +64,7 @@ impl Fixture {
         for name in names {
             fs::write(folder.join(name), b"pictures").unwrap();
         }
-        Record::new(RecordingView {
+        let view = RecordingView {
             id: id.to_owned(),
             worker: "wk".to_owned(),
             room: "r".parse().unwrap(),
@@ -76,7 +76,8 @@ impl Fixture {
             ended_at: None,
             lost_fragments: 0,
             files: names.iter().map(|name| file(name)).collect(),
-        })
+        };
+        Record::new(view, super::tests::news())
     }
 
     fn folder(&self, id: &str) -> std::path::PathBuf {
