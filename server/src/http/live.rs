@@ -34,6 +34,8 @@ const SECOND_TRACK_WAIT: Duration = Duration::from_secs(3);
 struct Query {
     session: Option<String>,
     sig: Option<String>,
+    /// The worker that what is asked for was named by.
+    at: Option<String>,
     #[serde(rename = "_HLS_msn")]
     segment: Option<u64>,
     #[serde(rename = "_HLS_part")]
@@ -48,7 +50,9 @@ struct Viewer {
     stream: Identity,
     query: Query,
     bearer: Bearer,
-    /// Put behind addresses.
+    /// Lets the viewer in at any worker: `?session=…`.
+    session: String,
+    /// Put behind addresses in playlists.
     suffix: String,
 }
 
@@ -61,6 +65,7 @@ pub(super) async fn file(
     let (room, stream, file) = path.into_inner();
     let file = File::parse(&file).ok_or(ErrorType::NotFound)?;
     let viewer = viewer(&state, &request, &room, &stream)?;
+    elsewhere::here((&state, &request), &viewer).await?;
     let answer = match file {
         File::Index => index(&state, &request, &viewer).await,
         File::Manifest => manifest(&state, &request, &viewer).await,
@@ -83,6 +88,7 @@ pub(super) async fn continuous(
     let (room, file) = path.into_inner();
     let (stream, container) = path::container(&file).ok_or(ErrorType::NotFound)?;
     let viewer = viewer(&state, &request, &room, stream)?;
+    elsewhere::here((&state, &request), &viewer).await?;
     let answer = played(&state, &request, &viewer, container).await;
     or_elsewhere((&state, &request), &viewer, answer).await
 }
@@ -147,7 +153,8 @@ fn viewer(
         stream,
         query,
         bearer,
-        suffix: format!("?session={session}"),
+        session: format!("?session={session}"),
+        suffix: format!("?session={session}&at={}", state.ops.worker),
     })
 }
 

@@ -5,6 +5,7 @@ use loadtest::Signalling;
 use serde_json::{Value, json};
 use tokio::time::{Instant, sleep};
 
+use crate::playback::goes_on;
 use crate::support::Server;
 use crate::{LONG, Pair, all, ask, granted, logged, member, record};
 
@@ -56,10 +57,12 @@ async fn what_both_workers_package_ends_at_both() -> Result<()> {
         assert_eq!(begun["worker"], json!(worker), "each has a part of it");
     }
     let token = granted("viewer", "play")?;
-    for server in pair.both() {
+    for (server, other) in [(&pair.one, &pair.two), (&pair.two, &pair.one)] {
         let url = server.url("/live/hall/cam/index.m3u8");
         let index = ask("GET", &url, &token, Value::Null).await?;
         assert_eq!(index.status, 200, "{}", index.text()?);
+        // What one of them packages is not what the other does, under whatever number.
+        goes_on((server, other), &index).await?;
     }
     let mut both = pair.ids.clone();
     both.sort_unstable();

@@ -46,13 +46,13 @@ fn live(server: &Server, file: &str) -> String {
     server.url(&format!("/live/hall/{file}"))
 }
 
-/// A player that was served goes on by the load balancer, which may choose the other worker.
-async fn goes_on(pair: &Pair, index: &Answer) -> Result<()> {
+/// A player that one worker served goes on by the load balancer, which may choose the other one.
+pub(crate) async fn goes_on((one, two): (&Server, &Server), index: &Answer) -> Result<()> {
     let media = last(index.text()?, "video.m3u8")?.to_owned();
-    let sent = get(&live(&pair.two, &format!("cam/{media}"))).await?;
+    let sent = get(&live(two, &format!("cam/{media}"))).await?;
     assert_eq!(
         (sent.status, sent.location.as_str()),
-        (307, live(&pair.one, &format!("cam/{media}")).as_str())
+        (307, live(one, &format!("cam/{media}")).as_str())
     );
     let media = get(&sent.location).await?;
     let segment = last(media.text()?, ".m4s")?;
@@ -61,9 +61,7 @@ async fn goes_on(pair: &Pair, index: &Answer) -> Result<()> {
         .split('"')
         .find(|it| it.starts_with("video_init"));
     for address in [segment, init.context("an initialisation segment")?] {
-        let [here, there] = pair
-            .both()
-            .map(|server| live(server, &format!("cam/{address}")));
+        let [here, there] = [one, two].map(|server| live(server, &format!("cam/{address}")));
         let sent = get(&there).await?;
         assert_eq!((sent.status, &sent.location), (307, &here));
         let whole = get(&here).await?;
@@ -98,7 +96,7 @@ pub(crate) async fn played_by_either(pair: &Pair) -> Result<()> {
     for url in [&sent.location, &here] {
         assert_eq!(get(url).await?.status, 200, "{url}");
     }
-    goes_on(pair, &index).await?;
+    goes_on((&pair.one, &pair.two), &index).await?;
     let (_, own) = pair.two.act("GET", "egress?local=true").await?;
     assert_eq!(
         own["items"],
