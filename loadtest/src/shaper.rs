@@ -19,7 +19,7 @@ use std::time::{Duration, Instant};
 
 use serde::Serialize;
 
-use crate::network::{Chance, Figures, Pipe, Script, Trace};
+use crate::network::{Chance, Figures, Link, Pipe, Script, Trace};
 
 /// Clients at once: a test has a few, and each costs a socket and a thread.
 const FLOWS_MAX: usize = 256;
@@ -115,6 +115,17 @@ impl Shaper {
         })
     }
 
+    /// From now on the network does what the script says of its beginning.
+    ///
+    /// # Errors
+    /// When it has stopped.
+    pub fn change(&self, script: &Script) -> io::Result<()> {
+        let begins = |trace: &Trace| Box::new(trace.at(Duration::ZERO).clone());
+        let (up, down) = (begins(&script.up), begins(&script.down));
+        let sent = self.inputs.send(Input::Change { up, down });
+        sent.map_err(|_| io::Error::other("the shaper has stopped"))
+    }
+
     /// Something that stops it from another thread.
     pub fn stopper(&self) -> impl Fn() + Send + 'static {
         let inputs = self.inputs.clone();
@@ -148,6 +159,10 @@ enum Input {
         from: SocketAddr,
         bytes: Vec<u8>,
     },
+    Change {
+        up: Box<Link>,
+        down: Box<Link>,
+    },
     Stop,
 }
 
@@ -176,6 +191,13 @@ impl Way {
         let chance = Chance::new(seed, usage);
         self.pipes
             .push(Pipe::new(start, self.trace.clone(), chance));
+    }
+
+    fn change(&mut self, at: Duration, link: Link) {
+        self.trace = self.trace.clone().then(at, link.clone());
+        for pipe in &mut self.pipes {
+            pipe.change(at, link.clone());
+        }
     }
 
     fn push(&mut self, now: Instant, flow: usize, bytes: Vec<u8>) {
@@ -272,6 +294,11 @@ impl Core {
                     from,
                     bytes,
                 }) => self.take(at, side, from, bytes)?,
+                Ok(Input::Change { up, down }) => {
+                    let at = now.duration_since(self.start);
+                    self.up.change(at, *up);
+                    self.down.change(at, *down);
+                }
                 Ok(Input::Stop) | Err(RecvTimeoutError::Disconnected) => break,
                 Err(RecvTimeoutError::Timeout) => {}
             }

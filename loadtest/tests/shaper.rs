@@ -94,6 +94,33 @@ fn all_share_one_bottleneck_when_told_to() {
     assert!(down.rate_kbps.iter().all(|&rate| rate <= 1_632));
 }
 
+#[test]
+fn its_network_changes_while_it_runs() {
+    let server = UdpSocket::bind("127.0.0.1:0").unwrap();
+    server
+        .set_read_timeout(Some(Duration::from_millis(500)))
+        .unwrap();
+    let shaper = Shaper::start(ShaperConfig {
+        listen: "127.0.0.1:0".parse().unwrap(),
+        upstream: server.local_addr().unwrap(),
+        script: Script::parse("").unwrap(),
+    })
+    .unwrap();
+    let client = UdpSocket::bind("127.0.0.1:0").unwrap();
+    client.connect(shaper.address).unwrap();
+    let mut buffer = [0; 100];
+    client.send(b"before").unwrap();
+    assert_eq!(server.recv(&mut buffer).unwrap(), 6);
+    let cut = Script::parse("[up]\nloss = 1.0").unwrap();
+    shaper.change(&cut).unwrap();
+    client.send(b"after").unwrap();
+    assert!(server.recv(&mut buffer).is_err(), "nothing passes any more");
+    shaper.stopper()();
+    let report = shaper.join().unwrap();
+    let up = report.flows[0].up.as_ref().unwrap().figures;
+    assert_eq!((up.delivered, up.lost), (1, up.offered - 1));
+}
+
 #[allow(clippy::disallowed_methods, reason = "real sockets have a real clock")]
 fn started() -> Instant {
     Instant::now()

@@ -75,6 +75,11 @@ impl Model {
         &self.trace
     }
 
+    /// From a time since the start on it is another link, until what follows then.
+    pub fn change(&mut self, at: Duration, link: Link) {
+        self.trace = self.trace.clone().then(at, link);
+    }
+
     /// When it began.
     #[must_use]
     pub fn start(&self) -> Instant {

@@ -1,11 +1,11 @@
 //! Datagrams on their way.
 
 use std::collections::BTreeMap;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use media_types::DataSize;
 
-use super::{Cause, Chance, Fate, Meter, Model, Trace};
+use super::{Cause, Chance, Fate, Link, Meter, Model, Trace};
 
 /// What a pipe did so far; a fault that never fired proves nothing.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize)]
@@ -55,6 +55,11 @@ impl<T: Clone> Pipe<T> {
             figures: Figures::default(),
             meter: Meter::default(),
         }
+    }
+
+    /// From a time since the start on it is another link ([`Model::change`]).
+    pub fn change(&mut self, at: Duration, link: Link) {
+        self.model.change(at, link);
     }
 
     /// Takes a datagram of that many bytes in.

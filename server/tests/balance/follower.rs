@@ -4,7 +4,7 @@ use std::pin::pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 use loadtest::{Bot, Plan};
 use serde_json::{Value, json};
 use tokio::task::JoinHandle;
@@ -17,6 +17,8 @@ use crate::support::Server;
 const TURN: Duration = Duration::from_millis(100);
 const PING_TURNS: u32 = 10;
 const AGAIN_AFTER: Duration = Duration::from_millis(300);
+/// Frames after which a slot's media flow.
+const FLOWING: u64 = 20;
 
 /// What became of it so far.
 #[derive(Debug, Clone, Default)]
@@ -89,6 +91,7 @@ async fn live(mut bot: Bot, plan: Plan, story: &Mutex<Story>) -> Result<()> {
                 bot = follow(bot, plan, &message["params"]).await?;
                 change(story, |story| {
                     story.moved += 1;
+                    story.frames.clear();
                     message["params"]["url"]
                         .as_str()
                         .unwrap_or_default()
@@ -130,4 +133,28 @@ async fn open(params: &Value, plan: Plan) -> Result<Bot> {
     };
     bot.open_media(plan).await?;
     Ok(bot)
+}
+
+/// Until all are at that worker after so many moves, and media flow there to so many slots of each.
+pub(crate) async fn arrived(
+    all: &[Follower],
+    server: &Server,
+    moved: u32,
+    slots: &[usize],
+) -> Result<()> {
+    let url = server.signalling();
+    let end = Instant::now() + LONG;
+    loop {
+        let stories: Vec<_> = all.iter().map(Follower::story).collect();
+        let there = stories.iter().zip(slots).all(|(story, slots)| {
+            let flow = story.frames.iter().filter(|frames| **frames > FLOWING);
+            (&story.url, story.moved, flow.count()) == (&url, moved, *slots)
+        });
+        if there {
+            return Ok(());
+        }
+        let lost = stories.iter().any(|story| story.failed.is_some());
+        ensure!(!lost && Instant::now() < end, "{stories:?}");
+        sleep(Duration::from_millis(20)).await;
+    }
 }

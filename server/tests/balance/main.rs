@@ -11,6 +11,7 @@ mod follower;
 mod member;
 mod news;
 mod overload;
+mod path;
 #[path = "../support/mod.rs"]
 mod support;
 

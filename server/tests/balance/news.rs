@@ -1,11 +1,12 @@
 //! What workers tell of rooms that move by themselves.
 
 use std::io::{BufRead, BufReader};
+use std::time::Duration;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use serde_json::Value;
 use tokio::sync::mpsc;
-use tokio::time::timeout;
+use tokio::time::{Instant, sleep, timeout};
 
 use crate::LONG;
 use crate::support::Server;
@@ -50,5 +51,26 @@ impl News {
     /// How many more have come.
     pub(crate) fn more(&self) -> usize {
         self.0.len()
+    }
+}
+
+/// Whether a room moves for that cause from a worker to another, by their ids.
+pub(crate) fn says(event: &Value, room: &str, cause: &str, from: &str, to: &str) -> bool {
+    let data = &event["data"];
+    (&event["room"], &event["worker"]) == (&room.into(), &from.into())
+        && (&data["cause"], &data["to"]) == (&cause.into(), &to.into())
+}
+
+/// A worker's id, once its record is in the store.
+pub(crate) async fn id(server: &Server) -> Result<String> {
+    let end = Instant::now() + LONG;
+    loop {
+        let workers = server.get_viewed("workers").await?;
+        let items = workers["items"].as_array().context("workers")?;
+        if let Some(own) = items.iter().find(|it| it["here"] == true) {
+            return Ok(own["id"].as_str().context("an id")?.to_owned());
+        }
+        ensure!(Instant::now() < end, "not listed: {workers}");
+        sleep(Duration::from_millis(50)).await;
     }
 }

@@ -12,9 +12,9 @@ use tokio::time::{Instant, sleep};
 
 use crate::LONG;
 use crate::etcd::Etcd;
-use crate::follower::Follower;
-use crate::member::Member;
-use crate::news::News;
+use crate::follower::{Follower, arrived};
+use crate::member::{Member, Story};
+use crate::news::{News, id, says};
 use crate::support::Server;
 
 /// Sixty calls of two. Nothing of a room with two peers is looked at but what it costs, so that it
@@ -104,29 +104,20 @@ impl Crowd {
         Ok(crowd)
     }
 
-    /// Until all are at that worker after so many moves, and media flow there to each slot that has
-    /// somebody to show.
+    /// Until all are at that worker after so many moves, and media flow there to so many slots of
+    /// those who have any.
     async fn all_at(&self, server: &Server, moved: u32, slots: &[usize]) -> Result<()> {
+        arrived(&self.followers, server, moved, slots).await?;
         let url = server.signalling();
         let end = Instant::now() + LONG;
         loop {
-            let stories = self.followers.iter().map(Follower::story);
+            let stories = self.members.iter().map(Member::story);
             let stories: Vec<_> = stories.collect();
-            let lost = stories.iter().find_map(|story| story.failed.clone());
-            let members: Vec<_> = self.members.iter().map(Member::story).collect();
-            let lost = lost.or_else(|| members.iter().find_map(|story| story.failed.clone()));
-            ensure!(lost.is_none(), "{lost:?}");
-            let flows = stories.iter().zip(slots).all(|(story, slots)| {
-                let live = story.frames.iter().filter(|frames| **frames > 20);
-                (&story.url, story.moved, live.count()) == (&url, moved, *slots)
-            });
-            let followed = members
-                .iter()
-                .all(|story| (&story.url, story.moved, story.lost) == (&url, moved, 0));
-            if flows && followed {
+            let there = |story: &Story| (&story.url, story.moved, story.lost) == (&url, moved, 0);
+            if stories.iter().all(there) {
                 return Ok(());
             }
-            ensure!(Instant::now() < end, "{stories:?} {members:?}");
+            ensure!(Instant::now() < end, "{stories:?}");
             sleep(Duration::from_millis(20)).await;
         }
     }
@@ -143,26 +134,6 @@ async fn laden(server: &Server) -> Result<f64> {
         ensure!(Instant::now() < end, "sixty calls are {busy} of a shard");
         sleep(Duration::from_millis(100)).await;
     }
-}
-
-/// A worker's id, once its record is in the store.
-async fn id(server: &Server) -> Result<String> {
-    let end = Instant::now() + LONG;
-    loop {
-        let workers = server.get_viewed("workers").await?;
-        let items = workers["items"].as_array().context("workers")?;
-        if let Some(own) = items.iter().find(|it| it["here"] == true) {
-            return Ok(own["id"].as_str().context("an id")?.to_owned());
-        }
-        ensure!(Instant::now() < end, "not listed: {workers}");
-        sleep(Duration::from_millis(50)).await;
-    }
-}
-
-fn says(event: &Value, room: &str, from: &str, to: &str) -> bool {
-    let data = &event["data"];
-    (&event["room"], &event["worker"]) == (&room.into(), &from.into())
-        && (&data["cause"], &data["to"]) == (&"overload".into(), &to.into())
 }
 
 #[tokio::test]
@@ -188,13 +159,13 @@ async fn an_overloaded_worker_gives_one_room_at_a_time_away() -> Result<()> {
     let (from, to) = (id(&one).await?, id(&two).await?);
     let first = news.next().await?;
     let began = came.elapsed();
-    ensure!(says(&first, "hall", &from, &to), "{first}");
+    ensure!(says(&first, "hall", "overload", &from, &to), "{first}");
     hall.all_at(&two, 1, &[2, 2]).await?;
     let followed = came.elapsed();
 
     // It has still too much to do, and waits for its cool-down to end nevertheless.
     let second = news.next().await?;
-    ensure!(says(&second, "den", &from, &to), "{second}");
+    ensure!(says(&second, "den", "overload", &from, &to), "{second}");
     let at = |event: &Value| event["id"].as_u64().map(Duration::from_micros);
     let (first, second) = (at(&first), at(&second));
     let between = second.context("an id")? - first.context("an id")?;
