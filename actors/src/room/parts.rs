@@ -22,6 +22,8 @@ mod limit;
 mod place;
 mod said;
 pub(crate) mod seats;
+#[cfg(test)]
+mod tests;
 mod union;
 
 use limit::{KeptSeats, Seats};

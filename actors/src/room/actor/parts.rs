@@ -115,6 +115,9 @@ impl Room {
             if self.state.members.contains_key(&claims.session) {
                 return None;
             }
+            if self.state.is_awaited(claims.session, identity) {
+                return Some(RpcError::new(ErrorType::Unavailable).retry_after(MOVE_TICK));
+            }
             if let Some(url) = self.state.far_session(claims.session, identity) {
                 return Some(RpcError::moved(url));
             }

@@ -6,7 +6,7 @@ use control_plane::WorkerRecord;
 use control_plane::placement::{self, Demand};
 use media_types::{Identity, PeerId, WorkerId};
 
-use super::{PART_OPENING, PartBody, RoomPhase, RoomState};
+use super::{FarPeer, PART_OPENING, PartBody, RoomPhase, RoomState};
 use crate::part::OpenPart;
 use crate::rooms::spec_of;
 
@@ -55,12 +55,25 @@ impl RoomState {
         (far.session == session && !roster.leaving).then_some(&*roster.url)
     }
 
+    /// Whether a session is likely one of those that come with the room, which is about to be this
+    /// worker's: not one of a part that stays where it is.
+    pub(crate) fn is_awaited(&self, session: PeerId, identity: &Identity) -> bool {
+        let stays = |(worker, far): &(WorkerId, FarPeer)| {
+            far.session == session && Some(*worker) != self.parts.owner
+        };
+        self.parts.stands_by && !self.parts.peers.get(identity).is_some_and(stays)
+    }
+
     /// Where somebody new goes; may ask for another part. `workers` are those that are linked.
     pub(crate) fn place(&mut self, now: Instant, workers: &[WorkerRecord]) -> Place {
         let places = self.places();
         if let Some(owner) = self.parts.owner {
-            let url = self.parts.part(owner).map(|roster| roster.url.clone());
+            let part = self.parts.part(owner);
+            // The owner would send them here, where the room will be in a moment.
+            let leaves = self.parts.stands_by && part.is_some_and(|roster| roster.leaving);
+            let url = part.map(|roster| roster.url.clone());
             return match (places, url) {
+                (0, Some(_)) if leaves => Place::Soon,
                 (0, Some(url)) => Place::At(url),
                 (0, None) => Place::Soon,
                 _ => Place::Here,

@@ -86,7 +86,9 @@ impl RoomState {
     fn far_peers(&self) -> FarPeers {
         let mut found = FarPeers::new();
         for (worker, part) in &self.parts.known {
-            let follows = part.roster.leaving && part.roster.owner == self.parts.me;
+            // Until the room is this worker's, whoever is on the way is still where it was.
+            let mine = part.roster.owner == self.parts.me && !self.parts.is_branch();
+            let follows = part.roster.leaving && mine;
             for far in &part.roster.peers {
                 if follows && far.follows {
                     continue;
