@@ -25,6 +25,8 @@ const BETTER: u64 = 200;
 /// A round trip that has jumped: so many times what it was, and at least this much longer.
 const JUMP_FACTOR: u32 = 2;
 const JUMP_MIN_MS: u32 = 80;
+/// How long a room is remembered that says nothing: one that is busy may miss a look.
+const SILENT_MAX: Duration = Duration::from_secs(5);
 /// The usual round trip follows the present one by one part in so many a second.
 const USUAL_PARTS: u32 = 32;
 
@@ -158,10 +160,13 @@ struct Trend {
     usual: u32,
     bad_since: Option<Duration>,
     far_since: Option<Duration>,
+    /// When the room was last looked at.
+    seen: Duration,
 }
 
 impl Trend {
     fn take(&mut self, now: Duration, groups: &Groups) {
+        self.seen = now;
         let since = |is: bool, before: Option<Duration>| is.then(|| before.unwrap_or(now));
         self.bad_since = since(groups.is_bad(), self.bad_since);
         let rtt = groups.rtt_ms;
@@ -274,8 +279,8 @@ impl Balance {
         self.overloaded_since = overloaded.then(|| self.overloaded_since.unwrap_or(now));
         let time = self.policy.room_cool_down;
         self.moved.retain(|_, at| now < *at + time);
-        let known = |name: &RoomName| rooms.iter().any(|room| room.name == *name);
-        self.trends.retain(|name, _| known(name));
+        self.trends
+            .retain(|_, trend| now < trend.seen.saturating_add(SILENT_MAX));
         for room in rooms {
             let trend = self.trends.entry(room.name.clone()).or_default();
             trend.take(now, &room.groups);

@@ -254,7 +254,8 @@ impl RoomState {
         }
         let mut trips: Vec<Duration> = qualities().filter_map(|quality| quality.rtt).collect();
         trips.sort_unstable();
-        let median = trips.get(trips.len() / 2).map(Duration::as_millis);
+        // Zero says that none is known: peers that are very near count as a millisecond away.
+        let median = trips.get(trips.len() / 2).map(|it| it.as_millis().max(1));
         groups.rtt_ms = u32::try_from(median.unwrap_or(0)).unwrap_or(u32::MAX);
         let count = |length: usize| u64::try_from(length).unwrap_or(u64::MAX);
         // What each member is shown, and what each sends.

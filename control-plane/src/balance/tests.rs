@@ -170,6 +170,30 @@ fn a_round_trip_that_jumps_moves_and_one_that_was_always_long_does_not() {
     assert_eq!(moved, Some((60, Cause::RoundTrip)));
 }
 
+#[test]
+fn a_room_that_misses_a_look_is_not_forgotten() {
+    let workers = [worker(1, 100), worker(2, 100)];
+    let bad = Groups {
+        bad: 3,
+        ..Groups::default()
+    };
+    // Missing at the second look, or at five in a row.
+    for (missing, expected) in [(2..3, 10), (2..7, 17)] {
+        let mut balance = Balance::default();
+        let moved = (0..100).find(|second| {
+            let now = Duration::from_secs(*second);
+            let rooms = [room("bad", 1, bad)];
+            let seen = if missing.contains(second) {
+                &[]
+            } else {
+                &rooms[..]
+            };
+            balance.step(now, ME, &workers, &[], seen).is_some()
+        });
+        assert_eq!(moved, Some(expected));
+    }
+}
+
 fn groups() -> impl Strategy<Value = Groups> {
     (0..6_u32, 0..6_u32, 0..6_u32, 0..500_u32).prop_map(|(good, fair, bad, rtt_ms)| Groups {
         good,
