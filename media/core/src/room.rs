@@ -88,8 +88,10 @@ impl Room {
         let mut shards: BTreeSet<_> = self.linked.iter().copied().collect();
         for track in self.tracks.values() {
             shards.extend(track.relays.iter().map(|relay| relay.to));
-            if let Publisher::Relay { from, .. } = track.publisher {
-                shards.insert(from);
+            for source in [Some(track), track.next.as_deref()].into_iter().flatten() {
+                if let Publisher::Relay { from, .. } = source.publisher {
+                    shards.insert(from);
+                }
             }
         }
         shards

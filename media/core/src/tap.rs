@@ -205,6 +205,18 @@ impl Tap {
         packet
     }
 
+    /// Queues all that it has not read yet of the history, before that goes.
+    pub(crate) fn read_all(
+        &mut self,
+        now: Instant,
+        ntp: impl Fn(Instant) -> NtpTime,
+        streams: &Streams,
+    ) {
+        while self.cursor.is_some() {
+            self.read_on(now, &ntp, streams);
+        }
+    }
+
     /// What was queued before the track ended.
     pub(crate) fn poll_rest(&mut self) -> Option<TapPacket> {
         self.queue.pop_front()

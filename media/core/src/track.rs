@@ -7,6 +7,7 @@ pub(crate) mod layers;
 pub(crate) mod liveness;
 mod publisher;
 pub(crate) mod stream;
+mod succession;
 pub(crate) mod wanted;
 
 use std::time::Instant;
@@ -31,8 +32,9 @@ use keyframe::KeyframeRequests;
 use layers::{Layers, Scheme};
 use liveness::{Flow, Liveness};
 pub(crate) use publisher::Publisher;
-pub(crate) use stream::{Arrival, Stream};
+pub(crate) use stream::{Arrival, Past, Stream};
 use stream::{inspect, pass_through, vp9_size};
+pub(crate) use succession::Place;
 use wanted::{Change, Streams, Wanted};
 
 const STREAMS: usize = Layer::SPATIAL_MAX as usize;
@@ -101,6 +103,8 @@ pub(crate) struct Track {
     /// What feeds it, if it is an ingest track.
     pub(crate) feed: Option<Box<Feed>>,
     pub(crate) taps: Vec<Tap>,
+    /// The source that is about to take this one's place, if another shard sends this one.
+    pub(crate) next: Option<Box<Self>>,
 }
 
 impl Track {
@@ -131,6 +135,7 @@ impl Track {
             relays: SmallVec::new(),
             feed: None,
             taps: Vec::new(),
+            next: None,
         }
     }
 

@@ -8,8 +8,9 @@ use media_webrtc::SlotIndex;
 use super::Shard;
 use super::media::{Exits, forward};
 use crate::demux::LinkIndex;
-use crate::limits::{FAST_START_BYTES_MAX, KEYFRAME_FRESH};
-use crate::track::{Stream, Taken, Track};
+use crate::limits::KEYFRAME_FRESH;
+use crate::room::{RoomIndex, TrackIndex};
+use crate::track::{Past, Stream, Taken, Track};
 
 impl Shard {
     /// Starts a slot that shows nothing yet from the track's history, if a fresh keyframe of the
@@ -19,6 +20,22 @@ impl Shard {
         let Some(((room, index), position)) = showing else {
             return;
         };
+        let track = self.rooms.get(room).and_then(|room| room.tracks.get(index));
+        if let Some(taken) = track.and_then(|track| fresh_keyframe(now, track, position)) {
+            self.start(now, (room, index), position, taken);
+            self.tell_slot(link, slot);
+        }
+    }
+
+    /// Starts a subscription that shows nothing yet with a packet of the history, and with what
+    /// came after that.
+    pub(super) fn start(
+        &mut self,
+        now: Instant,
+        (room, index): (RoomIndex, TrackIndex),
+        position: usize,
+        taken: Taken,
+    ) {
         let Self {
             rooms,
             links,
@@ -30,23 +47,20 @@ impl Shard {
         let track = rooms
             .get_mut(room)
             .and_then(|room| room.tracks.get_mut(index));
-        let Some(track) = track else {
-            return;
-        };
-        let Some(taken) = fresh_keyframe(now, track, position) else {
-            return;
-        };
-        let Track {
+        let Some(Track {
             streams,
             subscriptions,
             ..
-        } = track;
+        }) = track
+        else {
+            return;
+        };
         let stream = streams.get(usize::from(taken.stream));
         let stream = stream.and_then(Option::as_deref);
         let (Some(stream), Some(subscription)) = (stream, subscriptions.get_mut(position)) else {
             return;
         };
-        if let Some(present) = present(stream, taken) {
+        if let Some(present) = present(now, stream, taken) {
             subscription.forwarder.run_up(stream.source, present);
         }
         let mut exits = Exits {
@@ -58,7 +72,6 @@ impl Shard {
         };
         forward(now, streams, taken, subscription, &mut exits);
         subscription.told_layer = subscription.forwarder.current();
-        self.tell_slot(link, slot);
     }
 }
 
@@ -70,26 +83,20 @@ fn fresh_keyframe(now: Instant, track: &Track, position: usize) -> Option<Taken>
         return None;
     }
     let stream = track.keyframe_stream(forwarder.awaits()?)?;
-    let found = track.stream(stream)?;
-    let keyframe = match found.fed {
-        true => found.whole_group()?,
-        false => found.history.keyframe()?,
-    };
-    let fresh = now.saturating_duration_since(keyframe.arrived) <= KEYFRAME_FRESH;
-    let is_small = || {
-        let packets = found.history.since(keyframe.sequence);
-        packets.map(|packet| packet.payload.len()).sum::<usize>() <= FAST_START_BYTES_MAX
-    };
-    let starts = fresh || found.fed && is_small();
-    starts.then_some(Taken {
+    let keyframe = track.stream(stream)?.beginning(now, Past::Fresh)?;
+    Some(Taken {
         stream,
         sequence: keyframe.sequence,
         ..Taken::default()
     })
 }
 
-/// Where a live source's past ends.
-fn present(stream: &Stream, taken: Taken) -> Option<u32> {
+/// Where the past of a live source ends, or that of another one that begins with an old keyframe.
+fn present(now: Instant, stream: &Stream, taken: Taken) -> Option<u32> {
+    let first = stream.history.get(taken.sequence)?;
+    let is_old = now.saturating_duration_since(first.arrived) > KEYFRAME_FRESH;
     let newest = stream.history.since(taken.sequence).last();
-    newest.filter(|_| stream.fed).map(|newest| newest.timestamp)
+    newest
+        .filter(|_| stream.fed || is_old)
+        .map(|newest| newest.timestamp)
 }

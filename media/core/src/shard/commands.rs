@@ -143,7 +143,7 @@ impl Shard {
             } => {
                 let link = self.link(room, transport)?;
                 self.wake_room(now, room);
-                self.publish(link, mid, track, source)
+                self.publish(now, link, mid, track, source)
             }
             Action::InjectFault { transport } => self.inject(now, room, transport),
             _ => Ok(()),
@@ -162,16 +162,16 @@ impl Shard {
     ) -> Result<(), RefusedReason> {
         match action {
             Action::Unpublish { track } => {
-                self.remove_track(room, track);
+                self.unpublish(room, track);
                 Ok(())
             }
             Action::Mute { track, muted } => self.mute(now, room, track, muted),
             Action::OpenRelay { track, end } => {
                 self.wake_room(now, room);
-                self.open_relay(room, track, &end)
+                self.open_relay(now, room, track, &end)
             }
             Action::CloseRelay { track, other } => {
-                self.close_relay(room, track, other);
+                self.close_relay(now, room, track, other);
                 Ok(())
             }
             _ => Ok(()),

@@ -84,7 +84,7 @@ impl Shard {
         self.drain_transport(now, index);
         if let Some((track, arrival)) = routed? {
             self.counters.on_packet_in(arrival.codec.kind());
-            self.take_arrival(now, room, track, &arrival)?;
+            self.take_published(now, room, track, &arrival)?;
         }
         Ok(())
     }

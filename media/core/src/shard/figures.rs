@@ -117,7 +117,7 @@ fn transport_figures(link: &Link, room: &Room, stats: &TransportStats) -> Transp
         };
         Some(TrackFigures {
             track: published.track,
-            codec: room.tracks.get(published.index)?.codec,
+            codec: room.tracks.get(published.index)?.sent_here().codec,
             rate: streams().map(|stream| stream.rate).sum(),
             lost: streams().map(|stream| stream.lost).sum(),
             layers: streams()

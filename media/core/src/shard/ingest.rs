@@ -132,7 +132,7 @@ impl Shard {
             return;
         }
         for packet in packets() {
-            let Some(packet) = RelayPacket::copy_of(&stream.arrival_of(packet)) else {
+            let Some(packet) = RelayPacket::copy_of(&stream.arrival_of(0, true, packet)) else {
                 continue;
             };
             let body = RelayBody::Packet {

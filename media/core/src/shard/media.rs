@@ -3,9 +3,8 @@
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
-use media_contract::{Fact, Subject};
 use media_rtp::timestamp::{RtpTimestamp, SenderClock};
-use media_types::{Codec, MediaKind, NtpTime};
+use media_types::{Codec, NtpTime};
 use media_webrtc::{SendPacket, SlotIndex, StreamIndex, TransmitBatch};
 
 use super::deadline::Wheel;
@@ -19,7 +18,6 @@ use crate::room::{RoomIndex, TrackIndex};
 use crate::slab::Slab;
 use crate::stats::{Counters, count};
 use crate::track::keyframe::Urgency;
-use crate::track::wanted::Streams;
 use crate::track::{Arrival, Publisher, Stream, Subscription, Taken, Track};
 
 /// A round trip that is taken for granted before one was measured.
@@ -133,13 +131,8 @@ impl Shard {
             .and_then(|room| room.tracks.get_mut(index));
         let track = track.ok_or(DropReason::Unpublished)?;
         let taken = track.take(now, arrival, &mut self.next_source)?;
-        if taken.keyframe
-            && let Publisher::Local { link, .. } = track.publisher
-            && let Some(stream) = arrival.index
-            && let Some(link) = self.links.get_mut(link)
-        {
-            // What was lost before it is of no use to anybody any more.
-            link.call(|transport| transport.on_keyframe(stream, arrival.sequence));
+        if taken.keyframe {
+            forget_lost(&mut self.links, track.publisher, arrival);
         }
         self.relay_packet(now, room, index, arrival);
         if taken.started {
@@ -236,83 +229,6 @@ impl Shard {
         }
     }
 
-    /// Wants a keyframe of an encoding and asks for it if it is time.
-    pub(super) fn want_keyframe(
-        &mut self,
-        now: Instant,
-        room: RoomIndex,
-        index: TrackIndex,
-        stream: u8,
-        urgency: Urgency,
-    ) {
-        let Some(room) = self.rooms.get_mut(room) else {
-            return;
-        };
-        let Some(track) = room.tracks.get_mut(index) else {
-            return;
-        };
-        let place = track.keyframe_stream(stream).filter(|_| !track.muted);
-        let requests = place.and_then(|place| track.keyframes.get_mut(usize::from(place)));
-        let (Some(place), Some(requests)) = (place, requests) else {
-            return;
-        };
-        requests.want(urgency);
-        if !requests.poll(now) {
-            return;
-        }
-        self.counters.keyframe_requests += 1;
-        match track.publisher {
-            Publisher::Local { link, .. } => {
-                let index = track.stream(place).and_then(|stream| stream.index);
-                if let Some(index) = index {
-                    self.with_transport(link, |t| t.request_keyframe(now, index));
-                    self.drain_transport(now, link);
-                }
-            }
-            Publisher::Ingest => {
-                let subject = Subject::Track(track.id);
-                self.outbox.tell(room.id, subject, Fact::KeyframeWanted);
-            }
-            Publisher::Relay { from, .. } => {
-                let body = RelayBody::KeyframeRequest {
-                    track: track.id,
-                    stream: place,
-                };
-                let message = RelayMessage::new(room.id, room.epoch, body);
-                self.relays.push(from, message);
-            }
-        }
-    }
-
-    /// Asks for the keyframes that a track's subscriptions wait for.
-    pub(super) fn request_awaited(
-        &mut self,
-        now: Instant,
-        room: RoomIndex,
-        index: TrackIndex,
-        urgency: Urgency,
-    ) {
-        let track = self.rooms.get(room).and_then(|room| room.tracks.get(index));
-        let Some(track) = track.filter(|track| track.kind == MediaKind::Video) else {
-            return;
-        };
-        let mut wanted = Streams::EMPTY;
-        for forwarder in track.forwarders() {
-            // Who sees something does not need another encoding's keyframe in the place of one that
-            // does not flow.
-            let starts = forwarder.current().is_none();
-            let awaited = forwarder.awaits();
-            let awaited = awaited.filter(|&stream| starts || track.answers(stream));
-            let needed = awaited.into_iter().chain(forwarder.repairs());
-            needed
-                .filter_map(|stream| track.keyframe_stream(stream))
-                .for_each(|stream| wanted.insert(stream));
-        }
-        for stream in wanted.iter() {
-            self.want_keyframe(now, room, index, stream, urgency);
-        }
-    }
-
     /// Answers a NACK from the track's history.
     pub(super) fn send_again(
         &mut self,
@@ -353,7 +269,7 @@ impl Shard {
         index: TrackIndex,
         stream: StreamIndex,
     ) -> Option<u8> {
-        let track = self.rooms.get(room)?.tracks.get(index)?;
+        let track = self.rooms.get(room)?.tracks.get(index)?.sent_here();
         let places = (0..).zip(&track.streams);
         let mut found = places.filter(|(_, known)| {
             known
@@ -385,12 +301,14 @@ impl Shard {
         let Some(track) = room.tracks.get_mut(index) else {
             return;
         };
-        if let Some(Some(stream)) = track.streams.get_mut(usize::from(place)) {
+        let sent = track.sent_here_mut();
+        if let Some(Some(stream)) = sent.streams.get_mut(usize::from(place)) {
             stream.clock = Some(clock);
         }
-        for relay in &track.relays {
+        // A successor has no relays yet.
+        for relay in &sent.relays {
             let body = RelayBody::Clock {
-                track: track.id,
+                track: sent.id,
                 stream: place,
                 clock,
             };
@@ -427,6 +345,16 @@ impl Shard {
     pub(super) fn position(&self, link: LinkIndex, slot: SlotIndex) -> Option<usize> {
         let filled = self.links.get(link)?.slot(slot)?.filled.as_ref()?;
         Some(filled.position)
+    }
+}
+
+/// A keyframe has begun: what its publisher lost before is of no use to anybody any more.
+pub(super) fn forget_lost(links: &mut Slab<Link>, publisher: Publisher, arrival: &Arrival) {
+    if let Publisher::Local { link, .. } = publisher
+        && let Some(stream) = arrival.index
+        && let Some(link) = links.get_mut(link)
+    {
+        link.call(|transport| transport.on_keyframe(stream, arrival.sequence));
     }
 }
 

@@ -1,5 +1,7 @@
 //! The ends of relays: opened, closed, and which other shards the room is linked to.
 
+use std::time::Instant;
+
 use media_contract::{RefusedReason, RelayEnd, RelayPeer};
 use media_types::{Epoch, TrackId};
 
@@ -7,7 +9,7 @@ use super::Shard;
 use crate::error::DropReason;
 use crate::relay::RelayOut;
 use crate::room::{Room, RoomIndex};
-use crate::track::{Publisher, Track};
+use crate::track::{Place, Track};
 
 impl Shard {
     /// Names the other shards that hold a part of the room. Workers that are not named any more get
@@ -29,8 +31,12 @@ impl Shard {
     }
 
     /// Opens one end of a relay, or renews its epoch.
+    ///
+    /// A track that comes from elsewhere is shown from there until what comes by the new relay can
+    /// take over.
     pub(super) fn open_relay(
         &mut self,
+        now: Instant,
         room: RoomIndex,
         id: TrackId,
         end: &RelayEnd,
@@ -47,31 +53,51 @@ impl Shard {
                 }
                 Ok(())
             }
-            RelayEnd::In { from, .. } => match known.map(|track| &mut track.publisher) {
-                Some(Publisher::Relay {
-                    from: known, since, ..
-                }) if known == from => {
-                    *since = epoch;
-                    Ok(())
+            RelayEnd::In { from, kind, .. } => {
+                let known = known.map(|track| (track.may_be_succeeded(*kind), track));
+                if let Some((may_follow, track)) = known {
+                    if let Some(since) = track.since_mut(*from) {
+                        *since = epoch;
+                        return Ok(());
+                    }
+                    if !may_follow {
+                        return Err(RefusedReason::UnknownTrack);
+                    }
                 }
-                Some(_) => Err(RefusedReason::UnknownTrack),
-                None => match Track::relayed(id, end, epoch) {
-                    Some(track) => self.add_track(room, track).map(|_| ()),
-                    None => Ok(()),
-                },
-            },
+                let place = found.track_index(id);
+                match (Track::relayed(id, end, epoch), place) {
+                    (Some(track), Some(place)) => self.begin_next(now, room, place, track),
+                    (Some(track), None) => _ = self.add_track(room, track)?,
+                    (None, _) => {}
+                }
+                Ok(())
+            }
         }
     }
 
-    /// Closes this shard's end of a relay.
-    pub(super) fn close_relay(&mut self, room: RoomIndex, id: TrackId, other: RelayPeer) {
-        let Some(track) = self.rooms.get_mut(room).and_then(|room| room.track_mut(id)) else {
+    /// Closes this shard's end of a relay. If another source was about to take the track over, it
+    /// does so with what it has.
+    pub(super) fn close_relay(
+        &mut self,
+        now: Instant,
+        room: RoomIndex,
+        id: TrackId,
+        other: RelayPeer,
+    ) {
+        let Some(found) = self.rooms.get_mut(room) else {
             return;
         };
-        if matches!(track.publisher, Publisher::Relay { from, .. } if from == other) {
-            self.remove_track(room, id);
-        } else {
-            track.relays.retain(|relay| relay.to != other);
+        let Some(index) = found.track_index(id) else {
+            return;
+        };
+        let Some(track) = found.tracks.get_mut(index) else {
+            return;
+        };
+        match track.sent_by(other).map(|(place, _)| place) {
+            Some(Place::InForce) if track.next.is_some() => self.succeed(now, room, index, None),
+            Some(Place::InForce) => self.remove_track(room, id),
+            Some(Place::Next) => self.end_next(room, index),
+            None => track.relays.retain(|relay| relay.to != other),
         }
     }
 }

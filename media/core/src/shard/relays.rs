@@ -9,14 +9,15 @@ use media_types::{Epoch, MediaKind, RoomId, TrackId};
 use super::Shard;
 use super::fit;
 use super::messages::Message;
+use super::outbox::Outbox;
 use crate::error::DropReason;
 use crate::limits::RELAY_DEMAND_PERIOD;
-use crate::relay::{RelayBody, RelayLayers, RelayMessage};
+use crate::relay::{RelayBody, RelayLayers, RelayMessage, RelayQueue};
 use crate::room::{Room, RoomIndex, TrackIndex};
-use crate::track::Publisher;
 use crate::track::keyframe::Urgency;
 use crate::track::layers::Layers;
 use crate::track::wanted::{Change, Streams};
+use crate::track::{Arrival, Place, Publisher, Track};
 
 /// Who sent a message.
 #[derive(Clone, Copy)]
@@ -53,15 +54,14 @@ impl Shard {
         }
         match message.body {
             RelayBody::Packet { track, packet } => {
-                let index = self.relayed(room, track, from)?;
-                self.take_arrival(now, room, index, &packet.arrival)?;
+                self.take_relayed(now, room, track, from, &packet.arrival)?;
             }
             RelayBody::Demand { track, encodings } => {
                 self.demanded(now, room, track, from, Streams::from_bits(encodings))?;
             }
             RelayBody::Layers { track, layers } => {
-                let index = self.relayed(room, track, from)?;
-                self.take_layers(now, room, index, &layers.layers);
+                let (index, place) = self.relayed(room, track, from)?;
+                self.take_layers(now, room, index, place, &layers.layers);
             }
             RelayBody::KeyframeRequest { track, stream } => {
                 self.may_ask(room, from)?;
@@ -74,10 +74,10 @@ impl Shard {
                 clock,
             } => self.take_clock(room, track, from, stream, clock)?,
             RelayBody::Muted { track, muted } => {
-                self.relayed(room, track, from)?;
-                let _ = self.mute(now, room, track, muted);
+                let (index, place) = self.relayed(room, track, from)?;
+                self.mute_source(now, room, index, place, muted);
             }
-            RelayBody::Stopped { track } => self.stopped(room, track, from)?,
+            RelayBody::Stopped { track } => self.stopped(now, room, track, from)?,
             RelayBody::Data {
                 from: sender,
                 to,
@@ -94,6 +94,20 @@ impl Shard {
         Ok(())
     }
 
+    fn take_relayed(
+        &mut self,
+        now: Instant,
+        room: RoomIndex,
+        track: TrackId,
+        from: Sender,
+        arrival: &Arrival,
+    ) -> Result<(), DropReason> {
+        match self.relayed(room, track, from)? {
+            (index, Place::InForce) => self.take_arrival(now, room, index, arrival),
+            (index, Place::Next) => self.take_for_next(now, room, index, arrival),
+        }
+    }
+
     fn take_clock(
         &mut self,
         room: RoomIndex,
@@ -102,9 +116,9 @@ impl Shard {
         stream: u8,
         clock: SenderClock,
     ) -> Result<(), DropReason> {
-        let index = self.relayed(room, track, from)?;
+        let (index, place) = self.relayed(room, track, from)?;
         let room = self.rooms.get_mut(room);
-        let track = room.and_then(|room| room.tracks.get_mut(index));
+        let track = room.and_then(|room| room.tracks.get_mut(index)?.at_mut(place));
         let stream = track.and_then(|track| track.streams.get_mut(usize::from(stream)));
         if let Some(Some(stream)) = stream {
             stream.clock = Some(clock);
@@ -112,10 +126,21 @@ impl Shard {
         Ok(())
     }
 
-    fn stopped(&mut self, room: RoomIndex, track: TrackId, from: Sender) -> Result<(), DropReason> {
-        let index = self.relayed(room, track, from)?;
+    fn stopped(
+        &mut self,
+        now: Instant,
+        room: RoomIndex,
+        track: TrackId,
+        from: Sender,
+    ) -> Result<(), DropReason> {
+        let (index, place) = self.relayed(room, track, from)?;
         let found = self.rooms.get_mut(room);
-        if let Some(track) = found.and_then(|room| room.tracks.get_mut(index)) {
+        let track = found.and_then(|room| room.tracks.get_mut(index));
+        if place == Place::InForce && track.as_ref().is_some_and(|track| track.next.is_some()) {
+            self.succeed(now, room, index, None);
+            return Ok(());
+        }
+        if let Some(track) = track.and_then(|track| track.at_mut(place)) {
             track.stop();
         }
         self.tell_slots_of(room, index);
@@ -150,34 +175,41 @@ impl Shard {
         index.ok_or(DropReason::RelayUnknown)
     }
 
-    /// A track that comes from that shard.
+    /// A track that comes from that shard, or is about to.
     fn relayed(
         &self,
         room: RoomIndex,
         track: TrackId,
         by: Sender,
-    ) -> Result<TrackIndex, DropReason> {
+    ) -> Result<(TrackIndex, Place), DropReason> {
         let index = self.known(room, track)?;
         let track = self.rooms.get(room).and_then(|room| room.tracks.get(index));
-        let publisher = track.map(|track| track.publisher);
-        match publisher {
-            Some(Publisher::Relay { from, since, .. }) if from == by.peer => {
-                Room::fence(from, by.epoch, since)?;
-                Ok(index)
-            }
-            _ => Err(DropReason::RelayUnknown),
-        }
+        let found = track.and_then(|track| track.sent_by(by.peer));
+        let (place, since) = found.ok_or(DropReason::RelayUnknown)?;
+        Room::fence(by.peer, by.epoch, since)?;
+        Ok((index, place))
     }
 
-    fn take_layers(&mut self, now: Instant, room: RoomIndex, index: TrackIndex, layers: &Layers) {
+    fn take_layers(
+        &mut self,
+        now: Instant,
+        room: RoomIndex,
+        index: TrackIndex,
+        place: Place,
+        layers: &Layers,
+    ) {
         let found = self.rooms.get_mut(room);
-        let Some(track) = found.and_then(|room| room.tracks.get_mut(index)) else {
+        let track = found.and_then(|room| room.tracks.get_mut(index)?.at_mut(place));
+        if !track.is_some_and(|track| track.follow(layers)) {
             return;
-        };
-        if track.follow(layers) {
-            self.reallocate_subscribers(now, room, index);
-            self.tell_wanted(now, room, index);
-            self.request_awaited(now, room, index, Urgency::Join);
+        }
+        match place {
+            Place::InForce => {
+                self.reallocate_subscribers(now, room, index);
+                self.tell_wanted(now, room, index);
+                self.request_awaited(now, room, index, Urgency::Join);
+            }
+            Place::Next => self.request_lacking(now, room, index),
         }
     }
 
@@ -231,38 +263,27 @@ impl Shard {
     }
 
     /// Tells those who send a track what of it is watched here: the publisher's client, or its
-    /// shard.
+    /// shard. What is about to take its place is to be what it is.
     pub(super) fn tell_wanted(&mut self, now: Instant, room: RoomIndex, index: TrackIndex) {
-        let Some(room_mut) = self.rooms.get_mut(room) else {
+        let Some(found) = self.rooms.get_mut(room) else {
             return;
         };
-        let Some(track) = room_mut.tracks.get_mut(index) else {
+        let about = (found.id, found.epoch);
+        let Some(track) = found.tracks.get_mut(index) else {
             return;
         };
         let wanted = track.wanted_streams(now);
-        let id = track.id;
-        let Publisher::Relay { from, told, .. } = &mut track.publisher else {
-            if let Some(change) = track.update_wanted(now, wanted) {
-                let fact = fit::wanted_fact(track);
-                self.tell(room, Subject::Track(id), fact);
-                if change != Change::default() {
-                    self.want_allocations_of(room, index);
-                    self.relay_layers(now, room, index);
-                }
-            }
-            return;
-        };
-        let repeat = told.is_none_or(|(known, at)| {
-            known != wanted || now.saturating_duration_since(at) >= RELAY_DEMAND_PERIOD
-        });
-        if repeat {
-            *told = Some((wanted, now));
-            let body = RelayBody::Demand {
-                track: id,
-                encodings: wanted.bits(),
+        let mut changed = false;
+        for place in [Place::Next, Place::InForce] {
+            let Some(source) = track.at_mut(place) else {
+                continue;
             };
-            let message = RelayMessage::new(room_mut.id, room_mut.epoch, body);
-            self.relays.push(*from, message);
+            let exits = (&mut self.relays, &mut self.outbox);
+            changed = tell_source(now, about, source, wanted, exits);
+        }
+        if changed {
+            self.want_allocations_of(room, index);
+            self.relay_layers(now, room, index);
         }
     }
 
@@ -272,11 +293,42 @@ impl Shard {
         let Some(found) = index.and_then(|index| self.rooms.get(index)) else {
             return;
         };
-        for track in found.tracks.values() {
+        for track in found.tracks.values().map(Track::sent_here) {
             if track.wanted.active().is_some() {
                 let fact = fit::wanted_fact(track);
                 self.outbox.tell(room, Subject::Track(track.id), fact);
             }
         }
     }
+}
+
+/// Tells who sends one source of a track what of it is wanted; whether its encodings are others
+/// now.
+fn tell_source(
+    now: Instant,
+    (room, epoch): (RoomId, Epoch),
+    source: &mut Track,
+    wanted: Streams,
+    (relays, outbox): (&mut RelayQueue, &mut Outbox),
+) -> bool {
+    let id = source.id;
+    let Publisher::Relay { from, told, .. } = &mut source.publisher else {
+        let Some(change) = source.update_wanted(now, wanted) else {
+            return false;
+        };
+        outbox.tell(room, Subject::Track(id), fit::wanted_fact(source));
+        return change != Change::default();
+    };
+    let repeat = told.is_none_or(|(known, at)| {
+        known != wanted || now.saturating_duration_since(at) >= RELAY_DEMAND_PERIOD
+    });
+    if repeat {
+        *told = Some((wanted, now));
+        let body = RelayBody::Demand {
+            track: id,
+            encodings: wanted.bits(),
+        };
+        relays.push(*from, RelayMessage::new(room, epoch, body));
+    }
+    false
 }

@@ -53,6 +53,7 @@ impl Shard {
                 self.want_keyframe(now, index, track, stream, Urgency::Repair);
             }
             self.tell_wanted(now, index, track);
+            self.tend_next(now, index, track);
             self.tell_ingest(now, index, track);
             self.fit(now, index, track);
         }

@@ -11,12 +11,16 @@ use crate::demux::LinkIndex;
 use crate::relay::{RelayBody, RelayMessage};
 use crate::room::{RoomIndex, TrackIndex};
 use crate::track::keyframe::Urgency;
-use crate::track::{Publisher, Track};
+use crate::track::{Place, Publisher, Track};
 
 impl Shard {
     /// Binds what a client sends on an m-line to a track.
+    ///
+    /// A track that another shard sends is shown from there until what comes by this m-line can
+    /// take over.
     pub(super) fn publish(
         &mut self,
+        now: Instant,
         index: LinkIndex,
         mid: Mid,
         id: TrackId,
@@ -33,22 +37,32 @@ impl Shard {
         let (room, identity) = (link.room, link.settings.identity.clone());
         let bound = link.published.iter().find(|published| published.mid == mid);
         let bound = bound.map(|published| published.track);
+        let publisher = Publisher::Local { link: index, mid };
         if let Some(track) = self.rooms.get_mut(room).and_then(|room| room.track_mut(id)) {
-            let here = Publisher::Local { link: index, mid };
-            if track.publisher != here {
+            let may_follow = track.may_be_succeeded(kind);
+            let known = track.sent_here_mut();
+            if known.publisher == publisher {
+                known.source = source;
+                return Ok(());
+            }
+            if !may_follow {
                 return Err(RefusedReason::UnknownTrack);
             }
-            track.source = source;
-            return Ok(());
         }
         // One m-line carries one track: a newer one takes an earlier one's place.
         if let Some(bound) = bound {
-            self.remove_track(room, bound);
+            self.end_published(room, index, bound);
         }
-        let publisher = Publisher::Local { link: index, mid };
         let mut track = Track::new(id, kind, source, identity, publisher);
         track.set_rids(self.rids(index, mid));
-        let track = self.add_track(room, track)?;
+        let place = self.rooms.get(room).and_then(|room| room.track_index(id));
+        let track = match place {
+            Some(place) => {
+                self.begin_next(now, room, place, track);
+                place
+            }
+            None => self.add_track(room, track)?,
+        };
         if let Some(link) = self.links.get_mut(index) {
             link.published.push(Published {
                 mid,
@@ -80,7 +94,7 @@ impl Shard {
             let line = link.media.iter().find(|line| line.mid == published.mid);
             let track = room.tracks.get_mut(published.index);
             if let (Some(line), Some(track)) = (line, track) {
-                track.set_rids(&line.rids);
+                track.sent_here_mut().set_rids(&line.rids);
             }
         }
     }
@@ -98,9 +112,22 @@ impl Shard {
         Ok(room.insert_track(track))
     }
 
+    /// Ends what was published here of a track: a successor, or else all of it.
+    pub(super) fn unpublish(&mut self, room: RoomIndex, id: TrackId) {
+        let track = self.rooms.get(room).and_then(|room| room.track(id));
+        match track.map(|track| track.sent_here().publisher) {
+            Some(Publisher::Local { link, .. }) => self.end_published(room, link, id),
+            _ => self.remove_track(room, id),
+        }
+    }
+
     /// Ends a track: its slots are empty, its relays are told.
     pub(super) fn remove_track(&mut self, room: RoomIndex, id: TrackId) {
-        let Some(track) = self.rooms.get(room).and_then(|room| room.track(id)) else {
+        let Some(index) = self.rooms.get(room).and_then(|room| room.track_index(id)) else {
+            return;
+        };
+        self.end_next(room, index);
+        let Some(track) = self.rooms.get(room).and_then(|room| room.tracks.get(index)) else {
             return;
         };
         let subscriptions: Vec<_> = track
@@ -129,15 +156,12 @@ impl Shard {
             let message = RelayMessage::new(room.id, room.epoch, body);
             self.relays.push(relay.to, message);
         }
-        if let Publisher::Local { link, .. } = track.publisher
-            && let Some(link) = self.links.get_mut(link)
-        {
-            link.published.retain(|published| published.track != id);
-            link.clear_routes();
+        if let Publisher::Local { link, .. } = track.publisher {
+            self.unbind(link, id);
         }
     }
 
-    /// Stops or resumes a track.
+    /// Stops or resumes a track, whichever of its sources is in force.
     pub(super) fn mute(
         &mut self,
         now: Instant,
@@ -147,21 +171,39 @@ impl Shard {
     ) -> Result<(), RefusedReason> {
         let found = self.rooms.get_mut(room).ok_or(RefusedReason::UnknownRoom)?;
         let index = found.track_index(id).ok_or(RefusedReason::UnknownTrack)?;
-        let track = found
-            .tracks
-            .get_mut(index)
-            .ok_or(RefusedReason::UnknownTrack)?;
-        if !track.set_muted(now, muted) {
-            return Ok(());
+        for place in [Place::Next, Place::InForce] {
+            self.mute_source(now, room, index, place, muted);
+        }
+        Ok(())
+    }
+
+    /// Stops or resumes one source of a track.
+    pub(super) fn mute_source(
+        &mut self,
+        now: Instant,
+        room: RoomIndex,
+        index: TrackIndex,
+        place: Place,
+        muted: bool,
+    ) {
+        let Some(found) = self.rooms.get_mut(room) else {
+            return;
+        };
+        let track = found.tracks.get_mut(index);
+        let Some(track) = track.and_then(|track| track.at_mut(place)) else {
+            return;
+        };
+        if !track.set_muted(now, muted) || place == Place::Next {
+            return;
         }
         for relay in &track.relays {
-            let body = RelayBody::Muted { track: id, muted };
+            let track = track.id;
+            let body = RelayBody::Muted { track, muted };
             let message = RelayMessage::new(found.id, found.epoch, body);
             self.relays.push(relay.to, message);
         }
         self.tell_slots_of(room, index);
         self.request_awaited(now, room, index, Urgency::Join);
-        Ok(())
     }
 
     pub(super) fn tell_started(&mut self, room: RoomIndex, index: TrackIndex) {

@@ -10,7 +10,6 @@ use super::link::{Link, lost_reason};
 use super::{Shard, Timer, mark_dirty};
 use crate::demux::LinkIndex;
 use crate::room::RoomIndex;
-use crate::track::keyframe::Urgency;
 
 impl Shard {
     /// Makes a transport; `None` if its library refuses.
@@ -127,8 +126,7 @@ impl Shard {
                 if let Some(track) = link.known_route(stream)
                     && let Some(place) = self.stream_place(room, track, stream)
                 {
-                    self.want_repair(room, track, place);
-                    self.want_keyframe(now, room, track, place, Urgency::Repair);
+                    self.on_lost(now, room, track, place);
                 }
             }
             TransportEvent::Estimate(estimate) => {
@@ -188,7 +186,7 @@ impl Shard {
             self.empty_slot(index, slot);
         }
         for track in published {
-            self.remove_track(room, track);
+            self.end_published(room, index, track);
         }
         self.demux.remove(index);
         let link = self.links.remove(index)?;

@@ -1,5 +1,6 @@
 //! Which layers of a track flow, how large they are and what they cost.
 
+mod heritage;
 mod wire;
 
 use std::time::{Duration, Instant};

@@ -30,3 +30,10 @@ pub(crate) enum Publisher {
         told: Option<(Streams, Instant)>,
     },
 }
+
+impl Publisher {
+    /// Whether a transport of this shard sends.
+    pub(crate) fn is_link(&self, other: LinkIndex) -> bool {
+        matches!(self, Self::Local { link, .. } if *link == other)
+    }
+}

@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use media_rtp::descriptor::{self, FrameInfo};
-use media_rtp::extension::{Extensions, SharedDescriptor};
+use media_rtp::extension::{DescriptorBytes, Extensions, SharedDescriptor};
 use media_rtp::history::{PassThrough, StoredPacket, TrackHistory};
 use media_rtp::timestamp::{RtpTimestamp, SenderClock};
 use media_types::{Codec, MediaKind, Payload};
@@ -12,7 +12,18 @@ use media_webrtc::{Incoming, StreamIndex};
 use super::decode::{Decode, Part};
 use crate::forward::Origin;
 use crate::ingest::{FedPacket, gop_history};
-use crate::limits::{HISTORY_AGE, HISTORY_PACKETS, HISTORY_PACKETS_AUDIO};
+use crate::limits::{
+    FAST_START_BYTES_MAX, HISTORY_AGE, HISTORY_PACKETS, HISTORY_PACKETS_AUDIO, KEYFRAME_FRESH,
+};
+
+/// How much of a stream's past those who have nothing may begin with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Past {
+    /// A keyframe that has just come; of a live source the last one with all that followed.
+    Fresh,
+    /// Of any source the last one with all that followed.
+    Whole,
+}
 
 /// A packet of a track as it reaches the room, from a transport or by relay.
 #[derive(Debug, Clone)]
@@ -103,12 +114,15 @@ impl Stream {
         }
     }
 
-    /// A packet of the history of a fed stream as it came.
-    pub(crate) fn arrival_of(&self, packet: &StoredPacket) -> Arrival {
+    /// A packet of the history as it came, but for what nobody behind this shard has a use for.
+    pub(crate) fn arrival_of(&self, stream: u8, simulcast: bool, packet: &StoredPacket) -> Arrival {
         let tells = |clock: &SenderClock| clock.timestamp.0 == packet.timestamp;
+        let passed = &packet.extensions;
+        let descriptor = passed.dependency_descriptor.as_slice();
+        let descriptor = DescriptorBytes::try_from(descriptor).ok();
         Arrival {
-            stream: 0,
-            simulcast: true,
+            stream,
+            simulcast,
             index: None,
             ssrc: self.ssrc,
             codec: self.codec,
@@ -116,14 +130,40 @@ impl Stream {
             sequence: packet.sequence,
             timestamp: packet.timestamp,
             marker: packet.marker,
-            extensions: Extensions::default(),
+            extensions: Extensions {
+                audio_level: passed.audio_level,
+                video_orientation: passed.video_orientation,
+                playout_delay: passed.playout_delay,
+                abs_capture_time: passed.abs_capture_time.clone(),
+                dependency_descriptor: descriptor.filter(|bytes| !bytes.is_empty()),
+                ..Extensions::default()
+            },
             payload: packet.payload.clone(),
-            fed: Some(FedPacket {
+            fed: self.fed.then(|| FedPacket {
                 keyframe: packet.frame.keyframe,
                 first: packet.frame.start_of_frame,
                 clock: self.clock.filter(tells),
             }),
         }
+    }
+
+    /// The keyframe with which those who have nothing can begin now.
+    pub(crate) fn beginning(&self, now: Instant, past: Past) -> Option<&StoredPacket> {
+        let is_fresh = |keyframe: &&StoredPacket| {
+            now.saturating_duration_since(keyframe.arrived) <= KEYFRAME_FRESH
+        };
+        let keyframe = self.history.keyframe()?;
+        if !self.fed && is_fresh(&keyframe) {
+            return Some(keyframe);
+        }
+        let is_small = |keyframe: &&StoredPacket| {
+            let packets = self.history.since(keyframe.sequence);
+            packets.map(|packet| packet.payload.len()).sum::<usize>() <= FAST_START_BYTES_MAX
+        };
+        let whole = self
+            .whole_group()
+            .filter(|_| self.fed || past == Past::Whole);
+        whole.filter(|keyframe| is_fresh(keyframe) || is_small(keyframe))
     }
 
     /// The clock of a fed stream as a receiver sees it, by the first packet of the frame that told

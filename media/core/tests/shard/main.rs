@@ -17,6 +17,7 @@ mod repair;
 mod simulcast;
 mod slots;
 mod speakers;
+mod succession;
 #[path = "../support/mod.rs"]
 mod support;
 mod svc;
