@@ -205,3 +205,28 @@ fn another_shard_follows_what_it_is_told() {
     assert!(!layers.on_packet(base, layer(0, 0), 100, true));
     assert!(!layers.roll(base + ms(9_000)), "it measures nothing itself");
 }
+
+#[test]
+fn another_source_costs_what_the_one_before_did_until_it_is_measured() {
+    let (mut before, mut next) = (Layers::default(), Layers::default());
+    let base = base();
+    play(&mut before, base, &[layer(0, 0), layer(1, 0)]);
+    before.roll(base + ms(1_000));
+    next.on_packet(base + ms(1_000), layer(1, 0), 100, true);
+    let rate = |layers: &Layers| layers.steps().map(|step| step.rate).sum::<Bitrate>();
+    let mut svc = next.clone();
+    svc.set_scheme(Scheme::Svc);
+    svc.inherit(&before);
+    assert_eq!((rate(&next), rate(&svc)), (Bitrate::ZERO, Bitrate::ZERO));
+    next.inherit(&before);
+    let steps: Vec<_> = next.steps().collect();
+    let known: Vec<_> = before.steps().skip(1).collect();
+    assert_eq!(steps, known, "and what has not come is none");
+    play(&mut next, base + ms(1_000), &[layer(1, 0); 3]);
+    next.roll(base + ms(2_000));
+    let measured = next.steps().next().map(|step| step.rate);
+    assert!(
+        measured > known.first().map(|step| step.rate.percent(150)),
+        "{measured:?}"
+    );
+}
