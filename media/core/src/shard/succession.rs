@@ -19,7 +19,7 @@ use crate::tap::Tap;
 use crate::track::keyframe::Urgency;
 use crate::track::layers::Scheme;
 use crate::track::wanted::Streams;
-use crate::track::{Arrival, Publisher, Track};
+use crate::track::{Arrival, Publisher, Subscription, Taken, Track};
 
 impl Shard {
     /// Takes a packet of a client of this shard.
@@ -195,17 +195,36 @@ impl Shard {
     /// Starts all who get a track from what came of its new source.
     fn start_all(&mut self, now: Instant, room: RoomIndex, index: TrackIndex) {
         let mut position = 0;
-        while let Some((track, subscription)) = self.rooms.get(room).and_then(|room| {
-            let track = room.tracks.get(index)?;
-            Some((track, track.subscriptions.get(position)?))
-        }) {
-            let begins = track.beginning_for(now, &subscription.forwarder);
-            match begins.filter(|_| subscription.awake) {
+        while let Some(subscription) = self
+            .rooms
+            .get(room)
+            .and_then(|room| room.tracks.get(index)?.subscriptions.get(position))
+        {
+            match self.beginning_at(now, room, index, subscription) {
                 Some(taken) => self.start(now, (room, index), position, taken),
                 None => self.forget_told(room, index, position),
             }
             position += 1;
         }
+        self.start_taps(now, room, index);
+    }
+
+    /// With what a subscription begins, if its client is there and can decode it.
+    fn beginning_at(
+        &self,
+        now: Instant,
+        room: RoomIndex,
+        index: TrackIndex,
+        subscription: &Subscription,
+    ) -> Option<Taken> {
+        let track = self.rooms.get(room)?.tracks.get(index)?;
+        let slot = self.links.get(subscription.link)?.slot(subscription.slot)?;
+        let is_supported = slot.supported.contains(track.codec?);
+        let begins = track.beginning_for(now, &subscription.forwarder);
+        begins.filter(|_| is_supported && subscription.awake)
+    }
+
+    fn start_taps(&mut self, now: Instant, room: RoomIndex, index: TrackIndex) {
         let Self {
             rooms,
             config,

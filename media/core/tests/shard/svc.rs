@@ -11,9 +11,9 @@ use crate::support::client::{Client, ours};
 use crate::support::{World, ms};
 
 /// A publisher of two spatial layers, a packet each; the upper one follows the lower.
-struct Scalable {
-    client: usize,
-    mid: Mid,
+pub(crate) struct Scalable {
+    pub(crate) client: usize,
+    pub(crate) mid: Mid,
     codec: Codec,
     sequence: u64,
     /// VP9's picture id, AV1's frame number.
@@ -25,7 +25,7 @@ struct Scalable {
 const BODY_BYTES: usize = 300;
 
 impl Scalable {
-    fn join(world: &mut World, codec: Codec) -> Self {
+    pub(crate) fn join(world: &mut World, codec: Codec) -> Self {
         let (client, mid) = join(world, codec, Direction::SendOnly);
         Self {
             client,
@@ -37,7 +37,7 @@ impl Scalable {
         }
     }
 
-    fn picture(&mut self, world: &mut World) {
+    pub(crate) fn picture(&mut self, world: &mut World) {
         let client = &mut world.clients[self.client];
         let keyframe = self.sequence == 3_000 || !client.keyframe_requests.is_empty();
         client.keyframe_requests.clear();

@@ -2,15 +2,20 @@
 
 use media_contract::{Action, SlotState, Wish};
 use media_types::{Layer, MediaKind};
-use str0m::media::MediaKind as Kind;
+use str0m::format::Codec as FormatCodec;
+use str0m::media::{Direction, MediaKind as Kind};
 use str0m::rtp::RtpPacket;
 
-use super::{TRACK, Viewer, assert_succeeded, assert_whole, place, play, starts, states, watch};
+use super::{
+    TRACK, Viewer, arrange, assert_succeeded, assert_whole, place, play, starts, states, watch,
+};
+use crate::support::client::{Client, ours};
 use crate::support::live::read;
 use crate::support::media::{
     Camera, assert_seamless, body, is_keyframe, join_camera, join_simulcast, join_viewer,
 };
 use crate::support::{World, ms};
+use crate::svc::Scalable;
 
 /// A publisher of three encodings at worker 1, of which it sends two, and another at worker 0 that
 /// is bound to the track. The viewer is shown the second one.
@@ -147,4 +152,58 @@ fn one_encoding_stands_for_all_where_no_more_are_offered() {
     assert_eq!(place(&new, bodies[change]), Some(0));
     let live = (SlotState::Live, Some(Layer::BASE));
     assert_eq!(states(&world, &viewer).last(), Some(&live));
+}
+
+#[test]
+fn layers_within_one_stream_take_over_with_another_codec() {
+    let mut world = World::new(2);
+    let (mut old, viewer) = arrange(&mut world);
+    // Somebody who cannot decode what the other sends, and somebody who cannot what this one does.
+    let mut others = [FormatCodec::Vp8, FormatCodec::Vp9].map(|codec| {
+        let number = world.clients.len();
+        let client = Client::new(world.base, number, |config| match codec {
+            FormatCodec::Vp8 => config.clear_codecs().enable_vp8(true),
+            _ => config.clear_codecs().enable_vp9(true),
+        });
+        let client = world.add_client(0, client);
+        let slot = world.negotiate(client, |api| {
+            api.add_media(Kind::Video, Direction::RecvOnly, None, None, None)
+        });
+        world.connect(client);
+        let slot = ours(slot);
+        world.fill(client, slot, TRACK, Wish::default());
+        Viewer {
+            client,
+            slot,
+            ..viewer
+        }
+    });
+    play(&mut world, &mut [&mut old], 10);
+    let told = |world: &World, viewer: &Viewer| states(world, viewer).last().copied();
+    let live = |spatial| Some((SlotState::Live, Layer::new(spatial, 0)));
+    let unsupported = Some((SlotState::Unsupported, None));
+    let [first, second] = &mut others;
+    assert_eq!(told(&world, first), live(0));
+    assert_eq!(told(&world, second), unsupported);
+    let mut new = Scalable::join(&mut world, FormatCodec::Vp9);
+    world.publish(new.client, new.mid, TRACK.get());
+    let before = world.clients[first.client].on(first.slot).len();
+    for _ in 0..20 {
+        new.picture(&mut world);
+        world.run(ms(33));
+    }
+    assert_eq!(starts(&world), 2);
+    assert_eq!(told(&world, &viewer), live(1));
+    assert_eq!(told(&world, first), unsupported);
+    assert_eq!(told(&world, second), live(1));
+    assert_eq!(world.clients[first.client].on(first.slot).len(), before);
+    let waits = |(state, _): &&(SlotState, _)| *state == SlotState::Waiting;
+    assert_eq!(states(&world, &viewer).iter().filter(waits).count(), 1);
+    // Two packets a picture, from the first on.
+    let shown = world.clients[viewer.client].on(viewer.slot);
+    for pair in shown.windows(2) {
+        assert_eq!(*pair[1].seq_no, *pair[0].seq_no + 1);
+    }
+    let new_ones = shown.iter().filter(|packet| packet.payload.len() < 400);
+    assert_eq!(new_ones.count(), 40);
 }
