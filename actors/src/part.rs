@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use signaling::ServerMessage;
 use signaling::view::{CloseReason, Peer, QualityReason, Track};
 
-use control_plane::RoomSpec;
+use control_plane::{Handover, RoomSpec};
 
 use crate::room::message::PeerChange;
 pub use crate::room::parts::seats::{Allot, Hold};
@@ -83,6 +83,10 @@ pub enum PartBody {
     Allots(PartAllots),
     /// The owner: how the room is set.
     Settings(Box<RoomSpec>),
+    /// The sender's clients are to be the receiver's: whom to expect.
+    Hand(Box<Handover>),
+    /// Whether they may come.
+    Takes(bool),
     /// The owner: the room is over.
     Close(CloseReason),
     /// The sender has no part of the room, or none any more.
@@ -153,8 +157,8 @@ pub struct PartRoster {
     pub shards: Vec<u16>,
     /// Other workers that hold a part, as the sender knows them.
     pub parts: Vec<WorkerId>,
-    /// It is on its way to the owner: its peers are to be found there, too.
-    pub leaving: bool,
+    /// Where its clients are on their way to: they are to be found there, too.
+    pub leaving: Option<WorkerId>,
     /// Peers that it takes beyond those it has; 0 where it is full, or on its way out.
     pub places: u32,
     /// Its peers.

@@ -14,6 +14,7 @@ mod reconcile;
 pub(crate) mod record;
 mod roster;
 pub(crate) mod state;
+mod succession;
 pub(crate) mod supervisor;
 mod talk;
 mod tracks;

@@ -8,10 +8,13 @@ use super::{EgressSource, EgressTap, EgressView};
 /// A command for a shard.
 pub(super) type Step = (ShardId, Action);
 
-/// Whether a tap is still the right one for a source.
+/// Whether a tap is still the right one for a source: also where its shard has another part's track
+/// from elsewhere than before, for it goes on without a gap. What was published here and is not any
+/// more has ended on the shard, and its tap with it.
 fn serves(tap: &EgressTap, source: &EgressSource) -> bool {
-    let of_tap = (tap.track, tap.shard, tap.far, tap.codec);
-    of_tap == (source.track, source.shard, source.far, source.codec)
+    let of_tap = (tap.track, tap.shard, tap.codec);
+    let left = tap.far.is_none() && source.far.is_some();
+    of_tap == (source.track, source.shard, source.codec) && !left
 }
 
 /// The taps for these sources: those that there are stay, others go, what is new gets one. With the
@@ -34,7 +37,11 @@ pub(super) fn follow(
         .collect();
     let taps = wanted.map(|source| {
         let known = view.taps.iter().find(|tap| serves(tap, source));
-        known.cloned().unwrap_or_else(|| {
+        let known = known.cloned().map(|tap| EgressTap {
+            far: source.far,
+            ..tap
+        });
+        known.unwrap_or_else(|| {
             let tap = EgressTap {
                 tap: new_tap(),
                 shard: source.shard,
@@ -119,7 +126,7 @@ mod tests {
     }
 
     #[test]
-    fn another_shard_worker_or_codec_is_another_tap() {
+    fn another_shard_or_codec_is_another_tap_and_a_publisher_who_leaves() {
         let (view, _) = run(&EgressView::default(), &[source(1, 0, "ana")], 0);
         let moved = EgressSource {
             codec: Codec::H265,
@@ -140,7 +147,23 @@ mod tests {
             }),
             ..source(1, 0, "ana")
         };
-        let (after, steps) = run(&view, &[afar], 1);
+        let (after, steps) = run(&view, std::slice::from_ref(&afar), 1);
         assert_eq!(steps, other(&view, &after));
+        // From there it may go on anywhere, here as well, and the shard sees to it.
+        let further = EgressSource {
+            far: Some(RelayPeer::Worker {
+                worker: WorkerId::new(3),
+                shard: ShardId(0),
+            }),
+            ..afar
+        };
+        for next in [further, source(1, 0, "ana")] {
+            let (then, steps) = run(&after, std::slice::from_ref(&next), 2);
+            assert_eq!(steps, []);
+            assert_eq!(
+                (then.taps[0].tap, then.taps[0].far),
+                (after.taps[0].tap, next.far)
+            );
+        }
     }
 }

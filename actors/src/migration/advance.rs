@@ -15,7 +15,7 @@ use crate::directory::RoomEntry;
 use crate::error::from_ask;
 use crate::limits::{ASK_DEADLINE, CLAIM_DEADLINE, MOVE_STEPS};
 use crate::room::RoomMessage;
-use crate::room::message::Move;
+use crate::room::message::{Destination, Move};
 use crate::rooms::{RoomsMessage, ShardMove, ShardWish};
 
 /// What steps are carried out on.
@@ -247,9 +247,7 @@ impl World {
             None => (grace, MigrateReason::Ownership),
         };
         let to = Move {
-            worker: Some(to),
-            epoch: Some(look.owner.epoch),
-            shard: None,
+            to: Destination::Owner(to, Some(look.owner.epoch)),
             url: target.url,
             deadline,
             reason,

@@ -179,7 +179,8 @@ impl PeerState {
         let transport = self.record.transport;
         for track in self.record.tracks.clone() {
             let found = snapshot.tracks.iter().find(|t| t.track == track.track);
-            if found.is_none() {
+            // It may still come by another worker until what is sent here can take over.
+            if found.is_none_or(|found| !found.origin.is_home()) {
                 let publish = Action::Publish {
                     transport,
                     mid: track.mid,

@@ -27,6 +27,7 @@ use crate::peer::PeerMessage;
 
 mod acts;
 mod admin;
+mod hand;
 mod joins;
 mod letters;
 mod live;
@@ -103,6 +104,8 @@ pub(crate) struct Room {
     acts: Acts,
     waiting: Waiting,
     opening: Option<Opening>,
+    /// Another part, which is to take this one's clients.
+    asked: Option<hand::Asked>,
     /// Peers whose full box refused something.
     behind: BTreeSet<PeerId>,
     /// Shards whose full queue refused something.
@@ -140,6 +143,7 @@ impl Room {
             acts: Acts::default(),
             waiting: Waiting::default(),
             opening: Some(Opening::default()),
+            asked: None,
             behind: BTreeSet::new(),
             dirty: BTreeSet::new(),
             describes: BTreeMap::new(),
@@ -183,6 +187,7 @@ impl Room {
             | RoomMessage::Activate(_)
             | RoomMessage::Yield(..)
             | RoomMessage::SendOff
+            | RoomMessage::HandOff(_)
             | RoomMessage::Settled(_)
             | RoomMessage::Standing(_)
             | RoomMessage::Weigh(_)
@@ -231,11 +236,13 @@ impl Room {
 
     fn timer(&mut self, now: Instant) {
         self.timer = None;
-        let before = self.state.move_due();
-        self.state.handle_timeout(now);
-        self.acts.give_up(now);
-        if self.state.move_due() != before {
-            self.keep_stage();
+        if self.opening.is_none() {
+            let before = self.state.move_due();
+            self.state.handle_timeout(now);
+            self.acts.give_up(now);
+            if self.state.move_due() != before {
+                self.keep_stage();
+            }
         }
         if self.retry_at.is_some_and(|at| now >= at) {
             self.retry_at = None;
@@ -251,11 +258,13 @@ impl Room {
         }
         let due = [
             self.state.poll_timeout(),
-            self.retry_at,
             self.acts.due(),
             self.waiting.due(),
         ];
-        let Some(due) = due.into_iter().flatten().min() else {
+        // Before it knows who is in, nothing of it is late.
+        let due = due.into_iter().flatten().min();
+        let due = due.filter(|_| self.opening.is_none());
+        let Some(due) = due.into_iter().chain(self.retry_at).min() else {
             return;
         };
         // An early ring costs one look.
@@ -301,7 +310,10 @@ impl Behaviour for Room {
         }
         self.state.reunite(now);
         self.settle_seats(now);
-        self.state.end_if_followed();
+        // Before it knows who is in, everybody seems to have gone.
+        if self.opening.is_none() {
+            self.state.end_if_followed();
+        }
         self.carry_out(scope);
         if self.state.phase != RoomPhase::Closed {
             self.arm(now, scope);

@@ -113,15 +113,41 @@ impl Revocation {
     }
 }
 
-/// Where a room moves.
+/// Where a room, or a part of it, goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Destination {
+    /// To its next owner; the epoch is `None` where nobody knows it.
+    Owner(WorkerId, Option<Epoch>),
+    /// To somebody of whom only the URL is known.
+    Unknown,
+    /// To another shard of this worker.
+    Shard(ShardId),
+    /// To another part: its clients are that one's from then on, and the owner stays.
+    Part(WorkerId),
+}
+
+impl Destination {
+    /// The worker that clients go to, if it is another one and known.
+    pub(crate) const fn worker(self) -> Option<WorkerId> {
+        match self {
+            Self::Owner(worker, _) | Self::Part(worker) => Some(worker),
+            Self::Unknown | Self::Shard(_) => None,
+        }
+    }
+
+    /// The same, where the room goes with them.
+    pub(crate) const fn owner(self) -> Option<WorkerId> {
+        match self {
+            Self::Owner(worker, _) => Some(worker),
+            Self::Unknown | Self::Shard(_) | Self::Part(_) => None,
+        }
+    }
+}
+
+/// A move, as the room that goes knows it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Move {
-    /// To whom; `None` where only its URL is known.
-    pub(crate) worker: Option<WorkerId>,
-    /// In which the room is owned there; `None` where nobody knows it.
-    pub(crate) epoch: Option<Epoch>,
-    /// The shard of this worker, where it stays with it.
-    pub(crate) shard: Option<ShardId>,
+    pub(crate) to: Destination,
     pub(crate) url: String,
     /// How long the sessions here live on.
     pub(crate) deadline: Duration,
@@ -199,6 +225,8 @@ pub(crate) enum RoomMessage {
     Yield(Box<Move>, Reply<Result<Box<Handover>, RpcError>>),
     /// That life listens: clients are sent there.
     SendOff,
+    /// The clients of this part are to go to another part.
+    HandOff(ActReply),
     /// The room's next worker serves this peer.
     Settled(PeerId),
     /// How far a move is, as seen from here.

@@ -3,17 +3,18 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Instant;
 
-use control_plane::migration::{HandedPeer, Handover, UsedToken};
+use control_plane::migration::{HandedPeer, HandedTrack, Handover, UsedToken};
 use media_contract::Action;
 use media_types::{Epoch, Identity, PeerId, WorkerId};
 use signaling::ServerMessage;
 use signaling::server_message::{PeerLeftParams, TrackUnpublishedParams};
 use signaling::view::{CloseReason, LeaveReason, Peer, PeerState, Track};
 
-use super::message::{Audience, Move};
+use super::message::{Audience, Destination, Move};
 use super::record::PeerRecord;
 use super::state::{Effect, Member, RoomPhase, RoomState};
 use crate::limits::USED_TOKENS_MAX;
+use crate::part::PartBody;
 use crate::session::SessionKind;
 
 /// What of a move outlives a crash of the room's actor; its seed keeps it.
@@ -47,9 +48,18 @@ impl Stage {
 }
 
 impl Stage {
-    /// The worker that the room goes to.
+    fn destination(&self) -> Option<Destination> {
+        self.leaving.as_ref().map(|(to, _)| to.to)
+    }
+
+    /// The worker that clients of this one go to.
     pub(super) fn leaving_to(&self) -> Option<WorkerId> {
-        self.leaving.as_ref().and_then(|(to, _)| to.worker)
+        self.destination().and_then(Destination::worker)
+    }
+
+    /// The same, if it is the room's next owner.
+    pub(super) fn next_owner(&self) -> Option<WorkerId> {
+        self.destination().and_then(Destination::owner)
     }
 }
 
@@ -87,12 +97,7 @@ impl RoomState {
         self.stage.settled.clear();
         if let Some(handover) = handover {
             self.stage.used.extend(handover.used);
-            self.stage.expected_until = Some(until);
-            for peer in handover.peers {
-                if !self.identities.contains_key(&peer.identity) {
-                    self.stage.expected.insert(peer.identity.clone(), peer);
-                }
-            }
+            self.await_peers(handover.peers, until);
             for worker in handover.parts {
                 if worker != self.parts.me {
                     self.tell_roster(worker);
@@ -108,15 +113,25 @@ impl RoomState {
             return false;
         }
         self.enter(RoomPhase::Handover);
-        if let Some(worker) = to.worker {
-            self.parts.owner = Some(worker);
-        }
-        if let (Some(worker), Some(epoch)) = (to.worker, to.epoch) {
-            self.raise(epoch);
-            self.tell_roster(worker);
-        }
+        let destination = to.to;
         let deadline = now + to.deadline;
         self.stage.leaving = Some((to, deadline));
+        match destination {
+            Destination::Owner(worker, epoch) => {
+                self.parts.owner = Some(worker);
+                if let Some(epoch) = epoch {
+                    self.raise(epoch);
+                    self.tell_roster(worker);
+                }
+            }
+            // Each part hears where the others' clients are to be found next.
+            Destination::Part(_) => {
+                self.parts.touch();
+                let roster = Box::new(self.roster());
+                self.tell_parts(&PartBody::Roster(roster));
+            }
+            Destination::Unknown | Destination::Shard(_) => {}
+        }
         self.note_empty(now);
         true
     }
@@ -137,9 +152,14 @@ impl RoomState {
         }
     }
 
-    /// What is left of a room on a shard that everybody has gone from ends.
+    /// What is left of a room on a shard that everybody has gone from ends, and a part likewise.
     pub(crate) fn end_if_followed(&mut self) {
-        if self.phase == RoomPhase::Handover && self.stage.sent_off && self.is_settled() {
+        let ends = match self.stage.destination() {
+            Some(Destination::Shard(_)) => self.stage.sent_off,
+            Some(Destination::Part(_)) => true,
+            Some(Destination::Owner(..) | Destination::Unknown) | None => false,
+        };
+        if ends && self.phase == RoomPhase::Handover && self.is_settled() {
             self.close(CloseReason::Moved);
         }
     }
@@ -200,7 +220,12 @@ impl RoomState {
     }
 
     fn tell_tracks_gone(&mut self, peer: &HandedPeer) {
-        for track in &peer.tracks {
+        // Those that are still had from elsewhere go by themselves.
+        let tracks = peer.tracks.iter();
+        let gone: Vec<_> = tracks
+            .filter(|track| self.tracks.get(track.track).is_none())
+            .collect();
+        for track in gone {
             let message = ServerMessage::TrackUnpublished(TrackUnpublishedParams {
                 track_id: track.track,
                 peer_id: peer.identity.clone(),
@@ -222,17 +247,23 @@ impl RoomState {
         self.stage.expected_until = None;
         self.parts.touch();
         for peer in std::mem::take(&mut self.stage.expected).into_values() {
-            self.tell_tracks_gone(&peer);
-            if peer.named {
-                let message = ServerMessage::PeerLeft(PeerLeftParams {
-                    peer_id: peer.identity,
-                    reason: LeaveReason::Moved,
-                });
-                self.notify(Audience::All, message);
-            }
+            self.tell_away(peer, LeaveReason::Moved);
         }
         self.tell_left_behind();
         self.note_empty(now);
+    }
+
+    /// Somebody who was expected does not come.
+    pub(super) fn tell_away(&mut self, peer: HandedPeer, reason: LeaveReason) {
+        if self.find_elsewhere(&peer.identity) {
+            return;
+        }
+        self.tell_tracks_gone(&peer);
+        if peer.named {
+            let peer_id = peer.identity;
+            let message = ServerMessage::PeerLeft(PeerLeftParams { peer_id, reason });
+            self.notify(Audience::All, message);
+        }
     }
 
     /// Tracks that their publishers did not bring along.
@@ -254,7 +285,8 @@ impl RoomState {
 
     /// All who follow by themselves have: the others stay, unless the worker is to be emptied.
     pub(crate) fn release(&mut self, now: Instant, empties: bool) {
-        if empties || !self.stay_behind(now) {
+        let is_part = matches!(self.stage.destination(), Some(Destination::Part(_)));
+        if empties || is_part || !self.stay_behind(now) {
             self.close(CloseReason::Moved);
         }
     }
@@ -304,23 +336,33 @@ impl RoomState {
             metadata: peer.metadata.clone(),
             state: PeerState::Active,
         });
+        let listed = |track: &Track| self.tracks.get(track.track_id).is_some();
         let here = self
             .members
             .values()
             .map(|member| (&member.record.identity, &member.record.handed));
         let coming = named.map(|peer| (&peer.identity, &peer.tracks));
-        let tracks = here.chain(coming).flat_map(|(identity, handed)| {
-            handed.iter().map(|track| Track {
-                track_id: track.track,
-                peer_id: identity.clone(),
-                kind: track.kind,
-                codec: track.codec,
-                source: track.source,
-                name: track.name.clone(),
-                muted: track.muted,
-                live: true,
-            })
-        });
+        let all = here.chain(coming);
+        let tracks = all.flat_map(|(identity, handed)| views_of(identity, handed, true));
+        let tracks = tracks.filter(|track| !listed(track));
         (peers.collect(), tracks.collect())
     }
+}
+
+/// What somebody is to publish here as before, as others see it.
+pub(super) fn views_of(
+    identity: &Identity,
+    handed: &[HandedTrack],
+    live: bool,
+) -> impl Iterator<Item = Track> {
+    handed.iter().map(move |track| Track {
+        track_id: track.track,
+        peer_id: identity.clone(),
+        kind: track.kind,
+        codec: track.codec,
+        source: track.source,
+        name: track.name.clone(),
+        muted: track.muted,
+        live,
+    })
 }

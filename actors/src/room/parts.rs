@@ -13,11 +13,13 @@ use media_types::{Epoch, Identity, PeerId, ShardId, TrackId, WorkerId};
 use signaling::view::{CloseReason, Peer};
 
 use super::message::Audience;
+use super::moving::views_of;
 use super::state::{Effect, RoomPhase, RoomState};
 use crate::limits::{PART_GRACE, PART_OPENING, PART_PERIOD, PART_REPEAT, PART_SILENCE};
 use crate::part::{FarPeer, FarTrack, PartBody, PartRoster};
 use crate::session::SessionKind;
 
+pub(crate) mod hand;
 mod limit;
 mod place;
 mod said;
@@ -35,8 +37,10 @@ pub(crate) struct Part {
     pub(crate) roster: Arc<PartRoster>,
     /// When it last spoke.
     heard_at: Instant,
-    /// Since when there is no link to it.
+    /// Since when there is no link to it, or it is over and its clients are to be found elsewhere.
     lost_at: Option<Instant>,
+    /// The latter.
+    is_over: bool,
     /// Joins that were sent there since it last spoke.
     sent: u32,
 }
@@ -82,6 +86,8 @@ pub(crate) struct Parts {
     pub(crate) seats: Seats,
     /// When to look for another owner.
     orphan_due: Option<Instant>,
+    /// Parts that do not take this one's clients.
+    pub(crate) refused: BTreeSet<WorkerId>,
 }
 
 impl Default for Parts {
@@ -104,6 +110,7 @@ impl Default for Parts {
             repeated_at: None,
             seats: Seats::default(),
             orphan_due: None,
+            refused: BTreeSet::new(),
         }
     }
 }
@@ -122,7 +129,8 @@ impl Parts {
 
     /// Other workers that hold a part.
     pub(crate) fn workers(&self) -> Vec<WorkerId> {
-        self.known.keys().copied().collect()
+        let known = self.known.iter().filter(|(_, part)| !part.is_over);
+        known.map(|(worker, _)| *worker).collect()
     }
 
     pub(crate) fn part(&self, worker: WorkerId) -> Option<&PartRoster> {
@@ -207,6 +215,7 @@ impl Part {
             roster,
             heard_at: now,
             lost_at: None,
+            is_over: false,
             sent: 0,
         }
     }
@@ -247,7 +256,8 @@ impl RoomState {
         let mut tracks: BTreeMap<PeerId, Vec<FarTrack>> = BTreeMap::new();
         for entry in self.tracks.iter() {
             if let Some(shard) = self.tracks.home(entry.view.track_id) {
-                let track = entry.view.clone();
+                let mut track = entry.view.clone();
+                track.live &= self.tracks.has_arrived(track.track_id);
                 let shard = shard.0;
                 let of = tracks.entry(entry.owner).or_default();
                 of.push(FarTrack { track, shard });
@@ -255,14 +265,22 @@ impl RoomState {
         }
         let members = || self.members.values();
         let peers = members().filter(|member| member.record.is_member());
-        let peers = peers.map(|member| FarPeer {
-            peer: member.record.view(),
-            session: member.record.peer,
-            named: member.named,
-            follows: member.record.kind == SessionKind::WebSocket,
-            publishes: member.publishes(),
-            joined_at_ms: member.record.joined_at_ms,
-            tracks: tracks.remove(&member.record.peer).unwrap_or_default(),
+        let peers = peers.map(|member| {
+            let record = &member.record;
+            let shard = record.shard.0;
+            let own = tracks.remove(&record.peer).into_iter().flatten();
+            // What it brings along, and has not published yet, is no news either.
+            let coming = views_of(&record.identity, &record.handed, false);
+            let coming = coming.map(|track| FarTrack { track, shard });
+            FarPeer {
+                peer: record.view(),
+                session: record.peer,
+                named: member.named,
+                follows: record.kind == SessionKind::WebSocket,
+                publishes: member.publishes(),
+                joined_at_ms: record.joined_at_ms,
+                tracks: own.chain(coming).collect(),
+            }
         });
         let peers = peers.collect();
         let viewers = members().filter(|member| !member.record.is_member());
@@ -271,7 +289,7 @@ impl RoomState {
             url: self.parts.url.clone(),
             shards: self.shards.iter().map(|shard| shard.0).collect(),
             parts: self.parts.workers(),
-            leaving: self.phase == RoomPhase::Handover,
+            leaving: self.stage.leaving_to(),
             places: self.places(),
             peers,
             viewers: u32::try_from(viewers.count()).unwrap_or(u32::MAX),
@@ -314,6 +332,9 @@ impl RoomState {
         self.parts.told_at.get_or_insert(now);
         let part = Part::new(now, Arc::clone(&roster));
         let before = self.parts.known.insert(from, part);
+        if let Some(before) = &before {
+            self.note_departed(&before.roster, &roster);
+        }
         if self.parts.opening.is_some_and(|(worker, _)| worker == from) {
             self.parts.opening = None;
         }
@@ -333,6 +354,7 @@ impl RoomState {
             self.parts.torn = true;
             self.effects.push(Effect::KeepParts);
         }
+        self.bury_parts(now);
     }
 
     /// The room's epoch is a higher one than what was commanded with.
@@ -356,6 +378,7 @@ impl RoomState {
         }
         self.parts.heard.remove(&worker);
         self.parts.seats.touch();
+        self.hand_failed(worker);
         if self.parts.owner == Some(worker) {
             self.parts.orphan_due = Some(now);
         }
@@ -369,7 +392,7 @@ impl RoomState {
         for (worker, part) in &mut self.parts.known {
             if !linked.contains(worker) {
                 part.lost_at.get_or_insert(now);
-            } else if part.lost_at.take().is_some() {
+            } else if !part.is_over && part.lost_at.take().is_some() {
                 part.heard_at = now;
                 self.parts.changed = true;
             }

@@ -51,6 +51,8 @@ pub(crate) enum Effect {
     Part(WorkerId, Box<PartBody>),
     /// What is known of the other parts outlives this life.
     KeepParts,
+    /// How far the move is outlives this life.
+    KeepStage,
     /// Commands carry this epoch from now on.
     Raise(Epoch),
     /// The owner's part is gone: somebody has to own the room.

@@ -16,6 +16,7 @@ use super::layers::Wanted;
 use super::message::Audience;
 use super::record::{PeerRecord, RoomView, TrackEntry, TrackRecord};
 use super::state::{Effect, RoomState};
+use super::succession::Before;
 use crate::limits::CODEC_PERIOD;
 
 /// Who among the loudest counts as having spoken.
@@ -39,6 +40,10 @@ pub(crate) struct TrackTable {
     wanted: BTreeMap<TrackId, Wanted>,
     /// Tracks that should flow and do not.
     stalled: BTreeSet<TrackId>,
+    /// What some come from until they flow from where they are now.
+    pub(super) before: BTreeMap<TrackId, Before>,
+    /// Of those, the ones that are published here now.
+    pub(super) arriving: BTreeSet<TrackId>,
     /// When publishers were told that somebody cannot decode a track.
     undecoded: BTreeMap<TrackId, Instant>,
 }
@@ -72,6 +77,31 @@ impl TrackTable {
 
     pub(super) fn set_far(&mut self, track: TrackId, home: RelayPeer) {
         self.far.insert(track, home);
+    }
+
+    /// What was another worker's is published here.
+    pub(super) fn take_home(&mut self, track: TrackId, shard: ShardId) {
+        self.far.remove(&track);
+        self.relays.retain(|(relayed, _)| *relayed != track);
+        self.shards.insert(track, shard);
+        self.arriving.insert(track);
+    }
+
+    /// Whether a track of another part, which does not flow there by what was told now, is only on
+    /// its way: its publisher has just come there from where it flowed.
+    pub(super) fn comes_late(&mut self, track: TrackId, moved: bool, flows: bool) -> bool {
+        let flowed = self.get(track).is_some_and(|entry| entry.view.live);
+        let late = !flows && flowed && (moved || self.arriving.contains(&track));
+        match late {
+            true => self.arriving.insert(track),
+            false => self.arriving.remove(&track),
+        };
+        late
+    }
+
+    /// Whether a track can be had here: not if it still comes by another worker.
+    pub(crate) fn has_arrived(&self, track: TrackId) -> bool {
+        !self.arriving.contains(&track)
     }
 
     /// The tracks of other workers.
@@ -168,9 +198,14 @@ impl RoomState {
             self.notify(Audience::Except(record.peer), message);
             return true;
         };
-        if entry.view.muted == new.muted {
-            return false;
+        let same = entry.view.muted == new.muted;
+        let comes_home = self.tracks.far.contains_key(&track_id);
+        if comes_home {
+            self.bring_home(record, track_id);
         }
+        let Some(entry) = self.tracks.get_mut(track_id).filter(|_| !same) else {
+            return comes_home;
+        };
         entry.view.muted = new.muted;
         self.tracks.stalled.remove(&track_id);
         let message = ServerMessage::TrackMuted(TrackMutedParams {
@@ -220,6 +255,8 @@ impl RoomState {
 
     pub(super) fn drop_track(&mut self, track: TrackId) -> bool {
         self.close_relays(track);
+        self.drop_before(track);
+        self.tracks.arriving.remove(&track);
         let far = self.tracks.far.remove(&track).is_some();
         self.parts.touch();
         self.tracks.shards.remove(&track);
@@ -259,6 +296,7 @@ impl RoomState {
             return;
         }
         self.tracks.stalled.remove(&track);
+        self.note_arrived(track);
         let Some(entry) = self.tracks.get_mut(track) else {
             return;
         };

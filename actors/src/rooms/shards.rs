@@ -17,7 +17,7 @@ use crate::limits::ASK_DEADLINE;
 use crate::metrics;
 use crate::room::RoomMessage;
 use crate::room::actor::Activation;
-use crate::room::message::Move;
+use crate::room::message::{Destination, Move};
 
 /// A room that went from one shard to another.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -136,9 +136,7 @@ impl Rooms {
             return;
         };
         let to = Box::new(Move {
-            worker: None,
-            epoch: None,
-            shard: Some(passage.moves.to),
+            to: Destination::Shard(passage.moves.to),
             // Whatever address the client has found this worker by.
             url: String::new(),
             deadline: self.context.config.move_deadline,

@@ -16,7 +16,7 @@ use crate::error::{ActorsError, from_ask};
 use crate::limits::ASK_DEADLINE;
 use crate::part::Deed;
 use crate::room::RoomMessage;
-use crate::room::message::{Letter, Move, PeerChange, Revocation};
+use crate::room::message::{Destination, Letter, Move, PeerChange, Revocation};
 use crate::rooms::keep_spec;
 
 /// A fault to inject; works where the configuration allows faults, and is for tests.
@@ -203,9 +203,7 @@ impl System {
         reason: MigrateReason,
     ) -> Result<(), RpcError> {
         let to = Move {
-            worker: None,
-            epoch: None,
-            shard: None,
+            to: Destination::Unknown,
             url,
             deadline,
             reason,

@@ -1,6 +1,6 @@
 //! Emptying a worker: its rooms go to others, also by moves that somebody else began.
 
-use control_plane::migration::MigrationRecord;
+use control_plane::migration::{Local, MigrationRecord};
 use control_plane::{MoveReason, WorkerRecord};
 use signaling::ErrorType;
 use signaling::view::CloseReason;
@@ -25,7 +25,9 @@ impl System {
         let moving = self.moving().await;
         let mut leaving = JoinSet::new();
         for entry in self.context.directory.rooms() {
-            if can_move || moving.iter().any(|status| status.room == entry.name) {
+            let moves = || moving.iter().any(|status| status.room == entry.name);
+            // A part's clients go without the store having a say.
+            if can_move || moves() || self.is(&entry, Local::Absent).await {
                 let system = self.clone();
                 leaving.spawn(async move { system.leave(&entry).await });
             }
@@ -67,6 +69,11 @@ impl System {
                 self.close_empty(entry);
                 return false;
             }
+            // Its owner is another worker's: its clients go to another part.
+            if self.is(entry, Local::Absent).await {
+                self.hand_off(entry).await;
+                continue;
+            }
             let moved = self.move_room(&entry.name, None, MoveReason::Drain).await;
             match moved {
                 Ok(_) => {}
@@ -84,6 +91,24 @@ impl System {
         }
         self.see_off(entry).await;
         !self.is_here(entry)
+    }
+
+    /// Has a part's clients go to another part, and waits until they have, or have come back.
+    async fn hand_off(&self, entry: &RoomEntry) {
+        let asked = ask(entry, RoomMessage::HandOff).await;
+        if !matches!(asked, Ok(Ok(()))) {
+            tokio::time::sleep(DRAIN_RETRY_AFTER).await;
+            return;
+        }
+        while self.is_here(entry) && !self.is(entry, Local::Absent).await {
+            tokio::time::sleep(MOVE_TICK).await;
+        }
+    }
+
+    /// Whether a room stands so with its moves; one that does not answer does not.
+    async fn is(&self, entry: &RoomEntry, local: Local) -> bool {
+        let standing = ask(entry, RoomMessage::Standing).await;
+        standing.is_ok_and(|standing| standing == local)
     }
 
     fn is_here(&self, entry: &RoomEntry) -> bool {

@@ -11,6 +11,7 @@ mod deaths;
 mod deeds;
 mod drains;
 mod faults;
+mod hands;
 mod layers;
 mod limits;
 mod live;

@@ -49,6 +49,7 @@ pub(crate) struct Cluster {
     pub(crate) worlds: BTreeMap<u64, World>,
     wires: Arc<Wires>,
     pub(crate) members: BTreeMap<u64, Membership>,
+    pub(crate) store: Arc<MemoryStore>,
 }
 
 fn url(id: u64) -> String {
@@ -71,6 +72,7 @@ impl Cluster {
             worlds: BTreeMap::new(),
             wires: Arc::clone(&wires),
             members: BTreeMap::new(),
+            store: Arc::clone(&store),
         };
         for id in 1..=workers {
             let record = WorkerRecord {
@@ -155,6 +157,13 @@ impl Cluster {
             .lock()
             .unwrap()
             .retain(|pair| !which(pair));
+        self.tell_links();
+    }
+
+    /// Two that were cut from each other are linked again.
+    pub(crate) fn link(&self, (one, other): (u64, u64)) {
+        let both = [(one, other), (other, one)];
+        self.wires.linked.lock().unwrap().extend(both);
         self.tell_links();
     }
 

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use actors::{Credentials, ResumeClaims, SessionKind};
+use actors::{Credentials, Fault, ResumeClaims, SessionKind};
 use control_plane::MoveReason;
 use media_contract::Fact;
 use media_types::{Codec, TrackId};
@@ -147,5 +147,30 @@ fn a_room_comes_back_to_where_somebody_has_stayed() {
         }
         assert!(!cam.session().is_over());
         assert_eq!(cluster.at(2).system.room(&room).await.unwrap().epoch, 4);
+    });
+}
+
+#[test]
+fn who_has_stayed_outlives_a_crash_of_the_room() {
+    run(async {
+        let cluster = Cluster::new(2, 0).await;
+        let (_, ana) = cluster.join(1, "ana").await;
+        let send = "send a audio, send v video";
+        let cam = session(&cluster, SessionKind::Whip, "cam", send).await;
+        let system = &cluster.at(1).system;
+        let moving = system.move_room(&ana.room, None, MoveReason::Operator);
+        moving.await.unwrap();
+        cluster.pass(SECOND).await;
+        let there = follow(cluster.at(2), &ana).await;
+        cluster.pass(SECOND).await;
+        ana.tell(9, "settled", json!({}));
+        cluster.pass_pinged(&[&there], 2).await;
+        assert_eq!(cluster.at(1).system.population(), (1, 1));
+        let crash = system.inject(&ana.room, Fault::Room);
+        crash.await.unwrap();
+        cluster.pass_pinged(&[&there], 20).await;
+        assert!(!cam.session().is_over());
+        assert_eq!(cluster.at(1).system.population(), (1, 1));
+        assert_eq!(there.inbox.take_only(&["peerJoined", "peerLeft"]), []);
     });
 }

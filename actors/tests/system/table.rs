@@ -3,8 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use media_contract::{
-    Action, CommandId, Fact, MediaLine, MediaLineUse, RefusedReason, RelayEnd, SlotSnapshot,
-    SlotState, Snapshot, TrackOrigin, TrackSnapshot, TransportSettings, TransportSnapshot, Wish,
+    Action, CommandId, Fact, MediaLine, MediaLineUse, RefusedReason, RelayEnd, RelayPeer,
+    SlotSnapshot, SlotState, Snapshot, TrackOrigin, TrackSnapshot, TransportSettings,
+    TransportSnapshot, Wish,
 };
 use media_types::{Codec, Epoch, LayerSet, MediaKind, Mid, RoomId, ShardId, TrackId, TransportId};
 
@@ -26,6 +27,20 @@ pub(super) struct Track {
     pub(super) codec: Option<Codec>,
     pub(super) muted: bool,
     pub(super) relayed_to: BTreeSet<ShardId>,
+    /// Where it comes from by relays: the last one takes over from those before.
+    pub(super) from: Vec<RelayPeer>,
+}
+
+impl Track {
+    fn new(publisher: Option<(TransportId, Mid)>, codec: Option<Codec>) -> Self {
+        Self {
+            publisher,
+            codec,
+            muted: false,
+            relayed_to: BTreeSet::new(),
+            from: Vec::new(),
+        }
+    }
 }
 
 /// `send a0 audio, slot v0 video, idle x0 audio`; video lines know VP8 and H.264 unless the line
@@ -123,12 +138,10 @@ impl Room {
                 ..
             } => {
                 self.transport(transport)?;
-                self.tracks.entry(track).or_insert(Track {
-                    publisher: Some((transport, mid)),
-                    codec: None,
-                    muted: false,
-                    relayed_to: BTreeSet::new(),
-                });
+                let here = Some((transport, mid));
+                let new = Track::new(here, None);
+                let track = self.tracks.entry(track).or_insert(new);
+                track.publisher = track.publisher.or(here);
             }
             other => self.act_on_tracks(other)?,
         }
@@ -142,12 +155,8 @@ impl Room {
                 self.tracks.remove(&track);
             }
             Action::OpenIngest(ingest) => {
-                self.tracks.entry(ingest.track).or_insert(Track {
-                    publisher: None,
-                    codec: Some(ingest.codec),
-                    muted: false,
-                    relayed_to: BTreeSet::new(),
-                });
+                let new = Track::new(None, Some(ingest.codec));
+                self.tracks.entry(ingest.track).or_insert(new);
             }
             Action::Empty { transport, slot } => {
                 self.transport(transport)?.slots.remove(&slot);
@@ -165,13 +174,11 @@ impl Room {
                 RelayEnd::Out { to } => {
                     self.track(track)?.relayed_to.extend(to.here());
                 }
-                RelayEnd::In { codec, .. } => {
-                    self.tracks.entry(track).or_insert(Track {
-                        publisher: None,
-                        codec: Some(codec),
-                        muted: false,
-                        relayed_to: BTreeSet::new(),
-                    });
+                RelayEnd::In { codec, from, .. } => {
+                    let new = Track::new(None, Some(codec));
+                    let track = self.tracks.entry(track).or_insert(new);
+                    track.from.retain(|known| *known != from);
+                    track.from.push(from);
                 }
             },
             Action::CloseRelay { track, other } => {
@@ -179,7 +186,8 @@ impl Room {
                     if let Some(other) = other.here() {
                         found.relayed_to.remove(&other);
                     }
-                    if found.publisher.is_none() {
+                    found.from.retain(|known| *known != other);
+                    if found.publisher.is_none() && found.from.is_empty() {
                         self.tracks.remove(&track);
                     }
                 }

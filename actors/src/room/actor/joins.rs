@@ -15,7 +15,7 @@ use crate::config::{Consumed, ResumeClaims};
 use crate::limits::{MOVE_TICK, SEAT_WAIT};
 use crate::metrics;
 use crate::peer::PeerMessage;
-use crate::room::message::{JoinAsk, JoinRefused, JoinReply};
+use crate::room::message::{Destination, JoinAsk, JoinRefused, JoinReply, Move};
 use crate::room::record::{MediaPhase, PeerRecord};
 use crate::room::roster::Entry;
 use crate::room::state::RoomPhase;
@@ -73,7 +73,16 @@ impl Room {
         let soon = || RpcError::new(ErrorType::Unavailable).retry_after(MOVE_TICK);
         match (self.state.phase, &self.state.stage.leaving) {
             // Its life on the other shard has the room's name in a moment.
-            (RoomPhase::Handover, Some((to, _))) if to.shard.is_some() => (!stays).then(soon),
+            (
+                RoomPhase::Handover,
+                Some((
+                    Move {
+                        to: Destination::Shard(_),
+                        ..
+                    },
+                    _,
+                )),
+            ) => (!stays).then(soon),
             (RoomPhase::Handover, Some((to, _))) if !stays => Some(RpcError::moved(&*to.url)),
             (RoomPhase::Standby, _) => Some(soon()),
             _ => None,

@@ -183,6 +183,7 @@ impl Room {
                     self.tell_part(to, *body);
                 }
                 Effect::KeepParts => self.seed.set_parts(self.state.parts.keep()),
+                Effect::KeepStage => self.keep_stage(),
                 Effect::Raise(epoch) => self.seed.epoch.raise(epoch),
                 Effect::Orphaned => self.tell_supervisor(SupervisorMessage::Orphaned),
                 Effect::End => scope.stop(),

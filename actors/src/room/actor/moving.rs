@@ -40,6 +40,7 @@ impl Room {
                 self.keep_stage();
                 self.send_off();
             }
+            RoomMessage::HandOff(reply) => self.hand_off(reply),
             RoomMessage::Settled(peer) => self.state.settle(peer),
             RoomMessage::Standing(reply) => {
                 // A room that closes says nothing: who asks looks again.
@@ -154,7 +155,7 @@ impl Room {
     }
 
     /// What the next owner has to know.
-    fn handover(&self) -> Handover {
+    pub(super) fn handover(&self) -> Handover {
         let members = self.state.members.values();
         let follow = members.filter(|member| member.record.kind == SessionKind::WebSocket);
         let peers = follow.map(|member| handed(&member.record, member.named));

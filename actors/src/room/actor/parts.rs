@@ -11,7 +11,7 @@ use super::Room;
 use crate::limits::MOVE_TICK;
 use crate::metrics;
 use crate::part::{PartBody, PartLetter};
-use crate::room::message::{Move, RoomMessage};
+use crate::room::message::{Destination, Move, RoomMessage};
 use crate::room::parts::Place;
 use crate::rooms::settings_of;
 use crate::session::{Credentials, JoinRequest, SessionKind};
@@ -57,10 +57,12 @@ impl Room {
             PartBody::Acted { id, found } => self.acted(from, id, found),
             PartBody::Holds(holds) => self.state.take_holds(from, letter.epoch, &holds),
             PartBody::Allots(allots) => self.state.take_allots(from, letter.epoch, &allots),
+            PartBody::Hand(handover) => self.take_hand(now, from, *handover),
+            PartBody::Takes(takes) => self.taken(now, from, takes),
             PartBody::Settings(spec) if is_owner => self.set(settings_of(*spec)),
             PartBody::Settings(_) => {}
             PartBody::Close(reason) if is_owner => self.state.close(reason),
-            PartBody::Close(_) | PartBody::Gone => self.state.part_gone(now, from),
+            PartBody::Close(_) | PartBody::Gone => self.state.part_over(now, from),
         }
     }
 
@@ -98,9 +100,7 @@ impl Room {
         self.migrate(
             now,
             Move {
-                worker: Some(worker),
-                epoch: None,
-                shard: None,
+                to: Destination::Owner(worker, None),
                 url: record.url.clone(),
                 deadline: self.seed.context.config.move_deadline,
                 reason: MigrateReason::Ownership,

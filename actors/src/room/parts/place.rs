@@ -52,7 +52,7 @@ impl RoomState {
     pub(crate) fn far_session(&self, session: PeerId, identity: &Identity) -> Option<&str> {
         let (worker, far) = self.parts.peers.get(identity)?;
         let roster = self.parts.part(*worker)?;
-        (far.session == session && !roster.leaving).then_some(&*roster.url)
+        (far.session == session && roster.leaving.is_none()).then_some(&*roster.url)
     }
 
     /// Whether a session is likely one of those that come with the room, which is about to be this
@@ -70,7 +70,8 @@ impl RoomState {
         if let Some(owner) = self.parts.owner {
             let part = self.parts.part(owner);
             // The owner would send them here, where the room will be in a moment.
-            let leaves = self.parts.stands_by && part.is_some_and(|roster| roster.leaving);
+            let leaves = self.parts.stands_by
+                && part.is_some_and(|roster| roster.leaving == Some(self.parts.me));
             let url = part.map(|roster| roster.url.clone());
             return match (places, url) {
                 (0, Some(_)) if leaves => Place::Soon,

@@ -52,7 +52,7 @@ impl RoomState {
         match to {
             None => {
                 // Who follows a room that moves is at both ends, and hears things here.
-                let next = self.stage.leaving_to();
+                let next = self.stage.next_owner();
                 let workers = self.parts.workers().into_iter();
                 let said = said(None);
                 for worker in workers.filter(|worker| Some(*worker) != next) {
@@ -78,7 +78,7 @@ impl RoomState {
 
     /// Something for clients of this part.
     pub(crate) fn take_said(&mut self, from: WorkerId, said: Said) {
-        if self.stage.leaving_to() == Some(from) {
+        if self.stage.next_owner() == Some(from) {
             return;
         }
         let audience = match said.to {

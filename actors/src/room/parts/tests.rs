@@ -49,13 +49,13 @@ fn far(identity: &str, session: u64, tracks: &[TrackId]) -> FarPeer {
     }
 }
 
-fn roster(of: u64, owner: u64, leaving: bool, peers: Vec<FarPeer>) -> PartRoster {
+fn roster(of: u64, owner: u64, leaving: Option<u64>, peers: Vec<FarPeer>) -> PartRoster {
     PartRoster {
         owner: worker(owner),
         url: format!("wss://{of}"),
         shards: vec![0],
         parts: Vec::new(),
-        leaving,
+        leaving: leaving.map(worker),
         places: 0,
         peers,
         viewers: 0,
@@ -76,13 +76,13 @@ fn arrange() -> (Instant, RoomState) {
     (room.parts.is_open, room.parts.stands_by) = (false, true);
     room.raise(EPOCH);
     room.tapped = true;
-    let at_two = roster(2, 2, false, vec![far("ana", 7, &[TRACK])]);
+    let at_two = roster(2, 2, None, vec![far("ana", 7, &[TRACK])]);
     room.take_roster(now, worker(2), EPOCH, at_two);
     room.take_roster(
         now,
         worker(3),
         EPOCH,
-        roster(3, 2, false, vec![far("eve", 8, &[])]),
+        roster(3, 2, None, vec![far("eve", 8, &[])]),
     );
     room.reunite(now);
     room.take_effects();
@@ -105,7 +105,7 @@ fn told(room: &mut RoomState) -> Vec<bool> {
 fn who_comes_before_the_room_does_waits_for_it() {
     let (now, mut room) = arrange();
     let [ana, eve] = ["ana", "eve"].map(|it| it.parse::<Identity>().unwrap());
-    let at_two = roster(2, 1, true, vec![far("ana", 7, &[TRACK])]);
+    let at_two = roster(2, 1, Some(1), vec![far("ana", 7, &[TRACK])]);
     room.take_roster(now, worker(2), EPOCH.next(), at_two);
     room.reunite(now);
     assert!(told(&mut room).is_empty(), "nobody has gone anywhere yet");
@@ -153,4 +153,34 @@ fn before_the_owner_goes_nobody_waits() {
     let ana: Identity = "ana".parse().unwrap();
     assert!(!room.is_awaited(PeerId::new(7), &ana));
     assert_eq!(room.far_session(PeerId::new(7), &ana), Some("wss://2"));
+}
+
+#[test]
+fn whom_a_part_sent_elsewhere_is_awaited_there_when_it_ends() {
+    for comes in [true, false] {
+        let (now, mut room) = arrange();
+        room.parts.stands_by = false;
+        let leaving = roster(3, 2, Some(2), vec![far("eve", 8, &[TRACK])]);
+        room.take_roster(now, worker(3), EPOCH, leaving);
+        room.reunite(now);
+        room.take_effects();
+        room.part_over(now, worker(3));
+        // Whoever says it again.
+        let later = now + PART_GRACE / 2;
+        room.part_over(later, worker(3));
+        room.reunite(later);
+        assert_eq!(room.parts.workers(), [worker(2)]);
+        assert!(told(&mut room).is_empty(), "she is on the way");
+        if comes {
+            let both = vec![far("ana", 7, &[]), far("eve", 9, &[TRACK])];
+            room.take_roster(later, worker(2), EPOCH, roster(2, 2, None, both));
+            room.reunite(later);
+            assert!(told(&mut room).is_empty(), "nothing is new");
+        }
+        let over = now + PART_GRACE;
+        room.parts_timeout(over);
+        room.reunite(over);
+        let left = told(&mut room).contains(&true);
+        assert_eq!(left, !comes);
+    }
 }

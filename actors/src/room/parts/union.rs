@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Instant;
 
+use control_plane::migration::HandedTrack;
 use media_contract::RelayPeer;
 use media_types::{Identity, ShardId, TrackId, WorkerId};
 use signaling::ServerMessage;
@@ -11,7 +12,7 @@ use signaling::server_message::{
 };
 use signaling::view::{CloseReason, LeaveReason, Peer};
 
-use super::{Audience, FarPeer, FarTracks, RoomPhase, RoomState};
+use super::{Audience, FarPeer, FarTrack, FarTracks, PartRoster, RoomPhase, RoomState};
 use crate::room::record::TrackEntry;
 use crate::room::state::Effect;
 
@@ -37,6 +38,7 @@ impl RoomState {
         for (id, (home, owner, far)) in tracks {
             changed |= self.place_far(id, home, owner, far);
         }
+        self.forget_sources();
         if changed {
             self.push_view();
         }
@@ -69,7 +71,7 @@ impl RoomState {
         let known = self.parts.known.values();
         let rosters = known.map(|part| &part.roster);
         let peers = rosters
-            .filter(|roster| !roster.leaving)
+            .filter(|roster| roster.leaving.is_none())
             .flat_map(|roster| &roster.peers);
         let later = peers.filter_map(|far| {
             let own = self.identities.get(&far.peer.peer_id)?;
@@ -82,33 +84,21 @@ impl RoomState {
         }
     }
 
-    /// Who is at other parts and not here. Of two sessions the one that was known stays.
+    /// Who is at other parts and not here.
     fn far_peers(&self) -> FarPeers {
         let mut found = FarPeers::new();
         for (worker, part) in &self.parts.known {
-            // Until the room is this worker's, whoever is on the way is still where it was.
-            let mine = part.roster.owner == self.parts.me && !self.parts.is_branch();
-            let follows = part.roster.leaving && mine;
+            let follows = self.comes_here(&part.roster);
             for far in &part.roster.peers {
-                if follows && far.follows {
-                    continue;
-                }
                 let identity = &far.peer.peer_id;
                 let own = self.identities.contains_key(identity)
                     || self.stage.expected.contains_key(identity);
-                if own {
+                if own || follows && far.follows {
                     continue;
                 }
-                let rank = |worker: &WorkerId, far: &FarPeer| {
-                    let before = self.parts.peers.get(identity);
-                    let known =
-                        |(at, it): &(WorkerId, FarPeer)| at == worker && it.session == far.session;
-                    let same = before.is_some_and(known);
-                    (same, far.joined_at_ms, far.session)
-                };
                 let better = found
                     .get(identity)
-                    .is_none_or(|(at, other)| rank(worker, far) > rank(at, other));
+                    .is_none_or(|(at, other)| self.prefers((*worker, far), (*at, other)));
                 if better {
                     found.insert(identity.clone(), (*worker, far.clone()));
                 }
@@ -117,22 +107,92 @@ impl RoomState {
         found
     }
 
+    /// Whether clients of a part are on their way to this one.
+    fn comes_here(&self, roster: &PartRoster) -> bool {
+        // Until the room is this worker's, whoever is on the way is still where it was.
+        let mine = roster.owner != self.parts.me || !self.parts.is_branch();
+        roster.leaving == Some(self.parts.me) && mine
+    }
+
+    /// Whether somebody is in at another part, whom clients know: takes him for there from now on.
+    pub(in crate::room) fn find_elsewhere(&mut self, identity: &Identity) -> bool {
+        let known = self.parts.known.iter();
+        let found = known
+            .filter(|(_, part)| !self.comes_here(&part.roster))
+            .find_map(|(worker, part)| {
+                let mut peers = part.roster.peers.iter();
+                let far = peers.find(|far| far.peer.peer_id == *identity)?;
+                Some((*worker, far.clone()))
+            });
+        let is_there = found.is_some();
+        if let Some(found) = found {
+            self.parts.peers.insert(identity.clone(), found);
+        }
+        is_there
+    }
+
+    /// Which of two sessions of somebody counts: of one that goes to where the other one is the
+    /// latter, once all of it is there; else the one that was known, else the later one.
+    fn prefers(&self, new: (WorkerId, &FarPeer), than: (WorkerId, &FarPeer)) -> bool {
+        let goes = |from: WorkerId, to| {
+            let roster = self.parts.part(from);
+            roster.is_some_and(|roster| roster.leaving == Some(to))
+        };
+        let is_over = |at| self.parts.known.get(&at).is_some_and(|part| part.is_over);
+        if goes(than.0, new.0) {
+            return is_over(than.0) || has_all(new.1, than.1);
+        }
+        if goes(new.0, than.0) {
+            return !is_over(new.0) && !has_all(than.1, new.1);
+        }
+        let rank = |(worker, far): (WorkerId, &FarPeer)| {
+            let before = self.parts.peers.get(&far.peer.peer_id);
+            let known = |(at, it): &(WorkerId, FarPeer)| *at == worker && it.session == far.session;
+            let same = before.is_some_and(known);
+            (same, far.joined_at_ms, far.session)
+        };
+        rank(new) > rank(than)
+    }
+
     fn far_tracks(&self, peers: &FarPeers) -> FarTracks {
         let mut tracks = FarTracks::new();
-        for (worker, far) in peers.values() {
-            for track in &far.tracks {
-                let id = track.track.track_id;
-                if self.tracks.home(id).is_some() {
-                    continue;
-                }
-                let home = RelayPeer::Worker {
-                    worker: *worker,
-                    shard: ShardId(track.shard),
-                };
-                tracks.insert(id, (home, far.session, track.clone()));
+        let coming = self.parts.known.iter().flat_map(|(worker, part)| {
+            let peers = part.roster.peers.iter();
+            peers.map(move |far| (worker, far))
+        });
+        let coming = coming.flat_map(|(worker, far)| {
+            let kept = far.tracks.iter().filter(|track| self.keeps(*worker, track));
+            kept.map(move |track| (worker, far, track))
+        });
+        let there = peers.values().flat_map(|(worker, far)| {
+            let tracks = far.tracks.iter();
+            tracks.map(move |track| (worker, far, track))
+        });
+        for (worker, far, track) in coming.chain(there) {
+            let id = track.track.track_id;
+            if self.tracks.home(id).is_none() {
+                let home = home_of(*worker, track);
+                let here = self.identities.get(&track.track.peer_id);
+                let owner = here.copied().unwrap_or(far.session);
+                tracks.insert(id, (home, owner, track.clone()));
             }
         }
         tracks
+    }
+
+    /// Whether a track whose publisher is on the way to here, or has come, is had from another part
+    /// until it is published here.
+    fn keeps(&self, worker: WorkerId, far: &FarTrack) -> bool {
+        let track = &far.track;
+        if self.tracks.far_home(track.track_id) != Some(home_of(worker, far)) {
+            return false;
+        }
+        let of = |handed: &[HandedTrack]| handed.iter().any(|it| it.track == track.track_id);
+        let expected = self.stage.expected.get(&track.peer_id);
+        let own = self.identities.get(&track.peer_id);
+        let member = own.and_then(|peer| self.members.get(peer));
+        expected.is_some_and(|peer| of(&peer.tracks))
+            || member.is_some_and(|member| of(&member.record.handed))
     }
 
     fn tell_peers(&mut self, before: &FarPeers) {
@@ -175,12 +235,14 @@ impl RoomState {
         id: TrackId,
         home: RelayPeer,
         owner: media_types::PeerId,
-        far: super::FarTrack,
+        far: FarTrack,
     ) -> bool {
-        let new = far.track;
+        let mut new = far.track;
         let moved = self.tracks.far_home(id) != Some(home);
+        let waited = self.tracks.comes_late(id, moved, new.live);
+        new.live |= waited;
         if moved && self.tracks.get(id).is_some() {
-            self.close_relays(id);
+            self.supersede(id);
         }
         self.tracks.set_far(id, home);
         let message = |track| ServerMessage::TrackPublished(TrackPublishedParams { track });
@@ -225,6 +287,21 @@ impl RoomState {
             self.note_empty(now);
         }
     }
+}
+
+fn home_of(worker: WorkerId, far: &FarTrack) -> RelayPeer {
+    let shard = ShardId(far.shard);
+    RelayPeer::Worker { worker, shard }
+}
+
+/// Whether all that flows of the one session does of the other.
+fn has_all(there: &FarPeer, before: &FarPeer) -> bool {
+    let flows = |track: &&FarTrack| track.track.live;
+    before.tracks.iter().filter(flows).all(|track| {
+        let id = track.track.track_id;
+        let mut there = there.tracks.iter().filter(flows);
+        there.any(|track| track.track.track_id == id)
+    })
 }
 
 fn update(old: &Peer, new: &Peer) -> Option<ServerMessage> {
