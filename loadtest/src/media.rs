@@ -35,6 +35,19 @@ pub struct Received {
     pub bytes: u64,
     /// Frames that did not follow on their predecessor without a lost packet.
     pub gaps: u64,
+    /// The longest time between two frames since that was last asked for.
+    pub pause: Duration,
+    last_at: Option<Instant>,
+}
+
+impl Received {
+    fn take(&mut self, now: Instant, bytes: usize, contiguous: bool) {
+        self.frames += 1;
+        self.bytes += u64::try_from(bytes).unwrap_or_default();
+        self.gaps += u64::from(!contiguous);
+        let before = self.last_at.replace(now).unwrap_or(now);
+        self.pause = self.pause.max(now.saturating_duration_since(before));
+    }
 }
 
 /// One media connection.
@@ -127,6 +140,14 @@ impl Media {
     #[must_use]
     pub fn received(&self) -> &BTreeMap<String, Received> {
         &self.received
+    }
+
+    /// Takes the longest pauses between two frames of each slot since the last call.
+    pub fn take_pauses(&mut self) -> Vec<Duration> {
+        let received = self.received.values_mut();
+        received
+            .map(|slot| std::mem::take(&mut slot.pause))
+            .collect()
     }
 
     /// Keyframe requests that the server sent.
@@ -243,9 +264,8 @@ impl Media {
             Event::Connected => self.connected = true,
             Event::MediaData(data) => {
                 let received = self.received.entry(data.mid.to_string()).or_default();
-                received.frames += 1;
-                received.bytes += u64::try_from(data.data.len()).unwrap_or_default();
-                received.gaps += u64::from(!data.contiguous);
+                let now = Clock::now().into_std();
+                received.take(now, data.data.len(), data.contiguous);
             }
             Event::KeyframeRequest(request) => {
                 self.keyframe_requests += 1;

@@ -4,8 +4,10 @@
     reason = "an integration test has no readers of its documentation"
 )]
 
+mod arrival;
 #[path = "../support/etcd.rs"]
 mod etcd;
+#[path = "../support/follower.rs"]
 mod follower;
 #[path = "../support/member.rs"]
 mod member;

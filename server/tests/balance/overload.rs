@@ -11,8 +11,9 @@ use serde_json::Value;
 use tokio::time::{Instant, sleep};
 
 use crate::LONG;
+use crate::arrival::arrived;
 use crate::etcd::Etcd;
-use crate::follower::{Follower, arrived};
+use crate::follower::Follower;
 use crate::member::{Member, Story};
 use crate::news::{News, id, says};
 use crate::support::Server;

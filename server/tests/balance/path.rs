@@ -8,8 +8,9 @@ use loadtest::{Plan, Shaper, ShaperConfig};
 use tokio::time::{Instant, sleep};
 
 use crate::LONG;
+use crate::arrival::arrived;
 use crate::etcd::Etcd;
-use crate::follower::{Follower, arrived};
+use crate::follower::Follower;
 use crate::member::Member;
 use crate::news::{News, id, says};
 use crate::support::Server;

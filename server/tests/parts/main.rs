@@ -13,8 +13,11 @@ use serde_json::{Value, json};
 use tokio::time::{Instant, sleep};
 
 mod afar;
+mod emptied;
 #[path = "../support/etcd.rs"]
 mod etcd;
+#[path = "../support/follower.rs"]
+mod follower;
 #[path = "../support/mod.rs"]
 mod support;
 use etcd::Etcd;

@@ -4,7 +4,7 @@ use std::pin::pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, bail};
 use loadtest::{Bot, Plan};
 use serde_json::{Value, json};
 use tokio::task::JoinHandle;
@@ -17,8 +17,13 @@ use crate::support::Server;
 const TURN: Duration = Duration::from_millis(100);
 const PING_TURNS: u32 = 10;
 const AGAIN_AFTER: Duration = Duration::from_millis(300);
-/// Frames after which a slot's media flow.
-const FLOWING: u64 = 20;
+/// What is noted of what it is told.
+const NEWS: [&str; 4] = [
+    "peerJoined",
+    "peerLeft",
+    "trackPublished",
+    "trackUnpublished",
+];
 
 /// What became of it so far.
 #[derive(Debug, Clone, Default)]
@@ -27,8 +32,14 @@ pub(crate) struct Story {
     pub(crate) url: String,
     /// Moves that it followed.
     pub(crate) moved: u32,
-    /// Slots of this session that have got so many frames.
+    /// The frames of each slot of this session.
     pub(crate) frames: Vec<u64>,
+    /// Those of all that did not follow on their predecessor without a lost packet.
+    pub(crate) gaps: u64,
+    /// The longest time without a frame in any slot since [`Follower::calm`].
+    pub(crate) pause: Duration,
+    /// Who was told to have come or gone, and tracks likewise.
+    pub(crate) news: Vec<String>,
     /// Why it gave up.
     pub(crate) failed: Option<String>,
 }
@@ -47,9 +58,15 @@ impl Drop for Follower {
 
 impl Follower {
     /// Joins and has its media connected.
+    #[allow(dead_code, reason = "not every crate of tests joins so")]
     pub(crate) async fn join(server: &Server, room: &str, name: &str, plan: Plan) -> Result<Self> {
         let url = server.signalling();
-        let mut bot = Bot::join(&url, &server.token(room, name).await?).await?;
+        let bot = Bot::join(&url, &server.token(room, name).await?).await?;
+        Self::begin(bot, url, plan).await
+    }
+
+    /// Goes on with somebody who is in at that worker, without media so far.
+    pub(crate) async fn begin(mut bot: Bot, url: String, plan: Plan) -> Result<Self> {
         bot.open_media(plan).await?;
         let story = Arc::new(Mutex::new(Story {
             url,
@@ -62,6 +79,15 @@ impl Follower {
             }
         });
         Ok(Self { story, task })
+    }
+
+    /// Measures pauses, and collects news, from now on.
+    #[allow(dead_code, reason = "not every crate of tests measures")]
+    pub(crate) fn calm(&self) {
+        change(&self.story, |story| {
+            story.pause = Duration::ZERO;
+            story.news.clear();
+        });
     }
 
     /// What became of it so far.
@@ -87,7 +113,12 @@ async fn live(mut bot: Bot, plan: Plan, story: &Mutex<Story>) -> Result<()> {
             if message["method"] == "closing" {
                 bail!("sent away: {}", message["params"]);
             }
-            if message["method"] == "migrate" {
+            let method = message["method"].as_str().unwrap_or_default();
+            if NEWS.contains(&method) {
+                let news = format!("{method} {}", message["params"]);
+                change(story, |story| story.news.push(news));
+            }
+            if method == "migrate" {
                 bot = follow(bot, plan, &message["params"]).await?;
                 change(story, |story| {
                     story.moved += 1;
@@ -100,7 +131,12 @@ async fn live(mut bot: Bot, plan: Plan, story: &Mutex<Story>) -> Result<()> {
             }
         }
         let frames = bot.received().values().map(|slot| slot.frames).collect();
-        change(story, |story| story.frames = frames);
+        let gaps = bot.received().values().map(|slot| slot.gaps).sum();
+        let pauses = bot.media()?.take_pauses();
+        change(story, |story| {
+            (story.frames, story.gaps) = (frames, gaps);
+            story.pause = pauses.into_iter().fold(story.pause, Duration::max);
+        });
     }
     Ok(())
 }
@@ -133,28 +169,4 @@ async fn open(params: &Value, plan: Plan) -> Result<Bot> {
     };
     bot.open_media(plan).await?;
     Ok(bot)
-}
-
-/// Until all are at that worker after so many moves, and media flow there to so many slots of each.
-pub(crate) async fn arrived(
-    all: &[Follower],
-    server: &Server,
-    moved: u32,
-    slots: &[usize],
-) -> Result<()> {
-    let url = server.signalling();
-    let end = Instant::now() + LONG;
-    loop {
-        let stories: Vec<_> = all.iter().map(Follower::story).collect();
-        let there = stories.iter().zip(slots).all(|(story, slots)| {
-            let flow = story.frames.iter().filter(|frames| **frames > FLOWING);
-            (&story.url, story.moved, flow.count()) == (&url, moved, *slots)
-        });
-        if there {
-            return Ok(());
-        }
-        let lost = stories.iter().any(|story| story.failed.is_some());
-        ensure!(!lost && Instant::now() < end, "{stories:?}");
-        sleep(Duration::from_millis(20)).await;
-    }
 }
