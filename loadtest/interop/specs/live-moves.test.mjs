@@ -16,8 +16,8 @@ import { startServer } from '../support/server.mjs';
 import { sign } from '../support/tokens.mjs';
 
 const ROOM = 'kept';
-/** A track goes on at a keyframe, which its publisher is asked for; five times as long is asserted. */
-const GAP_S = 0.5;
+/** A track goes on at a keyframe of its next source; five times as long is asserted. */
+const GAP_S = 0.2;
 const LADEN = 5;
 const [SEGMENT_S, RELOAD_S] = [2, 2];
 
