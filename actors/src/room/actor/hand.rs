@@ -63,7 +63,8 @@ impl Room {
         let Some(Asked { heir, reply }) = self.asked.take_if(|it| it.heir.worker == from) else {
             return;
         };
-        if !takes || self.state.phase != RoomPhase::Active {
+        let is_part = self.state.parts.is_branch() && self.state.phase == RoomPhase::Active;
+        if !takes || !is_part {
             self.state.parts.refused.insert(from);
             reply.send(Err(ErrorType::Unavailable.into()));
             return;

@@ -5,6 +5,7 @@
 //! the answer on it takes nobody, and sends them there. Where that one is lost on the way they stay
 //! where they are, and the next is asked.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -51,7 +52,10 @@ impl RoomState {
 
     /// Another part's clients come here: the others take them for present as before.
     pub(crate) fn expect(&mut self, now: Instant, handover: Handover, until: Instant) {
-        for used in &handover.used {
+        // It may be told again.
+        let known: BTreeSet<String> = self.stage.used.iter().map(|it| it.jti.clone()).collect();
+        let new = handover.used.iter().filter(|it| !known.contains(&it.jti));
+        for used in new {
             self.note_used(&used.jti, &used.sub);
         }
         self.await_peers(handover.peers, until);
@@ -85,14 +89,13 @@ impl RoomState {
         if before.leaving != me || after.leaving != me {
             return;
         }
-        let sessions = |roster: &PartRoster| -> Vec<PeerId> {
+        let sessions = |roster: &PartRoster| -> BTreeSet<PeerId> {
             roster.peers.iter().map(|far| far.session).collect()
         };
-        let stay = sessions(after);
+        let left = &sessions(before) - &sessions(after);
         let expected = self.stage.expected.values();
         let left: Vec<HandedPeer> = expected
-            .filter(|peer| !stay.contains(&peer.session))
-            .filter(|peer| sessions(before).contains(&peer.session))
+            .filter(|peer| left.contains(&peer.session))
             .cloned()
             .collect();
         for peer in left {
