@@ -1,4 +1,5 @@
-//! Where a new room goes, and where one that moves.
+//! Where a room that moves goes, and where another part of one is opened. A new room opens at the
+//! worker that its first peer comes to.
 
 use media_types::WorkerId;
 

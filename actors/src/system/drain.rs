@@ -21,7 +21,7 @@ impl System {
     pub async fn drain_by_moving(&self) -> usize {
         self.context.start_draining();
         let workers = self.workers_surely().await;
-        let can_move = self.target(&workers, None).is_ok();
+        let can_move = self.target(&workers, None, &[]).is_ok();
         let moving = self.moving().await;
         let mut leaving = JoinSet::new();
         for entry in self.context.directory.rooms() {

@@ -7,8 +7,10 @@ use media_types::{RoomName, WorkerId};
 use signaling::{ErrorType, RpcError};
 
 use super::System;
+use super::admin::ask;
 use crate::limits::{ASK_DEADLINE, CLAIM_DEADLINE};
 use crate::migration::{MigrationsMessage, MoveStatus};
+use crate::room::RoomMessage;
 
 fn unavailable(_: ControlPlaneError) -> RpcError {
     ErrorType::Unavailable.into()
@@ -56,7 +58,10 @@ impl System {
         if self.context.directory.passes(room) {
             return Err(ErrorType::Conflict.into());
         }
-        let target = self.target(&workers, to)?;
+        // Where a part of it is, much of it is already.
+        let parts = ask(&entry, RoomMessage::Roster).await;
+        let parts = parts.map(|known| known.parts).unwrap_or_default();
+        let target = self.target(&workers, to, &parts)?;
         let now = self.context.unix_ms();
         let grace = self.context.config.move_deadline.as_millis();
         let deadline = now.saturating_add(u64::try_from(grace).unwrap_or(u64::MAX));
@@ -83,12 +88,13 @@ impl System {
         &self,
         workers: &[WorkerRecord],
         to: Option<WorkerId>,
+        holders: &[WorkerId],
     ) -> Result<WorkerId, RpcError> {
         let me = self.context.config.worker;
         let own = workers.iter().find(|worker| worker.id == me);
         let demand = Demand {
             region: own.map_or("", |own| own.region.as_str()),
-            holders: &[],
+            holders,
             except: Some(me),
         };
         match to {

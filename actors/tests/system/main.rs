@@ -25,6 +25,7 @@ mod shard;
 mod shards;
 mod slots;
 mod stay;
+mod switches;
 mod table;
 mod takeover;
 mod talk;

@@ -97,3 +97,20 @@ fn a_track_comes_by_the_old_worker_until_its_publisher_has_settled_and_then_by_t
         assert_eq!(bob.inbox.take_only(&told), []);
     });
 }
+
+#[test]
+fn a_room_moves_to_where_a_part_of_it_is() {
+    run(async {
+        let cluster = Cluster::new(3, 1).await;
+        let (_, ana) = cluster.join(1, "ana").await;
+        // The second worker has the least load; it goes away while Bob comes.
+        cluster.cut(|(one, other)| *one == 2 || *other == 2);
+        let (place, _bob) = cluster.join(1, "bob").await;
+        assert_eq!(place, 3);
+        cluster.link((1, 2));
+        cluster.pass(SECOND).await;
+        let system = &cluster.at(1).system;
+        let moved = system.move_room(&ana.room, None, MoveReason::Operator);
+        assert_eq!(moved.await.unwrap().record.to, WorkerId::new(3));
+    });
+}
