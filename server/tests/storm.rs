@@ -191,3 +191,37 @@ fn judge(outcomes: &Outcomes, took: Duration, seen: &Seen) -> Result<()> {
     ensure!(under > still * 0.8, "the call was slowed");
     Ok(())
 }
+
+/// The status of a page, and when it may be asked for again.
+fn answer(url: &str, bearer: &str) -> Result<(u16, Option<u64>)> {
+    let agent = ureq::Agent::config_builder().http_status_as_error(false);
+    let request = ureq::Agent::from(agent.build()).post(url);
+    let request = request
+        .header("authorization", format!("Bearer {bearer}"))
+        .header("content-type", "application/sdp");
+    let response = request.send("no SDP")?;
+    let wait = response.headers().get("retry-after");
+    let wait = wait.map(|value| anyhow::Ok(value.to_str()?.parse()?));
+    Ok((response.status().as_u16(), wait.transpose()?))
+}
+
+#[tokio::test]
+async fn an_address_that_comes_too_often_hears_when_to_come_back_by_http() -> Result<()> {
+    let few = "{ per_second = 1, burst = 3 }";
+    let server = Server::start(&[("TROUPE_LIMITS__PER_ADDRESS", few)]).await?;
+    let (url, bearer) = (server.url("/whip/hall"), server.token("hall", "ann").await?);
+    let answers = tokio::task::spawn_blocking(move || -> Result<Vec<_>> {
+        (0..4).map(|_| answer(&url, &bearer)).collect()
+    });
+    let answers = answers.await??;
+    // Three are let in to have their offers refused.
+    assert_eq!(answers[..3], [(400, None); 3], "{answers:?}");
+    assert_eq!(answers[3], (429, Some(1)));
+    // Whatever it comes by, it is the same address.
+    let refused = Signalling::connect(&server.signalling()).await.err();
+    let refused = format!("{:#}", refused.context("it was let in")?);
+    ensure!(refused.contains("429"), "{refused}");
+    let counted = server.metric("troupe_ratelimit_rejected_total", "limit=\"address\"");
+    ensure!(counted.await? >= 2.0);
+    Ok(())
+}

@@ -232,6 +232,27 @@ mod tests {
     }
 
     #[test]
+    fn a_key_that_signs_for_too_many_is_slowed_down_alone() {
+        let (gates, now) = (Gates::default(), base());
+        let limits = LimitsConfig {
+            per_key: Rate {
+                per_second: 20,
+                burst: 2,
+            },
+            ..limits()
+        };
+        let join = |key: &str, room: &str| {
+            let room: RoomName = room.parse().unwrap();
+            gates.join(&limits, key, &room, now)
+        };
+        assert!(join("k", "a").is_ok() && join("k", "b").is_ok());
+        let refused = join("k", "c").unwrap_err();
+        assert_eq!(refused.kind(), ErrorType::RateLimited);
+        assert_eq!(refused.data.retry_after_ms, Some(50));
+        assert_eq!(join("other", "d"), Ok(()));
+    }
+
+    #[test]
     fn the_busier_the_worker_the_longer_the_wait() {
         let (gates, limits, now) = (Gates::default(), limits(), base());
         let room: RoomName = "a".parse().unwrap();

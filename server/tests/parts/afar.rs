@@ -9,6 +9,7 @@ use serde_json::Value;
 use tokio::time::Instant;
 
 use crate::etcd::Etcd;
+use crate::follower::{Follower, Story};
 use crate::support::Server;
 use crate::{LONG, ROOM, join, run, support, worker_with};
 
@@ -128,6 +129,82 @@ async fn stopped(server: &Server, path: &str, bots: &mut [Bot]) -> Result<Vec<Va
         ensure!(Instant::now() < end, "{view}");
         run(bots, Duration::from_millis(100)).await?;
     }
+}
+
+/// An encoder by RTMP knows one worker. The room moves to another one, and those who follow it see
+/// the encoder there; nothing that it sends is missing for them.
+#[tokio::test]
+async fn an_encoder_stays_where_it_is_when_its_room_moves() -> Result<()> {
+    let etcd = Etcd::start().await?;
+    let certificates = tempfile::tempdir()?;
+    let path = certificates.path().to_str().context("a path")?;
+    let port = support::free_port()?;
+    let listen = format!("127.0.0.1:{port}");
+    let mut workers = Vec::new();
+    for rtmp in [&*listen, "127.0.0.1:0"] {
+        let own = [("TROUPE_RTMP__LISTEN", rtmp)];
+        workers.push(worker_with(&etcd, path, &own).await?);
+    }
+    for server in &workers {
+        server.wait_metric("troupe_relay_links", "", 1.0).await?;
+    }
+    let watches = Plan {
+        publish: false,
+        slots: 1,
+    };
+    let ann = Follower::join(&workers[0], ROOM, "ann", watches).await?;
+    let _cam = encoder(port, "cam")?;
+    let flows = |story: &Story| story.frames.iter().filter(|frames| **frames > 20).count() == 2;
+    until("the encoder is seen", || Ok(flows(&told(&ann)?))).await?;
+    ann.calm();
+    let moved = workers[0]
+        .act("POST", &format!("rooms/{ROOM}/migrate"))
+        .await?;
+    assert_eq!(moved.0, 202, "{}", moved.1);
+    until("it is seen after the move", || {
+        let story = told(&ann)?;
+        Ok(story.moved == 1 && story.url == workers[1].signalling() && flows(&story))
+    })
+    .await?;
+    let before = told(&ann)?;
+    // Long after all has settled: by the relay, and played by HTTP at the new worker.
+    let token = granted("viewer", "play")?;
+    let url = workers[1].url(&format!("/live/{ROOM}/cam.flv?access_token={token}"));
+    let (pictures, sound) = decoded(url, 3).await?;
+    assert_even("FLV at the next worker", &pictures, 44);
+    assert!(sound > 120, "{sound} frames of sound");
+    let after = told(&ann)?;
+    assert_eq!((after.gaps, after.moved), (before.gaps, 1));
+    assert_eq!(
+        after.news,
+        Vec::<String>::new(),
+        "the encoder is who it was"
+    );
+    for server in &workers {
+        let room = server.act("GET", &format!("rooms/{ROOM}")).await?.1;
+        assert_eq!(
+            (&room["peers"], &room["epoch"]),
+            (&2.into(), &2.into()),
+            "{room}"
+        );
+    }
+    Ok(())
+}
+
+/// What became of a client so far, if nothing bad did.
+fn told(client: &Follower) -> Result<Story> {
+    let story = client.story();
+    ensure!(story.failed.is_none(), "{:?}", story.failed);
+    Ok(story)
+}
+
+async fn until(what: &str, holds: impl Fn() -> Result<bool>) -> Result<()> {
+    let end = Instant::now() + LONG;
+    while !holds()? {
+        ensure!(Instant::now() < end, "not in time: {what}");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    Ok(())
 }
 
 /// Each worker records and plays what encoders bring to the other.

@@ -58,7 +58,6 @@ impl Drop for Follower {
 
 impl Follower {
     /// Joins and has its media connected.
-    #[allow(dead_code, reason = "not every crate of tests joins so")]
     pub(crate) async fn join(server: &Server, room: &str, name: &str, plan: Plan) -> Result<Self> {
         let url = server.signalling();
         let bot = Bot::join(&url, &server.token(room, name).await?).await?;
