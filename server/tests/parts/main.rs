@@ -18,6 +18,7 @@ mod emptied;
 mod etcd;
 #[path = "../support/follower.rs"]
 mod follower;
+mod split;
 #[path = "../support/mod.rs"]
 mod support;
 use etcd::Etcd;
