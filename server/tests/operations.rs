@@ -4,8 +4,7 @@
     reason = "an integration test has no readers of its documentation"
 )]
 
-use std::io::{BufRead, BufReader};
-use std::process::{Child, Command, Stdio};
+use std::process::Command;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -14,13 +13,16 @@ use control_plane::{Condition, Store};
 use control_plane_embedded::EmbeddedStore;
 use loadtest::Signalling;
 use serde_json::{Value, json};
-use tokio::time::{Instant, sleep, timeout};
+use tokio::time::{Instant, sleep};
 use troupe_server::clock::SystemClock;
 
 #[path = "support/etcd.rs"]
 mod etcd;
+#[path = "support/receiver.rs"]
+mod receiver;
 mod support;
 use etcd::Etcd;
+use receiver::Receiver;
 use support::Server;
 
 /// An `admin` of the development keys.
@@ -154,49 +156,11 @@ fn verify(server: &Server) -> Result<(bool, String)> {
     ))
 }
 
-/// A receiver of webhooks in Python, which checks signatures by itself; killed when dropped.
-struct Receiver {
-    process: Child,
-    lines: BufReader<std::process::ChildStdout>,
-    port: u16,
-}
-
-impl Receiver {
-    fn start(key: &str, failures: u32) -> Result<Self> {
-        let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/support/receiver.py");
-        let mut process = Command::new("python3")
-            .args([script, key, &failures.to_string()])
-            .stdout(Stdio::piped())
-            .spawn()?;
-        let mut lines = BufReader::new(process.stdout.take().context("its output")?);
-        let mut port = String::new();
-        lines.read_line(&mut port)?;
-        Ok(Self {
-            process,
-            lines,
-            port: port.trim().parse()?,
-        })
-    }
-
-    /// The next attempt.
-    fn next(&mut self) -> Result<Value> {
-        let mut line = String::new();
-        self.lines.read_line(&mut line)?;
-        Ok(serde_json::from_str(&line)?)
-    }
-}
-
-impl Drop for Receiver {
-    fn drop(&mut self) {
-        drop(self.process.kill());
-        drop(self.process.wait());
-    }
-}
-
 #[tokio::test]
 async fn events_are_posted_in_order_until_they_are_taken() -> Result<()> {
     const KEY: &str = "0123456789abcdef0123456789abcdef";
-    let mut receiver = Receiver::start(KEY, 3)?;
+    // More than open the breaker, which lets the next one through after a second.
+    let mut receiver = Receiver::start(KEY, 6)?;
     let server = Server::start(&[]).await?;
     let token = admin_token()?;
     let url = format!("http://127.0.0.1:{}/hook", receiver.port);
@@ -223,24 +187,13 @@ async fn events_are_posted_in_order_until_they_are_taken() -> Result<()> {
     drop(peers);
     let token2 = token.clone();
     ask(&server, &token2, "DELETE", "rooms/hall", None).await?;
-    let attempts = tokio::task::spawn_blocking(move || -> Result<Vec<Value>> {
-        let mut receiver = receiver;
-        let mut attempts = vec![first?];
-        while attempts
-            .last()
-            .is_none_or(|last| last["event"]["type"] != "room.closed")
-        {
-            attempts.push(receiver.next()?);
-        }
-        Ok(attempts)
-    });
-    let attempts = timeout(Duration::from_secs(40), attempts).await???;
+    let attempts = posted(&server, receiver, first?).await?;
     ensure!(
         attempts.iter().all(|it| it["good"] == true),
         "a bad signature"
     );
     let failed = attempts.iter().filter(|it| it["taken"] == false).count();
-    ensure!(failed == 3, "{failed} attempts failed");
+    ensure!(failed == 6, "{failed} attempts failed");
     let taken: Vec<&Value> = attempts.iter().filter(|it| it["taken"] == true).collect();
     let hall = taken.iter().filter(|it| it["event"]["room"] == "hall");
     let seqs: Vec<u64> = hall.filter_map(|it| it["event"]["seq"].as_u64()).collect();
@@ -251,6 +204,31 @@ async fn events_are_posted_in_order_until_they_are_taken() -> Result<()> {
     ensure!(!seqs.is_empty() && joins > 0);
 
     replayed(&server, &token, &taken).await
+}
+
+/// All attempts until the room has closed, of which some open the breaker.
+async fn posted(server: &Server, receiver: Receiver, first: Value) -> Result<Vec<Value>> {
+    let attempts = tokio::task::spawn_blocking(move || -> Result<Vec<Value>> {
+        let mut receiver = receiver;
+        let mut attempts = vec![first];
+        while attempts
+            .last()
+            .is_none_or(|last| last["event"]["type"] != "room.closed")
+        {
+            attempts.push(receiver.next()?);
+        }
+        Ok(attempts)
+    });
+    let end = Instant::now() + Duration::from_secs(60);
+    let mut opened = false;
+    while !attempts.is_finished() {
+        ensure!(Instant::now() < end, "not all is posted");
+        let breaker = server.metric("troupe_breaker_open", "breaker=\"webhook\"");
+        opened |= breaker.await? > 0.0;
+        sleep(Duration::from_millis(50)).await;
+    }
+    ensure!(opened, "the breaker did not open");
+    attempts.await?
 }
 
 /// What was posted can be read again from any of its numbers.

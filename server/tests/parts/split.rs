@@ -1,5 +1,5 @@
-//! A worker cut from etcd, but not from its peers, while another one takes its room: no two ever act
-//! in one epoch, and all is one again when the cut heals.
+//! A worker cut from etcd, but not from its peers, while another one takes its room: no two ever
+//! act in one epoch, and all is one again when the cut heals.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -123,28 +123,41 @@ async fn epoch(server: &Server) -> Result<Value> {
     Ok(json!([room["epoch"], room["peers"]]))
 }
 
+/// Two linked workers; the first one's way to etcd can be cut.
+async fn pair(etcd: &Etcd, certificates: &str, path: &Path) -> Result<[Server; 2]> {
+    let by_path = [("TROUPE_CLUSTER__ETCD__ENDPOINTS", &*path.endpoints)];
+    let workers = [
+        worker_with(etcd, certificates, &by_path).await?,
+        worker_with(etcd, certificates, &[]).await?,
+    ];
+    for server in &workers {
+        server.wait_metric("troupe_relay_links", "", 1.0).await?;
+    }
+    Ok(workers)
+}
+
+/// Whether media flow to so many slots.
+fn flow(story: &Story, slots: usize) -> bool {
+    story.frames.iter().filter(|frames| **frames > 20).count() == slots
+}
+
+const fn sends(slots: usize) -> Plan {
+    Plan {
+        publish: true,
+        slots,
+    }
+}
+
 #[tokio::test]
 async fn a_worker_cut_from_the_store_and_who_takes_its_room_never_act_in_one_epoch() -> Result<()> {
     let etcd = Etcd::start().await?;
     let certificates = tempfile::tempdir()?;
     let certificates = certificates.path().to_str().context("a path")?;
     let path = Path::to(&etcd).await?;
-    let by_path = [("TROUPE_CLUSTER__ETCD__ENDPOINTS", &*path.endpoints)];
-    let workers = [
-        worker_with(&etcd, certificates, &by_path).await?,
-        worker_with(&etcd, certificates, &[]).await?,
-    ];
-    for server in &workers {
-        server.wait_metric("troupe_relay_links", "", 1.0).await?;
-    }
-    let sends = |slots| Plan {
-        publish: true,
-        slots,
-    };
+    let workers = pair(&etcd, certificates, &path).await?;
     let ann = Follower::join(&workers[0], ROOM, "ann", sends(1)).await?;
     let amy = Follower::join(&workers[0], ROOM, "amy", sends(1)).await?;
-    let flow = |story: &Story| story.frames.iter().filter(|frames| **frames > 20).count() == 2;
-    until("a call", &ann, flow).await?;
+    until("a call", &ann, |story| flow(story, 2)).await?;
 
     // Cut, its lease ends, and somebody comes to the other worker.
     path.set(false);
@@ -175,17 +188,13 @@ async fn a_worker_cut_from_the_store_and_who_takes_its_room_never_act_in_one_epo
     for client in [&ann, &amy] {
         let there = |story: &Story| story.moved == 1 && story.url == workers[1].signalling();
         until("they follow", client, there).await?;
-        let flows = |story: &Story| story.frames.iter().all(|frames| *frames > 20);
-        until("media at the other worker", client, flows).await?;
+        until("media at the other worker", client, |story| flow(story, 2)).await?;
     }
     println!(
         "all are at one worker {:?} after the cut healed",
         healed.elapsed()
     );
-    until("bob sees both", &bob, |story| {
-        story.frames.iter().filter(|frames| **frames > 20).count() == 4
-    })
-    .await?;
+    until("bob sees both", &bob, |story| flow(story, 4)).await?;
     let found = actors(&workers).await?;
     let ids: Vec<u64> = found.keys().copied().collect();
     assert_eq!(ids, [1, 2], "{found:?}");
