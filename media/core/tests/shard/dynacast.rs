@@ -2,10 +2,11 @@
 
 use std::time::Duration;
 
-use media_contract::{Action, Fact, RelayEnd, SlotState, Subject, Wish};
+use media_contract::{Action, Fact, RelayEnd, RelayPeer, SlotState, Subject, Wish};
 use media_types::{Codec, Layer, MediaKind, Mid, ShardId, TrackId, TrackSource};
 use str0m::media::{MediaKind as Kind, Rid};
 
+use crate::support::hops::far;
 use crate::support::media::{Camera, assert_seamless, join_camera, join_simulcast, join_viewer};
 use crate::support::{World, ms};
 
@@ -207,30 +208,22 @@ fn without_simulcast_nobody_is_told() {
     assert_eq!(active(&world, track), None);
 }
 
-#[test]
-fn only_what_is_watched_there_crosses_to_another_shard() {
-    let mut world = World::new(2);
-    let mut publisher = Publisher::join(&mut world);
+/// Somebody on another shard watches the least, and then all; somebody near the publisher watches
+/// the least. `takes`: what a wish needs to cross. The packets of 30 pictures that cross then.
+fn cross(
+    world: &mut World,
+    publisher: &mut Publisher,
+    (viewer, slot): (usize, Mid),
+    takes: Duration,
+    crossed: impl Fn(&World) -> u64,
+) -> u64 {
     let track = publisher.track;
-    let (viewer, slot) = join_viewer(&mut world, 1, Kind::Video);
-    let end = RelayEnd::Out {
-        to: ShardId(1).into(),
-    };
-    assert!(world.is_done(0, Action::OpenRelay { track, end }));
-    let end = RelayEnd::In {
-        from: ShardId(0).into(),
-        kind: MediaKind::Video,
-        codec: Codec::Vp8,
-        source: TrackSource::Camera,
-        publisher: world.clients[publisher.cameras[0].client].identity.clone(),
-    };
-    assert!(world.is_done(1, Action::OpenRelay { track, end }));
-    publisher.play(&mut world, 61);
-    assert_eq!(told(&world, track), NOTHING);
+    publisher.play(world, 61);
+    assert_eq!(told(world, track), NOTHING);
     world.fill(viewer, slot, track, wish(200));
-    publisher.play(&mut world, 61);
-    assert_eq!(told(&world, track), ["q"]);
-    assert_eq!(layer(&world, viewer, slot), Layer::new(0, 0));
+    publisher.play(world, 61);
+    assert_eq!(told(world, track), ["q"]);
+    assert_eq!(layer(world, viewer, slot), Layer::new(0, 0));
     let transport = world.transport(viewer);
     let set = Action::SetWish {
         transport,
@@ -238,24 +231,70 @@ fn only_what_is_watched_there_crosses_to_another_shard() {
         wish: wish(u16::MAX),
     };
     assert!(world.is_done(1, set));
-    world.run(ms(1));
-    assert_eq!(told(&world, track), ["q", "f"]);
-    publisher.play(&mut world, 61);
-    assert_eq!(layer(&world, viewer, slot), Layer::new(2, 0));
-    assert_eq!(told(&world, track), ["f"]);
+    world.run(takes);
+    assert_eq!(told(world, track), ["q", "f"]);
+    publisher.play(world, 61);
+    assert_eq!(layer(world, viewer, slot), Layer::new(2, 0));
+    assert_eq!(told(world, track), ["f"]);
     assert_seamless(&world.clients[viewer].on(slot));
     // Somebody near the publisher watches another encoding; that one does not cross.
-    let (near, other) = join_viewer(&mut world, 0, Kind::Video);
+    let (near, other) = join_viewer(world, 0, Kind::Video);
     world.fill(near, other, track, wish(200));
-    publisher.play(&mut world, 61);
-    assert_eq!(told(&world, track), ["q", "f"]);
-    let before = world.relayed;
-    publisher.play(&mut world, 30);
-    let crossed = world.relayed - before;
+    publisher.play(world, 61);
+    assert_eq!(told(world, track), ["q", "f"]);
+    let before = crossed(world);
+    publisher.play(world, 30);
+    assert!(!world.told(Subject::Track(track), |fact| *fact == Fact::TrackStalled));
+    crossed(world) - before
+}
+
+fn inward(world: &World, publisher: &Publisher, from: RelayPeer) -> RelayEnd {
+    RelayEnd::In {
+        from,
+        kind: MediaKind::Video,
+        codec: Codec::Vp8,
+        source: TrackSource::Camera,
+        publisher: world.clients[publisher.cameras[0].client].identity.clone(),
+    }
+}
+
+#[test]
+fn only_what_is_watched_there_crosses_to_another_shard() {
+    let mut world = World::new(2);
+    let mut publisher = Publisher::join(&mut world);
+    let track = publisher.track;
+    let viewer = join_viewer(&mut world, 1, Kind::Video);
+    let end = RelayEnd::Out {
+        to: ShardId(1).into(),
+    };
+    assert!(world.is_done(0, Action::OpenRelay { track, end }));
+    let end = inward(&world, &publisher, ShardId(0).into());
+    assert!(world.is_done(1, Action::OpenRelay { track, end }));
+    let all = |world: &World| world.relayed as u64;
+    let crossed = cross(&mut world, &mut publisher, viewer, ms(1), all);
     assert!(
         (60..70).contains(&crossed),
         "one encoding and some control: {crossed}"
     );
-    assert!(!world.told(Subject::Track(track), |fact| *fact == Fact::TrackStalled));
     world.run(Duration::from_millis(10));
+}
+
+#[test]
+fn only_what_is_watched_there_crosses_to_another_worker() {
+    let mut world = World::new(2);
+    let mut publisher = Publisher::join(&mut world);
+    let track = publisher.track;
+    let viewer = join_viewer(&mut world, 1, Kind::Video);
+    for (here, there) in [(0, 1), (1, 0)] {
+        let peers = vec![far(there)];
+        assert!(world.is_done(here, Action::LinkRoom { peers }));
+    }
+    let end = inward(&world, &publisher, far(0));
+    assert!(world.is_done(1, Action::OpenRelay { track, end }));
+    let packets = |world: &World| world.hops.figures(world.now, 0, 1).packets_out;
+    let crossed = cross(&mut world, &mut publisher, viewer, ms(60), packets);
+    assert!(
+        (58..=62).contains(&crossed),
+        "two packets a picture of one encoding: {crossed}"
+    );
 }
