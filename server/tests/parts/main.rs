@@ -13,6 +13,8 @@ use serde_json::{Value, json};
 use tokio::time::{Instant, sleep};
 
 mod afar;
+mod caller;
+mod crashes;
 mod emptied;
 #[path = "../support/etcd.rs"]
 mod etcd;
