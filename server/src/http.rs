@@ -35,5 +35,12 @@ pub use routes::{Listeners, run};
 pub use state::AppState;
 pub use whip_sessions::WhipSessions;
 
+/// The routes of the admin API, each with its method.
+#[cfg(test)]
+pub(crate) fn admin_routes() -> impl Iterator<Item = (&'static str, &'static str)> {
+    let table = admin::table::TABLE.iter();
+    table.map(|entry| (entry.method, entry.path))
+}
+
 #[cfg(test)]
 mod tests;

@@ -119,6 +119,15 @@ enum Act {
     CloseIngest { id: PeerId },
     /// Lists the transcoding jobs of all workers
     Transcoders,
+    /// Sets the bitrate of a transcoding job of the worker that is asked
+    Bitrate {
+        job: String,
+        /// Kilobits a second
+        #[arg(long)]
+        kbps: u32,
+    },
+    /// Lists the connections by QUIC of all workers
+    Quic,
     /// Streams that are watched by HTTP
     #[command(subcommand)]
     Egress(EgressAct),
@@ -244,6 +253,8 @@ impl Act {
             Self::Metrics { worker } => get(&format!("workers/{worker}/metrics")),
             Self::CloseIngest { id } => Call("DELETE", format!("ingests/{id}"), None),
             Self::Transcoders => get("transcoders?limit=1000"),
+            Self::Bitrate { job, kbps } => bitrate(&job, kbps),
+            Self::Quic => get("quic?limit=1000"),
             Self::Egress(act) => act.call(),
             Self::Recording(act) => act.call(),
             Self::Workers => get("workers?limit=1000"),
@@ -302,6 +313,11 @@ impl ConfigAct {
             Self::Reset { section } => patch(section, Value::Null),
         }
     }
+}
+
+fn bitrate(job: &str, kbps: u32) -> Call {
+    let body = json!({ "bitrateKbps": kbps });
+    Call("PATCH", format!("transcoders/{job}"), Some(body))
 }
 
 fn get(path: &str) -> Call {
@@ -378,60 +394,4 @@ fn own_token(config: &Config) -> Result<String, CliError> {
 }
 
 #[cfg(test)]
-mod tests {
-    use clap::Parser;
-
-    use super::*;
-
-    #[derive(Debug, Parser)]
-    struct Line {
-        #[command(flatten)]
-        args: AdminArgs,
-    }
-
-    fn call(words: &str) -> Call {
-        let line = Line::try_parse_from(format!("admin --dev {words}").split_whitespace());
-        line.unwrap().args.act.call()
-    }
-
-    #[test]
-    fn words_become_calls() {
-        let rooms = "rooms?limit=1000".to_owned();
-        assert_eq!(call("rooms"), Call("GET", rooms, None));
-        let Call(method, path, body) = call("mute r bob --unmute");
-        assert_eq!((method, path.as_str()), ("POST", "rooms/r/peers/bob/mute"));
-        assert_eq!(body, Some(json!({"trackId": null, "muted": false})));
-        let Call(_, path, body) = call("send r --topic t {\"n\":1}");
-        assert_eq!(path, "rooms/r/send");
-        let expected = json!({"to": "room", "topic": "t", "payload": {"n": 1}});
-        assert_eq!(body, Some(expected));
-        let Call(.., body) = call("send r --topic t hello");
-        assert_eq!(body.unwrap()["payload"], "hello");
-        let Call(method, path, body) = call("kick r bob");
-        assert_eq!(
-            (method, path.as_str(), body),
-            ("DELETE", "rooms/r/peers/bob", None)
-        );
-        let Call(method, path, body) = call("migrate r --to wk_0000000000007");
-        assert_eq!((method, path.as_str()), ("POST", "rooms/r/migrate"));
-        assert_eq!(body, Some(json!({"to": "wk_0000000000007"})));
-        let Call(.., body) = call("migrate r");
-        assert_eq!(body, Some(json!({})));
-        let Call(method, path, body) = call("shard r --to 1");
-        assert_eq!((method, path.as_str()), ("POST", "rooms/r/shard"));
-        assert_eq!(body, Some(json!({"to": 1})));
-        let path = "workers/wk_0000000000007/drain".to_owned();
-        assert_eq!(call("drain wk_0000000000007"), Call("POST", path, None));
-        let Call(.., body) = call("revoke --sub bob --end");
-        let expected = json!({"jti": null, "sub": "bob", "kid": null, "end": true});
-        assert_eq!(body, Some(expected));
-    }
-
-    #[test]
-    fn one_of_three_is_revoked() {
-        let parse = |words: &str| Line::try_parse_from(format!("admin {words}").split_whitespace());
-        assert!(parse("revoke").is_err());
-        assert!(parse("revoke --jti a --kid b").is_err());
-        assert!(parse("kick r").is_err());
-    }
-}
+mod tests;

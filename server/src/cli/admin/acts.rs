@@ -53,6 +53,8 @@ impl RoomAct {
 pub(super) enum EgressAct {
     /// Lists them, of all workers
     List,
+    /// Shows one
+    Show { room: RoomName, stream: Identity },
     /// Stops packaging one
     Stop { room: RoomName, stream: Identity },
 }
@@ -61,6 +63,7 @@ impl EgressAct {
     pub(super) fn call(self) -> Call {
         match self {
             Self::List => get("egress?limit=1000"),
+            Self::Show { room, stream } => get(&format!("egress/{room}/{stream}")),
             Self::Stop { room, stream } => Call("DELETE", format!("egress/{room}/{stream}"), None),
         }
     }
