@@ -20,6 +20,7 @@ mod emptied;
 mod etcd;
 #[path = "../support/follower.rs"]
 mod follower;
+mod nat;
 mod split;
 #[path = "../support/mod.rs"]
 mod support;
@@ -135,6 +136,11 @@ async fn all_arrives(bots: &mut [Bot], from: usize) -> Result<u64> {
 
 /// Until everybody has everybody else's sound and picture.
 async fn all_see_all(bots: &mut [Bot]) -> Result<()> {
+    until_flows(bots, 4).await
+}
+
+/// Until media flow to so many slots of each.
+async fn until_flows(bots: &mut [Bot], slots: usize) -> Result<()> {
     let end = Instant::now() + LONG;
     let flows = |bot: &Bot| {
         bot.received()
@@ -142,7 +148,7 @@ async fn all_see_all(bots: &mut [Bot]) -> Result<()> {
             .filter(|slot| slot.frames > 20)
             .count()
     };
-    while !bots.iter().all(|bot| flows(bot) == 4) {
+    while !bots.iter().all(|bot| flows(bot) == slots) {
         ensure!(Instant::now() < end, "media does not reach everybody");
         run(bots, Duration::from_millis(200)).await?;
     }
