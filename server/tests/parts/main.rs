@@ -21,6 +21,7 @@ mod etcd;
 #[path = "../support/follower.rs"]
 mod follower;
 mod nat;
+mod plain;
 mod split;
 #[path = "../support/mod.rs"]
 mod support;
