@@ -20,6 +20,8 @@ use tokio::time::{Instant, sleep};
 mod etcd;
 #[path = "support/member.rs"]
 mod member;
+#[path = "cluster/script.rs"]
+mod script;
 mod support;
 use etcd::Etcd;
 use member::Member;
