@@ -254,7 +254,13 @@ fn documented_metrics_exist() {
 #[test]
 fn metrics_of_dashboards_and_alerts_exist() {
     let tree = tree();
-    let files = || tree.ending(&["deploy/grafana/troupe.json", "deploy/prometheus/alerts.yml"]);
+    let files = || {
+        tree.ending(&[
+            "deploy/grafana/troupe.json",
+            "deploy/grafana/troupe-cluster.json",
+            "deploy/prometheus/alerts.yml",
+        ])
+    };
     let named: usize = files().map(|file| metrics_in(&file.text).count()).sum();
     assert!(named > 30, "dashboards and alerts name {named} metrics");
     none(
