@@ -5,10 +5,12 @@
 )]
 
 use std::path::Path;
+use std::process::Command;
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
+use loadtest::{Bot, Plan, Signalling};
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::{ClientConfig, DigitallySignedStruct, SignatureScheme};
@@ -123,4 +125,37 @@ async fn a_renewed_certificate_is_shown_without_a_restart() -> Result<()> {
         sleep(Duration::from_millis(100)).await;
     }
     Ok(())
+}
+
+#[tokio::test]
+async fn a_client_joins_by_wss() -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    renew(folder.path())?;
+    let path = |name: &str| folder.path().join(name).display().to_string();
+    let server = Server::start(&[
+        ("TROUPE_HTTP__TLS_CERTIFICATE", &path("cert.pem")),
+        ("TROUPE_HTTP__TLS_KEY", &path("key.pem")),
+        ("TROUPE_HTTP__REQUIRE_TLS", "true"),
+    ])
+    .await?;
+    let words = "token --dev --room hall --identity ann";
+    let made = Command::new(env!("CARGO_BIN_EXE_troupe"))
+        .args(words.split(' '))
+        .output()?;
+    ensure!(made.status.success(), "no token");
+    let token = String::from_utf8(made.stdout)?.trim().to_owned();
+    let plain = server.signalling();
+    ensure!(
+        Signalling::connect(&plain).await.is_err(),
+        "plain text is taken"
+    );
+    let url = plain.replacen("ws://", "wss://", 1);
+    let mut bot = Bot::join(&url, &token).await?;
+    assert_eq!(bot.joined["peerId"], "ann");
+    let plan = Plan {
+        publish: true,
+        slots: 0,
+    };
+    bot.open_media(plan).await?;
+    bot.leave().await
 }

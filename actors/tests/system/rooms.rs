@@ -263,6 +263,19 @@ fn limits_are_refused_with_room_full() {
 }
 
 #[test]
+fn a_worker_with_all_its_rooms_opens_no_other() {
+    run(async {
+        let mut config = config();
+        config.rooms_max = 1;
+        let world = World::new(1, config);
+        world.join("r", "ana").await;
+        let error = world.try_join(request("s", "bob")).await.err().unwrap();
+        assert_eq!(error.kind(), ErrorType::Overloaded);
+        assert!(world.try_join(request("r", "bob")).await.is_ok());
+    });
+}
+
+#[test]
 fn a_large_room_names_publishers_and_counts_the_others() {
     run(async {
         let mut config = config();
