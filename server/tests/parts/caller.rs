@@ -21,8 +21,9 @@ const PLAN: Plan = Plan {
 /// How long its media run before its signalling is seen to, and how often it pings.
 const TURN: Duration = Duration::from_millis(100);
 const PING_TURNS: u32 = 10;
-/// How long it tries to follow, and how long one attempt to come back may take.
-const FOLLOW_MAX: Duration = Duration::from_secs(3);
+/// How long it tries to follow: a target that waits for the store takes it in later, before the
+/// move's deadline of 30 s. And how long one attempt to come back may take.
+const FOLLOW_MAX: Duration = Duration::from_secs(20);
 const ATTEMPT_MAX: Duration = Duration::from_secs(2);
 const AGAIN_AFTER: Duration = Duration::from_millis(300);
 /// Frames after which a slot's media flow.
