@@ -13,7 +13,8 @@ use loadtest::{Bot, Plan};
 use tokio::task::JoinSet;
 use tokio::time::sleep;
 
-#[path = "../tests/support/mod.rs"]
+#[path = "../tests/it/support/server.rs"]
+#[allow(dead_code, reason = "tests use more of it")]
 mod support;
 use support::Server;
 
@@ -33,7 +34,8 @@ async fn idle_rooms(server: &Server) -> Result<()> {
     let token = Server::operator_token()?;
     let before = server.resident_kib()?;
     for number in 0..ROOMS {
-        server.put_room(&format!("empty-{number}"), &token).await?;
+        let room = format!("empty-{number}");
+        server.put_room_with(&room, &token, "{}").await?;
     }
     sleep(SETTLE).await;
     report("idle room", before, server.resident_kib()?, ROOMS);

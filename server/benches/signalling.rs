@@ -14,7 +14,8 @@ use loadtest::Signalling;
 use serde_json::{Value, json};
 use tokio::runtime::Builder;
 
-#[path = "../tests/support/mod.rs"]
+#[path = "../tests/it/support/server.rs"]
+#[allow(dead_code, reason = "tests use more of it")]
 mod support;
 use support::Server;
 

@@ -1,0 +1,203 @@
+//! A worker cut from etcd, but not from its peers, while another one takes its room: no two ever
+//! act in one epoch, and all is one again when the cut heals.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+use loadtest::{Bot, Plan, RequestError};
+use serde_json::{Value, json};
+use tokio::io::copy_bidirectional;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+use tokio::time::{Instant, sleep};
+
+use super::{LONG, ROOM, worker_with};
+use crate::support::Server;
+use crate::support::etcd::Etcd;
+use crate::support::follower::{Follower, Story};
+
+/// A way to etcd that can be cut.
+struct Path {
+    endpoints: String,
+    open: watch::Sender<bool>,
+    task: JoinHandle<()>,
+}
+
+impl Drop for Path {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+impl Path {
+    async fn to(etcd: &Etcd) -> Result<Self> {
+        let target = etcd.endpoints();
+        let target = target.trim_matches(['[', ']', '"']);
+        let target = target.trim_start_matches("http://").to_owned();
+        let listener = TcpListener::bind("127.0.0.1:0").await?;
+        let endpoints = format!("[\"http://{}\"]", listener.local_addr()?);
+        let (open, state) = watch::channel(true);
+        let task = tokio::spawn(async move {
+            while let Ok((client, _)) = listener.accept().await {
+                tokio::spawn(carry(client, target.clone(), state.clone()));
+            }
+        });
+        Ok(Self {
+            endpoints,
+            open,
+            task,
+        })
+    }
+
+    fn set(&self, open: bool) {
+        self.open.send_replace(open);
+    }
+}
+
+/// One connection, for as long as the way is open.
+async fn carry(mut client: TcpStream, target: String, mut open: watch::Receiver<bool>) {
+    if !*open.borrow() {
+        return;
+    }
+    if let Ok(mut server) = TcpStream::connect(target).await {
+        tokio::select! {
+            _ = copy_bidirectional(&mut client, &mut server) => {}
+            _ = open.wait_for(|open| !open) => {}
+        }
+    }
+}
+
+/// Joins at this worker, which may take the room only when its owner's lease has ended.
+async fn insist(server: &Server, name: &str) -> Result<Bot> {
+    let end = Instant::now() + LONG;
+    loop {
+        let token = server.token(ROOM, name).await?;
+        let error = match Bot::join(&server.signalling(), &token).await {
+            Ok(bot) => return Ok(bot),
+            Err(error) => error,
+        };
+        let refused = error.downcast_ref::<RequestError>().context("an answer")?;
+        let kind = refused.kind.as_str();
+        ensure!(["moved", "unavailable"].contains(&kind), "{kind}");
+        ensure!(Instant::now() < end, "{name} never gets in");
+        sleep(Duration::from_millis(200)).await;
+    }
+}
+
+async fn until(what: &str, client: &Follower, holds: impl Fn(&Story) -> bool) -> Result<Story> {
+    let end = Instant::now() + LONG;
+    loop {
+        let story = client.story();
+        ensure!(story.failed.is_none(), "{what}: {:?}", story.failed);
+        if holds(&story) {
+            return Ok(story);
+        }
+        ensure!(Instant::now() < end, "{what}: {story:?}");
+        sleep(Duration::from_millis(50)).await;
+    }
+}
+
+/// The oracle: which worker acted in each epoch of the room, by all that either of them recorded.
+/// That nobody else did is what has to hold.
+async fn actors(workers: &[Server]) -> Result<BTreeMap<u64, String>> {
+    let mut found: BTreeMap<u64, String> = BTreeMap::new();
+    for server in workers {
+        let page = server.get_viewed("events?local=true&limit=1000").await?;
+        let events = page["items"].as_array().context("events")?;
+        for event in events.iter().filter(|event| event["room"] == ROOM) {
+            let epoch = event["epoch"].as_u64().context("an epoch")?;
+            let worker = event["worker"].as_str().context("a worker")?;
+            let first = found.entry(epoch).or_insert_with(|| worker.to_owned());
+            assert_eq!(first, worker, "two act in epoch {epoch}: {events:?}");
+        }
+    }
+    Ok(found)
+}
+
+async fn epoch(server: &Server) -> Result<Value> {
+    let room = server
+        .get_viewed(&format!("rooms/{ROOM}?local=true"))
+        .await?;
+    Ok(json!([room["epoch"], room["peers"]]))
+}
+
+/// Two linked workers; the first one's way to etcd can be cut.
+async fn pair(etcd: &Etcd, certificates: &str, path: &Path) -> Result<[Server; 2]> {
+    let by_path = [("TROUPE_CLUSTER__ETCD__ENDPOINTS", &*path.endpoints)];
+    let workers = [
+        worker_with(etcd, certificates, &by_path).await?,
+        worker_with(etcd, certificates, &[]).await?,
+    ];
+    for server in &workers {
+        server.wait_metric("troupe_relay_links", "", 1.0).await?;
+    }
+    Ok(workers)
+}
+
+/// Whether media flow to so many slots.
+fn flow(story: &Story, slots: usize) -> bool {
+    story.frames.iter().filter(|frames| **frames > 20).count() == slots
+}
+
+const fn sends(slots: usize) -> Plan {
+    Plan {
+        publish: true,
+        slots,
+    }
+}
+
+#[tokio::test]
+async fn a_worker_cut_from_the_store_and_who_takes_its_room_never_act_in_one_epoch() -> Result<()> {
+    let etcd = Etcd::start().await?;
+    let certificates = tempfile::tempdir()?;
+    let certificates = certificates.path().to_str().context("a path")?;
+    let path = Path::to(&etcd).await?;
+    let workers = pair(&etcd, certificates, &path).await?;
+    let ann = Follower::join(&workers[0], ROOM, "ann", sends(1)).await?;
+    let amy = Follower::join(&workers[0], ROOM, "amy", sends(1)).await?;
+    until("a call", &ann, |story| flow(story, 2)).await?;
+
+    // Cut, its lease ends, and somebody comes to the other worker.
+    path.set(false);
+    let cut = Instant::now();
+    let bob = insist(&workers[1], "bob").await?;
+    println!(
+        "the room was taken {:?} after the cut (lease of 3 s)",
+        cut.elapsed()
+    );
+    let bob = Follower::begin(bob, workers[1].signalling(), sends(2)).await?;
+    let frames = |story: &Story| story.frames.iter().sum::<u64>();
+    let before = [ann.story(), amy.story()].map(|story| frames(&story));
+    sleep(Duration::from_secs(2)).await;
+    for (client, before) in [&ann, &amy].into_iter().zip(before) {
+        let story = client.story();
+        ensure!(
+            frames(&story) > before + 50,
+            "their call goes on: {story:?}"
+        );
+        assert_eq!((story.moved, story.failed), (0, None));
+    }
+    let both = [epoch(&workers[0]).await?, epoch(&workers[1]).await?];
+    assert_eq!(both, [json!([1, 2]), json!([2, 1])]);
+
+    // It heals: the first worker hands its clients over to who has the room.
+    path.set(true);
+    let healed = Instant::now();
+    for client in [&ann, &amy] {
+        let there = |story: &Story| story.moved == 1 && story.url == workers[1].signalling();
+        until("they follow", client, there).await?;
+        until("media at the other worker", client, |story| flow(story, 2)).await?;
+    }
+    println!(
+        "all are at one worker {:?} after the cut healed",
+        healed.elapsed()
+    );
+    until("bob sees both", &bob, |story| flow(story, 4)).await?;
+    let found = actors(&workers).await?;
+    let ids: Vec<u64> = found.keys().copied().collect();
+    assert_eq!(ids, [1, 2], "{found:?}");
+    assert_ne!(found[&1], found[&2]);
+    Ok(())
+}
