@@ -15,6 +15,8 @@ pub struct Banner<'a> {
     pub operators: SocketAddr,
     /// Whether clients speak HTTPS.
     pub tls: bool,
+    /// Whether operators do.
+    pub admin_tls: bool,
     /// Our addresses.
     pub reach: &'a Reach,
     /// The shards' UDP ports.
@@ -35,7 +37,12 @@ impl Banner<'_> {
             let label = if index == 0 { "Open" } else { "" };
             line(&mut text, label, url);
         }
-        line(&mut text, "Operate", &format!("http://{}/", self.operators));
+        let scheme = scheme(self.admin_tls);
+        line(
+            &mut text,
+            "Operate",
+            &format!("{scheme}://{}/", self.operators),
+        );
         line(&mut text, "Media", &self.media());
         line(&mut text, "Keys", &format!("{DEV_KEY} / {DEV_SECRET}"));
         if self.tls {
@@ -48,7 +55,7 @@ impl Banner<'_> {
 
     /// The pages to open, the one for this machine first.
     fn links(&self) -> Vec<String> {
-        let scheme = if self.tls { "https" } else { "http" };
+        let scheme = scheme(self.tls);
         let port = self.clients.port();
         let link = |host: &str| format!("{scheme}://{host}:{port}/");
         if !self.clients.ip().is_unspecified() {
@@ -72,6 +79,10 @@ impl Banner<'_> {
         push(&mut text, format_args!(" at {}", addresses.join(", ")));
         text
     }
+}
+
+const fn scheme(tls: bool) -> &'static str {
+    if tls { "https" } else { "http" }
 }
 
 fn host(ip: IpAddr) -> String {
@@ -111,6 +122,7 @@ mod tests {
             clients: "127.0.0.1:8080".parse().unwrap(),
             operators: "127.0.0.1:9090".parse().unwrap(),
             tls: false,
+            admin_tls: false,
             reach: &reach,
             udp: &[7_800, 7_801],
             tcp: Some(7_800),
@@ -127,8 +139,10 @@ mod tests {
         let media = "  Media    udp 7800 to 7801, tcp 7800 at 10.0.0.5, 127.0.0.1\n";
         assert!(text.contains(media), "{text}");
         banner.clients = "0.0.0.0:8443".parse().unwrap();
-        banner.tls = true;
+        (banner.tls, banner.admin_tls) = (true, true);
         let links = "  Open     https://localhost:8443/\n           https://10.0.0.5:8443/\n";
         assert!(banner.text().contains(links), "{}", banner.text());
+        let operate = "  Operate  https://127.0.0.1:9090/\n";
+        assert!(banner.text().contains(operate), "{}", banner.text());
     }
 }

@@ -13,8 +13,10 @@ use crate::auth::{TokenRequest, issue};
 use crate::clock::SystemClock;
 use crate::config::{self, Config, ConfigError, Sources, duration};
 use crate::run::{self, EXIT_SETTINGS};
+use crate::tls::TlsError;
 
 mod admin;
+mod told;
 
 /// The worker that was asked refused, or did not answer.
 const EXIT_REFUSED: u8 = 1;
@@ -118,6 +120,8 @@ enum CliError {
     #[error("the worker: {0}")]
     Ask(String),
     #[error(transparent)]
+    Tls(#[from] TlsError),
+    #[error(transparent)]
     Run(#[from] run::RunError),
 }
 
@@ -138,7 +142,7 @@ pub fn main() -> ExitCode {
     match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("troupe: {error}");
+            eprintln!("troupe: {}", told::told(&error));
             ExitCode::from(exit_code(&error))
         }
     }
@@ -146,9 +150,11 @@ pub fn main() -> ExitCode {
 
 const fn exit_code(error: &CliError) -> u8 {
     match error {
-        CliError::Config(_) | CliError::Read(..) | CliError::Key(_) | CliError::Lifetime(..) => {
-            EXIT_SETTINGS
-        }
+        CliError::Config(_)
+        | CliError::Read(..)
+        | CliError::Key(_)
+        | CliError::Lifetime(..)
+        | CliError::Tls(_) => EXIT_SETTINGS,
         CliError::Ask(_) => EXIT_REFUSED,
         CliError::Run(error) => error.exit_code(),
     }

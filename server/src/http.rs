@@ -31,7 +31,7 @@ pub use problem::ApiError;
 pub use rooms::{
     Answer, JoinRequest, Joined, Outbox, OutboxError, Rooms, Session, SessionHandle, TellError, Via,
 };
-pub use routes::{Listeners, run};
+pub use routes::{Listeners, ListenersTls, run};
 pub use state::AppState;
 pub use whip_sessions::WhipSessions;
 

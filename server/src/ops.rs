@@ -73,6 +73,10 @@ pub struct Parts {
     pub worker: String,
     /// Where its admin API is.
     pub url: String,
+    /// Asks other workers.
+    pub client: reqwest::Client,
+    /// Posts to receivers of webhooks and to the collector of traces.
+    pub poster: reqwest::Client,
 }
 
 /// All of it.
@@ -95,6 +99,9 @@ pub struct Ops {
     pub worker: String,
     /// Where its admin API is.
     pub url: String,
+    /// Posts to receivers of webhooks and to the collector of traces, whom the authority of the
+    /// workers does not vouch for.
+    poster: reqwest::Client,
     /// The collector of traces.
     traces: Option<String>,
     own: Arc<dyn Store>,
@@ -126,6 +133,8 @@ impl Ops {
             revoked,
             worker,
             url,
+            client,
+            poster,
         } = parts;
         let sections = Arc::new(Sections::new(&config));
         let policy = Policy::new(Arc::clone(&sections), Arc::clone(&clock));
@@ -146,7 +155,8 @@ impl Ops {
             sections,
             refusals: Arc::default(),
             store: Guarded::new(store, Arc::clone(&clock)),
-            client: reqwest::Client::new(),
+            client,
+            poster,
             worker,
             url,
             traces: config.traces.endpoint.clone(),
@@ -196,7 +206,7 @@ impl Ops {
         Exporter {
             endpoint: self.traces.clone().unwrap_or_default(),
             worker: self.worker.clone(),
-            client: self.client.clone(),
+            client: self.poster.clone(),
             spans,
         }
     }
@@ -447,7 +457,7 @@ impl Ops {
             journal: Arc::clone(&self.journal),
             store: Arc::clone(&self.own),
             clock: Arc::clone(&self.clock),
-            client: self.client.clone(),
+            client: self.poster.clone(),
         });
         let mut running: Vec<WebhookConfig> = Vec::new();
         let mut tasks = JoinSet::new();

@@ -18,7 +18,7 @@ use crate::banner::Banner;
 use crate::clock::SystemClock;
 use crate::config::{Config, ConfigError};
 use crate::egress::record::Recordings;
-use crate::http::{self, AppState, Health, Listeners};
+use crate::http::{self, AppState, Health, Listeners, ListenersTls};
 use crate::live::Live;
 use crate::membership::Standing;
 use crate::net::{Reach, ReachSettings, interfaces};
@@ -194,13 +194,13 @@ impl Worker {
         let reach = reach(config);
         let tls = tls_of(config, &reach)?;
         let mut media = Media::bind(config, &reach)?;
-        let encoders = inputs::bind(config, tls.as_ref())?;
-        let quic = inputs::bind_quic(config, tls.as_ref(), &reach, &*clock)?;
+        let encoders = inputs::bind(config, tls.clients.as_ref())?;
+        let quic = inputs::bind_quic(config, tls.clients.as_ref(), &reach, &*clock)?;
         let quic_reach = quic.as_ref().and_then(QuicSocket::reach);
         let (links, bound) = Links::bind(config, &mut media)?;
         let make = media::factory(config, &*clock, &reach, &media)?;
         let arbiters: Vec<Arbiter> = (0..CONTROL_THREADS).map(|_| Arbiter::new()).collect();
-        let url = signalling_url(config, tls.is_some(), &reach);
+        let url = signalling_url(config, tls.clients.is_some(), &reach);
         let foundation = Foundation::new(config, clock, store, &media.rings, (auth, url))?;
         let system = foundation.start_actors(config, fatal, &arbiters, bound.letters.clone());
         let (rings, udp, tcp) = (media.rings.clone(), media.udp.clone(), media.tcp_port());
@@ -218,7 +218,7 @@ impl Worker {
         let health = Arc::new(Health::default());
         let parts = (&live, &transcoding, &health);
         inputs::serve((encoders, quic), config, &foundation, parts, &egress)?;
-        let secure = tls.is_some();
+        let secure = [&tls.clients, &tls.operators].map(Option::is_some);
         let state = AppState {
             egress: Some(egress),
             recordings: Some(Arc::clone(&recordings)),
@@ -299,7 +299,7 @@ fn announce(health: &Health, standing: &watch::Sender<Standing>, foundation: &Fo
 /// What a developer reads at start.
 fn banner(
     listeners: &Listeners,
-    tls: bool,
+    [tls, admin_tls]: [bool; 2],
     reach: &Reach,
     (udp, tcp): (&[u16], Option<u16>),
 ) -> String {
@@ -307,6 +307,7 @@ fn banner(
         clients: listeners.client_address,
         operators: listeners.operator_address,
         tls,
+        admin_tls,
         reach,
         udp,
         tcp,
@@ -356,14 +357,22 @@ fn reach(config: &Config) -> Reach {
     Reach::new(config.webrtc.address, &interfaces(), &settings)
 }
 
-fn tls_of(config: &Config, reach: &Reach) -> Result<Option<rustls::ServerConfig>, TlsError> {
-    let given = tls::from_config(&config.http)?;
-    if given.is_some() || !config.lan {
-        return Ok(given);
+fn tls_of(config: &Config, reach: &Reach) -> Result<ListenersTls, TlsError> {
+    let mut tls = ListenersTls {
+        clients: tls::of_clients(&config.http)?,
+        operators: tls::of_operators(&config.admin)?,
+    };
+    if config.admin.is_open_and_plain() {
+        let listen = config.admin.listen;
+        tracing::warn!(%listen, "the admin listener speaks plain HTTP beyond this machine: whoever \
+            reads along has operators' tokens; admin.tls_certificate and admin.tls_key secure it");
     }
-    let addresses = reach.announced().iter().map(ToString::to_string);
-    let names = std::iter::once("localhost".to_owned()).chain(addresses);
-    tls::self_signed(names.collect()).map(Some)
+    if config.lan && tls.clients.is_none() {
+        let addresses = reach.announced().iter().map(ToString::to_string);
+        let names = std::iter::once("localhost".to_owned()).chain(addresses);
+        tls.clients = Some(tls::self_signed(names.collect())?);
+    }
+    Ok(tls)
 }
 
 /// Where clients find signalling, for `endpoints` and the record in the store.

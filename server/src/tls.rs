@@ -1,6 +1,6 @@
 //! Certificates, and the one crypto provider of the process.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use rustls::ServerConfig;
@@ -9,9 +9,12 @@ use rustls::sign::CertifiedKey;
 use rustls_pki_types::pem::PemObject;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
 
-use crate::config::HttpConfig;
+use crate::config::{AdminConfig, HttpConfig};
 
 mod reload;
+mod trust;
+
+pub use trust::{CA_SETTING, client, machine_client};
 
 /// Why TLS cannot be spoken.
 #[derive(Debug, thiserror::Error)]
@@ -21,15 +24,26 @@ pub enum TlsError {
     #[error("{key}: {path} cannot be used: {problem}")]
     File {
         /// The setting that names it.
-        key: &'static str,
+        key: String,
         /// The file.
         path: String,
         /// What is wrong.
         problem: String,
     },
     /// Certificate and key do not go together.
-    #[error("http.tls_certificate and http.tls_key cannot be used together")]
-    Pair(#[source] rustls::Error),
+    #[error("{section}.tls_certificate and {section}.tls_key cannot be used together: {problem}")]
+    Pair {
+        /// The section of the settings that names both.
+        section: &'static str,
+        /// What is wrong.
+        problem: rustls::Error,
+    },
+    /// The library refuses what we made.
+    #[error("TLS cannot be set up")]
+    Setup(#[source] rustls::Error),
+    /// Nobody can be asked.
+    #[error("no client for requests can be made")]
+    Client(#[source] reqwest::Error),
     /// No thread to follow the files by.
     #[error("no thread to follow certificates by")]
     Thread(#[source] std::io::Error),
@@ -44,30 +58,83 @@ pub fn install_provider() {
     let _ = aws_lc_rs::default_provider().install_default();
 }
 
-/// TLS as the settings want it; `None` where they want none. The listener adds ALPN.
+/// Two PEM files that a section of the settings names.
+#[derive(Debug, Clone)]
+struct Pair {
+    section: &'static str,
+    certificate: PathBuf,
+    key: PathBuf,
+}
+
+impl Pair {
+    /// `None` unless both are there; settings are checked for one alone.
+    fn new(
+        section: &'static str,
+        certificate: Option<&PathBuf>,
+        key: Option<&PathBuf>,
+    ) -> Option<Self> {
+        let (certificate, key) = (certificate?.clone(), key?.clone());
+        Some(Self {
+            section,
+            certificate,
+            key,
+        })
+    }
+
+    /// Reads a certificate's chain and its key, and checks that they go together.
+    fn read(&self) -> Result<CertifiedKey, TlsError> {
+        let setting = |name: &str| format!("{}.{name}", self.section);
+        let chain = certificates(&setting("tls_certificate"), &self.certificate)?;
+        let key = PrivateKeyDer::from_pem_file(&self.key)
+            .map_err(|error| unusable(&setting("tls_key"), &self.key, &error))?;
+        CertifiedKey::from_der(chain, key, &provider()).map_err(|problem| TlsError::Pair {
+            section: self.section,
+            problem,
+        })
+    }
+
+    /// TLS with what the files hold, also when that changes.
+    fn serve(self) -> Result<ServerConfig, TlsError> {
+        let resolver = reload::follow(self)?;
+        let built = ServerConfig::builder_with_provider(provider())
+            .with_safe_default_protocol_versions()
+            .map_err(TlsError::Setup)?;
+        Ok(built.with_no_client_auth().with_cert_resolver(resolver))
+    }
+}
+
+/// TLS of the clients' listener as the settings want it; `None` where they want none. The listener
+/// adds ALPN.
 ///
 /// # Errors
 /// See [`TlsError`].
-pub fn from_config(config: &HttpConfig) -> Result<Option<ServerConfig>, TlsError> {
-    let (Some(certificate), Some(key)) = (&config.tls_certificate, &config.tls_key) else {
-        return Ok(None);
-    };
-    let resolver = reload::follow(certificate, key)?;
-    let built = ServerConfig::builder_with_provider(provider())
-        .with_safe_default_protocol_versions()
-        .map_err(TlsError::Pair)?;
-    let built = built.with_no_client_auth().with_cert_resolver(resolver);
-    Ok(Some(built))
+pub fn of_clients(config: &HttpConfig) -> Result<Option<ServerConfig>, TlsError> {
+    let (certificate, key) = (config.tls_certificate.as_ref(), config.tls_key.as_ref());
+    Pair::new("http", certificate, key)
+        .map(Pair::serve)
+        .transpose()
 }
 
-/// Reads a certificate's chain and its key, and checks that they go together.
-fn read(certificate: &Path, key: &Path) -> Result<CertifiedKey, TlsError> {
-    let chain = CertificateDer::pem_file_iter(certificate)
+/// The same for the operators' listener.
+///
+/// # Errors
+/// See [`TlsError`].
+pub fn of_operators(config: &AdminConfig) -> Result<Option<ServerConfig>, TlsError> {
+    let (certificate, key) = (config.tls_certificate.as_ref(), config.tls_key.as_ref());
+    Pair::new("admin", certificate, key)
+        .map(Pair::serve)
+        .transpose()
+}
+
+/// The certificates of a PEM file, one at least.
+fn certificates(setting: &str, path: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {
+    let found = CertificateDer::pem_file_iter(path)
         .and_then(Iterator::collect::<Result<Vec<_>, _>>)
-        .map_err(|error| unusable("http.tls_certificate", certificate, &error))?;
-    let key =
-        PrivateKeyDer::from_pem_file(key).map_err(|error| unusable("http.tls_key", key, &error))?;
-    CertifiedKey::from_der(chain, key, &provider()).map_err(TlsError::Pair)
+        .map_err(|error| unusable(setting, path, &error))?;
+    match found.is_empty() {
+        true => Err(unusable(setting, path, &"no certificate")),
+        false => Ok(found),
+    }
 }
 
 fn provider() -> Arc<CryptoProvider> {
@@ -95,12 +162,12 @@ fn server_config(
         .with_safe_default_protocol_versions()
         .map(|builder| builder.with_no_client_auth())
         .and_then(|builder| builder.with_single_cert(chain, key))
-        .map_err(TlsError::Pair)
+        .map_err(TlsError::Setup)
 }
 
-fn unusable(key: &'static str, path: &Path, problem: &impl ToString) -> TlsError {
+fn unusable(setting: &str, path: &Path, problem: &impl ToString) -> TlsError {
     TlsError::File {
-        key,
+        key: setting.to_owned(),
         path: path.display().to_string(),
         problem: problem.to_string(),
     }
@@ -118,16 +185,49 @@ mod tests {
 
     #[test]
     fn a_missing_file_is_named_with_its_setting() {
-        let config = HttpConfig {
-            tls_certificate: Some("/nowhere/cert.pem".into()),
-            tls_key: Some("/nowhere/key.pem".into()),
+        let paths = ["/nowhere/cert.pem", "/nowhere/key.pem"].map(PathBuf::from);
+        let [certificate, key] = paths.map(Some);
+        let clients = HttpConfig {
+            tls_certificate: certificate.clone(),
+            tls_key: key.clone(),
             ..HttpConfig::default()
         };
-        let error = from_config(&config).unwrap_err().to_string();
-        assert!(
-            error.starts_with("http.tls_certificate: /nowhere/cert.pem"),
-            "{error}"
-        );
-        assert!(from_config(&HttpConfig::default()).unwrap().is_none());
+        let operators = AdminConfig {
+            tls_certificate: certificate,
+            tls_key: key,
+            ..AdminConfig::default()
+        };
+        for (refused, expected) in [
+            (
+                of_clients(&clients),
+                "http.tls_certificate: /nowhere/cert.pem",
+            ),
+            (
+                of_operators(&operators),
+                "admin.tls_certificate: /nowhere/cert.pem",
+            ),
+        ] {
+            let error = refused.unwrap_err().to_string();
+            assert!(error.starts_with(expected), "{error}");
+        }
+        assert!(of_clients(&HttpConfig::default()).unwrap().is_none());
+        assert!(of_operators(&AdminConfig::default()).unwrap().is_none());
+    }
+
+    #[test]
+    fn a_key_of_another_certificate_is_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let [certificate, key] = ["cert.pem", "key.pem"].map(|name| folder.path().join(name));
+        let made = || rcgen::generate_simple_self_signed(vec!["localhost".to_owned()]).unwrap();
+        std::fs::write(&certificate, made().cert.pem()).unwrap();
+        std::fs::write(&key, made().signing_key.serialize_pem()).unwrap();
+        let config = AdminConfig {
+            tls_certificate: Some(certificate),
+            tls_key: Some(key),
+            ..AdminConfig::default()
+        };
+        let expected = "admin.tls_certificate and admin.tls_key cannot be used together: ";
+        let error = of_operators(&config).unwrap_err().to_string();
+        assert!(error.starts_with(expected), "{error}");
     }
 }

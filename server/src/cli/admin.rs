@@ -1,5 +1,6 @@
 //! `troupe admin`: the admin API of a running worker, from the command line.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{ArgGroup, Args, Subcommand};
@@ -13,14 +14,15 @@ use crate::auth::{TokenRequest, issue};
 use crate::clock::SystemClock;
 use crate::config::Config;
 use crate::ops::flags::Flag;
+use crate::tls;
 
 mod acts;
 mod audit;
+mod worker;
 
 use acts::{EgressAct, RecordingAct, RoomAct};
+use worker::Worker;
 
-/// How long the worker may take to answer.
-const PATIENCE: Duration = Duration::from_secs(10);
 /// How long a token lives that is made for one call.
 const TOKEN_LIFE: Duration = Duration::from_secs(60);
 /// Who asks, where the token is made here.
@@ -33,6 +35,9 @@ pub(super) struct AdminArgs {
     /// The admin listener; that of the settings, if not given
     #[arg(long)]
     url: Option<String>,
+    /// A PEM file with the authority of its certificate; `admin.tls_ca`, if not given
+    #[arg(long, value_name = "FILE")]
+    ca: Option<PathBuf>,
     /// A token with a role; made with the first key of the settings that can sign, if not given
     #[arg(long, env = "TROUPE_ADMIN_TOKEN", hide_env_values = true)]
     token: Option<String>,
@@ -324,12 +329,6 @@ fn get(path: &str) -> Call {
     Call("GET", path.to_owned(), None)
 }
 
-/// The worker that is asked, and what it is asked with.
-struct Worker {
-    base: String,
-    token: String,
-}
-
 /// Asks a worker; gives its answer, as it is to be printed.
 pub(super) fn run(args: AdminArgs) -> Result<String, CliError> {
     let config = load(args.sources, false)?;
@@ -337,45 +336,16 @@ pub(super) fn run(args: AdminArgs) -> Result<String, CliError> {
         Some(token) => token,
         None => own_token(&config)?,
     };
-    let base = args
-        .url
-        .unwrap_or_else(|| format!("http://{}", config.admin.listen));
-    let worker = Worker { base, token };
+    let base = args.url.unwrap_or_else(|| config.admin.local_url());
+    let client = match (&args.ca, &config.admin.tls_ca) {
+        (Some(file), _) => tls::client("--ca", Some(file)),
+        (None, file) => tls::client(tls::CA_SETTING, file.as_deref()),
+    };
+    let worker = Worker::new(base, token, client?)?;
     if let Act::Audit(AuditAct::Verify) = args.act {
         return audit::check(&worker);
     }
     worker.ask(&args.act.call())
-}
-
-impl Worker {
-    fn ask(&self, Call(method, path, body): &Call) -> Result<String, CliError> {
-        let text = body.as_ref().map(ToString::to_string).unwrap_or_default();
-        let mut request = ureq::http::Request::builder()
-            .method(*method)
-            .uri(format!(
-                "{}/admin/v1/{path}",
-                self.base.trim_end_matches('/')
-            ))
-            .header("authorization", format!("Bearer {}", self.token));
-        if !text.is_empty() {
-            request = request.header("content-type", "application/json");
-        }
-        let request = request
-            .body(text)
-            .map_err(|error| CliError::Ask(error.to_string()))?;
-        let agent = ureq::Agent::config_builder()
-            .timeout_global(Some(PATIENCE))
-            .http_status_as_error(false)
-            .build();
-        let failed = |error: ureq::Error| CliError::Ask(error.to_string());
-        let mut response = ureq::Agent::from(agent).run(request).map_err(failed)?;
-        let answer = response.body_mut().read_to_string().map_err(failed)?;
-        if response.status().is_success() {
-            Ok(answer)
-        } else {
-            Err(CliError::Ask(format!("{}: {answer}", response.status())))
-        }
-    }
 }
 
 fn own_token(config: &Config) -> Result<String, CliError> {

@@ -57,6 +57,13 @@ pub struct AdminConfig {
     pub listen: SocketAddr,
     /// The URL under which other workers reach it; made from `listen` where it is not given.
     pub public_url: Option<String>,
+    /// A PEM file with the certificate chain; where it is given HTTPS is spoken, and nothing else.
+    pub tls_certificate: Option<PathBuf>,
+    /// A PEM file with the certificate's key.
+    pub tls_key: Option<PathBuf>,
+    /// A PEM file with the authorities that vouch for other workers' listeners, in place of those
+    /// that the machine believes.
+    pub tls_ca: Option<PathBuf>,
     /// The file of the audit log and of events; its folder is made.
     pub file: PathBuf,
     /// How long the audit log remembers.
@@ -72,11 +79,53 @@ impl Default for AdminConfig {
         Self {
             listen: SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 9090),
             public_url: None,
+            tls_certificate: None,
+            tls_key: None,
+            tls_ca: None,
             file: PathBuf::from("data/admin.redb"),
             audit_retention: Duration::from_secs(30 * 24 * 3_600),
             // Hours of a busy worker, some ten megabytes.
             events_kept: 20_000,
         }
+    }
+}
+
+impl AdminConfig {
+    /// Whether HTTPS is spoken.
+    #[must_use]
+    pub const fn is_secure(&self) -> bool {
+        self.tls_certificate.is_some()
+    }
+
+    /// Whether others than this machine may read what is said on it.
+    #[must_use]
+    pub const fn is_open_and_plain(&self) -> bool {
+        !self.is_secure() && !self.listen.ip().is_loopback()
+    }
+
+    /// Where other workers reach it.
+    #[must_use]
+    pub fn url(&self) -> String {
+        self.public_url
+            .clone()
+            .unwrap_or_else(|| self.url_of_listen())
+    }
+
+    /// Where this machine reaches it: with TLS under a name that the certificate may be for.
+    #[must_use]
+    pub fn local_url(&self) -> String {
+        match &self.public_url {
+            Some(url) if self.is_secure() => url.clone(),
+            None if self.is_secure() && self.listen.ip().is_unspecified() => {
+                format!("https://localhost:{}", self.listen.port())
+            }
+            _ => self.url_of_listen(),
+        }
+    }
+
+    fn url_of_listen(&self) -> String {
+        let scheme = if self.is_secure() { "https" } else { "http" };
+        format!("{scheme}://{}", self.listen)
     }
 }
 

@@ -147,6 +147,14 @@ fn what_does_not_go_together_is_refused() {
         refused("[http]\ntls_key = \"k.pem\""),
         "http.tls_certificate"
     );
+    assert_eq!(
+        refused("[admin]\ntls_certificate = \"c.pem\""),
+        "admin.tls_key"
+    );
+    let both = "[admin]\ntls_certificate = \"c.pem\"\ntls_key = \"k.pem\"";
+    let plain = format!("{both}\npublic_url = \"http://a.example\"");
+    assert_eq!(refused(&plain), "admin.public_url");
+    assert!(load(&format!("{KEY}{both}"), &[]).is_ok());
     assert_eq!(refused("[http]\nworkers = 0"), "http.workers");
     assert_eq!(refused("[webrtc]\nport = 65535\nshards = 8"), "webrtc.port");
 }
@@ -157,4 +165,27 @@ fn the_schema_describes_every_section() {
     for section in ["http", "auth", "webrtc", "room", "session", "log"] {
         assert!(schema["properties"][section].is_object(), "{section}");
     }
+}
+
+#[test]
+fn the_admin_listener_is_found_by_its_scheme() {
+    let mut admin = AdminConfig::default();
+    let both = |admin: &AdminConfig| (admin.url(), admin.local_url());
+    let of = |url: &str, local: &str| (url.to_owned(), local.to_owned());
+    let plain = "http://127.0.0.1:9090";
+    assert_eq!(both(&admin), of(plain, plain));
+    assert!(!admin.is_open_and_plain());
+    admin.listen = "0.0.0.0:9090".parse().unwrap();
+    assert!(admin.is_open_and_plain());
+    admin.tls_certificate = Some("c.pem".into());
+    assert!(!admin.is_open_and_plain());
+    assert_eq!(
+        both(&admin),
+        of("https://0.0.0.0:9090", "https://localhost:9090")
+    );
+    let public = "https://a.example:9090";
+    admin.public_url = Some(public.to_owned());
+    assert_eq!(both(&admin), of(public, public));
+    admin.tls_certificate = None;
+    assert_eq!(both(&admin), of(public, "http://0.0.0.0:9090"));
 }

@@ -68,14 +68,25 @@ impl Config {
     }
 
     fn validate_tls(&self) -> Result<(), ConfigError> {
-        let http = &self.http;
-        let missing = match (&http.tls_certificate, &http.tls_key) {
-            (Some(_), None) => "http.tls_key",
-            (None, Some(_)) => "http.tls_certificate",
-            _ => return Ok(()),
-        };
-        let problem = "is missing; a certificate and its key go together";
-        Err(ConfigError::unset(missing, problem))
+        let (http, admin) = (&self.http, &self.admin);
+        for (section, certificate, key) in [
+            ("http", &http.tls_certificate, &http.tls_key),
+            ("admin", &admin.tls_certificate, &admin.tls_key),
+        ] {
+            let missing = match (certificate, key) {
+                (Some(_), None) => "tls_key",
+                (None, Some(_)) => "tls_certificate",
+                _ => continue,
+            };
+            let problem = "is missing; a certificate and its key go together";
+            return Err(ConfigError::unset(&format!("{section}.{missing}"), problem));
+        }
+        let plain = |url: &String| url.starts_with("http://");
+        if admin.is_secure() && admin.public_url.as_ref().is_some_and(plain) {
+            let problem = "begins with http://, and the listener speaks HTTPS alone";
+            return Err(ConfigError::unset("admin.public_url", problem));
+        }
+        Ok(())
     }
 
     fn validate_store(&self) -> Result<(), ConfigError> {

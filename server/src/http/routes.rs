@@ -41,13 +41,21 @@ pub struct Listeners {
     pub operator_address: SocketAddr,
 }
 
+/// What the listeners speak; plain HTTP where there is nothing.
+#[derive(Debug, Clone, Default)]
+pub struct ListenersTls {
+    /// With clients.
+    pub clients: Option<ServerConfig>,
+    /// With operators.
+    pub operators: Option<ServerConfig>,
+}
+
 /// Opens both listeners. Signals are left to the caller.
 ///
 /// # Errors
 /// An address that cannot be bound.
-pub fn run(state: web::Data<AppState>, tls: Option<ServerConfig>) -> io::Result<Listeners> {
+pub fn run(state: web::Data<AppState>, tls: ListenersTls) -> io::Result<Listeners> {
     let http = state.config.http.clone();
-    let admin_listen = state.config.admin.listen;
     let clients_state = state.clone();
     let clients = HttpServer::new(move || {
         let state = clients_state.clone();
@@ -68,11 +76,26 @@ pub fn run(state: web::Data<AppState>, tls: Option<ServerConfig>) -> io::Result<
     .shutdown_timeout(1)
     .disable_signals();
     let socket = listen(http.listen)?;
-    let clients = match tls {
+    let clients = match tls.clients {
         Some(tls) => clients.listen_rustls_0_23(socket, tls)?,
         None => clients.listen(socket)?,
     };
-    let operators = HttpServer::new(move || {
+    let client_address = bound(&clients.addrs())?;
+    let (operators, operator_address) = run_operators(state, tls.operators)?;
+    Ok(Listeners {
+        client_address,
+        operator_address,
+        clients: clients.run(),
+        operators,
+    })
+}
+
+fn run_operators(
+    state: web::Data<AppState>,
+    tls: Option<ServerConfig>,
+) -> io::Result<(Server, SocketAddr)> {
+    let socket = listen(state.config.admin.listen)?;
+    let server = HttpServer::new(move || {
         App::new()
             .app_data(state.clone())
             .configure(operators)
@@ -83,18 +106,18 @@ pub fn run(state: web::Data<AppState>, tls: Option<ServerConfig>) -> io::Result<
     .workers(1)
     .tcp_nodelay(true)
     .shutdown_timeout(1)
-    .disable_signals()
-    .listen(listen(admin_listen)?)?;
-    let bound = |addresses: Vec<SocketAddr>| {
-        let first = addresses.first().copied();
-        first.ok_or_else(|| io::Error::from(io::ErrorKind::AddrNotAvailable))
+    .disable_signals();
+    let server = match tls {
+        Some(tls) => server.listen_rustls_0_23(socket, tls)?,
+        None => server.listen(socket)?,
     };
-    Ok(Listeners {
-        client_address: bound(clients.addrs())?,
-        operator_address: bound(operators.addrs())?,
-        clients: clients.run(),
-        operators: operators.run(),
-    })
+    let address = bound(&server.addrs())?;
+    Ok((server.run(), address))
+}
+
+fn bound(addresses: &[SocketAddr]) -> io::Result<SocketAddr> {
+    let first = addresses.first().copied();
+    first.ok_or_else(|| io::Error::from(io::ErrorKind::AddrNotAvailable))
 }
 
 /// What clients reach.

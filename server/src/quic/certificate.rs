@@ -75,7 +75,7 @@ impl Identity {
             .with_protocol_versions(&[&rustls::version::TLS13])
             .map(|builder| builder.with_no_client_auth())
             .and_then(|builder| builder.with_single_cert(vec![certificate.into()], key.into()))
-            .map_err(TlsError::Pair)?;
+            .map_err(TlsError::Setup)?;
         Ok(Self {
             tls,
             hash: Some(hash),

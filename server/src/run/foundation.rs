@@ -21,6 +21,7 @@ use crate::rooms::{ActorRooms, Gatekeeper};
 use crate::shard::EventSink;
 use crate::shutdown::Fatal;
 use crate::telemetry::Metrics;
+use crate::tls;
 
 /// What the tree stands on.
 pub(super) struct Foundation {
@@ -47,7 +48,7 @@ impl Foundation {
         let id = WorkerId::new(super::random());
         let own = ops::open_own(&config.admin.file, &clock).map_err(RunError::OwnStore)?;
         let admin = &config.admin;
-        let admin = admin.public_url.clone();
+        let client = tls::client(tls::CA_SETTING, admin.tls_ca.as_deref())?;
         let ops = Ops::new(Parts {
             config: Arc::clone(config),
             store: Arc::clone(&store),
@@ -55,7 +56,9 @@ impl Foundation {
             clock: Arc::clone(&clock),
             revoked: Arc::clone(&auth.revoked),
             worker: id.to_string(),
-            url: admin.unwrap_or_else(|| format!("http://{}", config.admin.listen)),
+            url: admin.url(),
+            client,
+            poster: tls::machine_client()?,
         });
         Ok(Self {
             store,

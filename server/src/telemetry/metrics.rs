@@ -134,7 +134,10 @@ fn describe_operations() {
         RATELIMIT_SHARE,
         "What is left of the rates of coming in, 0 to 1"
     );
-    describe_counter!(TLS_RELOADS, "Certificates read again by outcome");
+    describe_counter!(
+        TLS_RELOADS,
+        "Certificates read again by listener and outcome"
+    );
     describe_gauge!(BREAKER_OPEN, "Circuit breakers that are open");
     describe_counter!(BREAKER_OPENED, "Times that circuit breakers opened");
     describe_gauge!(CONFIG_REFUSED, "Values in the store that are not in force");

@@ -1,7 +1,6 @@
 //! Certificates that are renewed while the worker runs: read again when their files change, and at
 //! SIGHUP. Connections that stand keep what they have; new ones get the new certificate.
 
-use std::path::{Path, PathBuf};
 use std::sync::{Arc, Weak};
 use std::time::{Duration, SystemTime};
 
@@ -11,7 +10,7 @@ use rustls::server::{ClientHello, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
 use tokio::signal::unix::{SignalKind, signal};
 
-use super::{TlsError, read};
+use super::{Pair, TlsError};
 use crate::telemetry::TLS_RELOADS;
 
 /// How often the files are looked at: what renews them replaces one after the other, so that a pair
@@ -21,8 +20,7 @@ const LOOK_PERIOD: Duration = Duration::from_secs(2);
 /// The certificate of now.
 #[derive(Debug)]
 struct Renewed {
-    certificate: PathBuf,
-    key: PathBuf,
+    files: Pair,
     current: ArcSwap<CertifiedKey>,
 }
 
@@ -36,22 +34,23 @@ type Stamps = [Option<SystemTime>; 2];
 
 impl Renewed {
     fn stamps(&self) -> Stamps {
-        [&self.certificate, &self.key].map(|path| std::fs::metadata(path).ok()?.modified().ok())
+        let files = [&self.files.certificate, &self.files.key];
+        files.map(|path| std::fs::metadata(path).ok()?.modified().ok())
     }
 
     /// Takes what the files hold; what cannot be used leaves the last good one.
     fn take(&self) -> bool {
-        let taken = read(&self.certificate, &self.key);
+        let (taken, listener) = (self.files.read(), self.files.section);
         let outcome = if taken.is_ok() { "taken" } else { "refused" };
-        counter!(TLS_RELOADS, "outcome" => outcome).increment(1);
+        counter!(TLS_RELOADS, "listener" => listener, "outcome" => outcome).increment(1);
         match taken {
             Ok(certified) => {
                 self.current.store(Arc::new(certified));
-                tracing::info!("the certificate was renewed");
+                tracing::info!(listener, "the certificate was renewed");
                 true
             }
             Err(error) => {
-                tracing::warn!(%error, "the certificate before stays in use");
+                tracing::warn!(listener, %error, "the certificate before stays in use");
                 false
             }
         }
@@ -59,14 +58,10 @@ impl Renewed {
 }
 
 /// Reads both files, and follows them for as long as the answer is used.
-pub(super) fn follow(
-    certificate: &Path,
-    key: &Path,
-) -> Result<Arc<dyn ResolvesServerCert>, TlsError> {
+pub(super) fn follow(files: Pair) -> Result<Arc<dyn ResolvesServerCert>, TlsError> {
     let renewed = Arc::new(Renewed {
-        current: ArcSwap::from_pointee(read(certificate, key)?),
-        certificate: certificate.to_owned(),
-        key: key.to_owned(),
+        current: ArcSwap::from_pointee(files.read()?),
+        files,
     });
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()

@@ -325,6 +325,8 @@ pub(super) fn world(change: impl FnOnce(&mut Config)) -> World {
         revoked: Arc::clone(&auth.revoked),
         worker: "wk".to_owned(),
         url: "http://127.0.0.1:1".to_owned(),
+        client: reqwest::Client::new(),
+        poster: reqwest::Client::new(),
     });
     let state = web::Data::new(AppState {
         auth,

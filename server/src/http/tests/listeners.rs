@@ -9,8 +9,8 @@ use socket2::SockRef;
 use super::fake::world;
 use crate::config::HttpConfig;
 use crate::http::routes::{UNSENT_MAX, listen};
-use crate::http::run;
-use crate::tls::{from_config, install_provider};
+use crate::http::{ListenersTls, run};
+use crate::tls::{install_provider, of_clients};
 
 #[test]
 fn accepted_connections_give_up_on_clients_that_do_not_read() {
@@ -59,7 +59,10 @@ async fn tls_is_spoken_where_a_certificate_is_given() {
     install_provider();
     let directory = tempfile::tempdir().unwrap();
     let (files, trusted) = certificate(directory.path());
-    let tls = from_config(&files).unwrap();
+    let tls = ListenersTls {
+        clients: of_clients(&files).unwrap(),
+        operators: None,
+    };
     let world = world(|config| config.http.require_tls = true);
     let listeners = run(world.state.clone(), tls).unwrap();
     let address = listeners.client_address;

@@ -12,7 +12,7 @@ use tokio_tungstenite::tungstenite::{self, Message};
 use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async};
 
 use super::fake::{World, world};
-use crate::http::run;
+use crate::http::{ListenersTls, run};
 
 /// A test that waits longer than this has failed; nothing here waits on purpose.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -30,7 +30,7 @@ pub(super) struct Client {
 
 impl Live {
     pub(super) fn start(world: World) -> Self {
-        let listeners = run(world.state.clone(), None).unwrap();
+        let listeners = run(world.state.clone(), ListenersTls::default()).unwrap();
         let handle = listeners.clients.handle();
         actix_web::rt::spawn(listeners.clients);
         actix_web::rt::spawn(listeners.operators);
