@@ -17,6 +17,7 @@ import tarfile
 import tempfile
 import zipfile
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import kubernetes_validate
 import yaml
@@ -26,10 +27,14 @@ SECRETS = {
     "cluster-key": "0123456789abcdef0123456789abcdef",
 }
 GIVEN = ["secret.keys=" + SECRETS["keys"].replace(",", "\\,"), "secret.clusterKey=" + SECRETS["cluster-key"]]
+SECURED = [*GIVEN, "etcd.endpoints={https://etcd:2379}", "etcd.tls.secret=etcd"]
 WAYS = {
     "default": GIVEN,
     "autoscaled": [*GIVEN, "autoscaling.enabled=true"],
     "plain": ["existingSecret=mine", "certManager.enabled=false", "networkPolicy.enabled=false"],
+    "readable": [*GIVEN, "certManager.adminTls=false"],
+    "secured": [*SECURED, "etcd.tls.serverName=etcd"],
+    "believing": [*SECURED, "etcd.tls.clientCertificate=false"],
     "moved": [*GIVEN, "ports.media=30000", "ports.http=80", "shards=2", "hostNetwork=false"],
 }
 FIELDS = {
@@ -115,14 +120,36 @@ def ports_agree(documents, container, settings):
         assert allowed == set(declared.values()), (allowed, declared)
 
 
+def certificates_agree(documents, spec, settings):
+    """Files lie where secrets are mounted; the admin listener is asked as it speaks, by a name of its certificate."""
+    container = spec["containers"][0]
+    volumes = {it["name"]: it for it in spec["volumes"]}
+    mounted = {it["mountPath"] for it in container["volumeMounts"] if "secret" in volumes.get(it["name"], {})}
+    files = [value for value in settings.values() if re.search(r"\.(crt|key)$", value)]
+    used = {value.rpartition("/")[0] for value in files}
+    assert used == mounted, (used, mounted)
+    secure = "TROUPE_ADMIN__TLS_CERTIFICATE" in settings
+    for probe in ["startupProbe", "livenessProbe", "readinessProbe"]:
+        assert container[probe]["httpGet"]["scheme"] == ("HTTPS" if secure else "HTTP"), probe
+    url = urlsplit(settings["TROUPE_ADMIN__PUBLIC_URL"])
+    assert url.scheme == ("https" if secure else "http"), url
+    if secure:
+        volume = volumes[next(it["name"] for it in container["volumeMounts"]
+                              if settings["TROUPE_ADMIN__TLS_CERTIFICATE"].startswith(it["mountPath"] + "/"))]
+        made = [it["spec"] for it in documents if it["kind"] == "Certificate"]
+        names = next(it["dnsNames"] for it in made if it["secretName"] == volume["secret"]["secretName"])
+        assert f"*.{url.hostname.partition('.')[2]}" in names, (url, names)
+    return {"admin": url.scheme, "etcd": sorted(it for it in settings if it.startswith("TROUPE_CLUSTER__ETCD__"))}
+
+
 def chart(troupe, path, folder):
     program = helm(folder)
     flags = [word for value in GIVEN for word in ("--set", value)]
     run([program, "lint", "--strict", path, *flags])
-    kinds = {}
+    kinds, secrets = {}, {}
     for way, values in WAYS.items():
         flags = [word for value in values for word in ("--set", value)]
-        text = run([program, "template", "troupe", path, *flags])
+        text = run([program, "template", "troupe", path, "--namespace", FIELDS["metadata.namespace"], *flags])
         documents = [it for it in yaml.safe_load_all(text) if it]
         for document in documents:
             if document["apiVersion"] not in FOREIGN:
@@ -132,10 +159,11 @@ def chart(troupe, path, folder):
         settings = environment(container)
         accepted(troupe, settings, only(documents, "ConfigMap")["data"]["troupe.toml"], folder)
         ports_agree(documents, container, settings)
+        secrets[way] = certificates_agree(documents, spec, settings)
         kinds[way] = sorted(it["kind"] for it in documents)
     bare = subprocess.run([program, "template", "troupe", path], capture_output=True, text=True, timeout=60)
     assert "secret.keys or existingSecret is needed" in bare.stderr, bare.stderr
-    return kinds
+    return kinds, secrets
 
 
 def compose(troupe, path, folder):
@@ -171,8 +199,10 @@ def image(troupe, path):
 def main():
     troupe, folder = sys.argv[1], Path(sys.argv[2])
     with tempfile.TemporaryDirectory() as scratch:
+        kinds, secured = chart(troupe, str(folder / "helm"), scratch)
         print(json.dumps({
-            "chart": chart(troupe, str(folder / "helm"), scratch),
+            "chart": kinds,
+            "secured": secured,
             "workers": compose(troupe, folder / "compose.yml", scratch),
             "libraries": image(troupe, folder / "Dockerfile"),
         }))

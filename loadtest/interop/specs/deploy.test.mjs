@@ -16,7 +16,7 @@ const PYTHON = join(ROOT, 'loadtest/interop/.venv/bin/python');
 test('the chart, the compose file and the image fit the server', { timeout: 120_000 }, async (t) => {
   const words = [SCRIPT, BINARY, join(ROOT, 'control-plane/deploy')];
   const { stdout } = await promisify(execFile)(PYTHON, words, { encoding: 'utf8' });
-  const { chart, workers, libraries } = JSON.parse(stdout);
+  const { chart, secured, workers, libraries } = JSON.parse(stdout);
   t.diagnostic(stdout.trim());
   const always = ['ConfigMap', 'PodDisruptionBudget', 'Service', 'Service', 'StatefulSet'];
   const usual = ['Certificate', 'Certificate', 'NetworkPolicy', 'Secret', ...always].sort();
@@ -24,7 +24,21 @@ test('the chart, the compose file and the image fit the server', { timeout: 120_
     default: usual,
     autoscaled: ['HorizontalPodAutoscaler', ...usual].sort(),
     plain: always,
+    readable: usual,
+    secured: usual,
+    believing: usual,
     moved: usual,
+  });
+  const etcd = (...words) => words.map((word) => `TROUPE_CLUSTER__ETCD__${word}`);
+  const usually = { admin: 'https', etcd: etcd('ENDPOINTS') };
+  assert.deepEqual(secured, {
+    default: usually,
+    autoscaled: usually,
+    plain: { ...usually, admin: 'http' },
+    readable: { ...usually, admin: 'http' },
+    secured: { ...usually, etcd: etcd('CA', 'CERTIFICATE', 'ENDPOINTS', 'KEY', 'SERVER_NAME') },
+    believing: { ...usually, etcd: etcd('CA', 'ENDPOINTS') },
+    moved: usually,
   });
   assert.deepEqual(workers, ['worker-1', 'worker-2', 'worker-3']);
   assert.deepEqual(libraries, ['libavcodec59', 'libavutil57', 'libswresample4', 'libswscale6']);
