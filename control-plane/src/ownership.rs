@@ -70,21 +70,8 @@ impl Ownership {
         let mut entry = self.store.get(&key).await?;
         for _ in 0..ATTEMPTS_MAX {
             let current = Self::read(&key, entry.as_ref())?;
-            match (current.record.worker, current.condition) {
-                (Some(worker), Condition::At(revision)) if worker == self.worker => {
-                    let record = current.record;
-                    return Ok(Claim::Owned(Owned { record, revision }));
-                }
-                (Some(worker), _) => {
-                    let alive = self.store.get(&keys::worker(worker)).await?.is_some();
-                    let epoch = current.record.epoch;
-                    return Ok(Claim::Elsewhere {
-                        worker,
-                        epoch,
-                        alive,
-                    });
-                }
-                (None, _) => {}
+            if let Some(claim) = self.owned(&current).await? {
+                return Ok(claim);
             }
             match self.take(&key, &current).await? {
                 Ok(owned) => return Ok(Claim::Owned(owned)),
@@ -92,6 +79,32 @@ impl Ownership {
             }
         }
         Err(ControlPlaneError::Contended)
+    }
+
+    /// What [`Self::claim`] would say of a room that somebody owns; `None`: nobody does, and nothing
+    /// is claimed.
+    ///
+    /// # Errors
+    /// Where the store does not answer or holds a record that cannot be read.
+    pub async fn find(&self, room: &RoomName) -> Result<Option<Claim>, ControlPlaneError> {
+        let key = keys::room_owner(room);
+        let entry = self.store.get(&key).await?;
+        self.owned(&Self::read(&key, entry.as_ref())?).await
+    }
+
+    async fn owned(&self, current: &Current) -> Result<Option<Claim>, ControlPlaneError> {
+        Ok(match (current.record.worker, current.condition) {
+            (Some(worker), Condition::At(revision)) if worker == self.worker => {
+                let record = current.record;
+                Some(Claim::Owned(Owned { record, revision }))
+            }
+            (Some(worker), _) => Some(Claim::Elsewhere {
+                worker,
+                epoch: current.record.epoch,
+                alive: self.store.get(&keys::worker(worker)).await?.is_some(),
+            }),
+            (None, _) => None,
+        })
     }
 
     /// Takes a room from a worker whose lease has ended and which does not answer either. `epoch`
@@ -229,6 +242,23 @@ mod tests {
         // A release by a past owner changes nothing.
         block_on(first.release(&room, mine)).unwrap();
         assert_eq!(owned(block_on(second.claim(&room)).unwrap()), theirs);
+    }
+
+    #[test]
+    fn who_looks_for_an_owner_claims_nothing() {
+        let store = store();
+        let room = "lobby".parse().unwrap();
+        let [one, two] = [1, 2].map(|id| Ownership::new(store.clone(), WorkerId::new(id)));
+        assert_eq!(block_on(one.find(&room)).unwrap(), None);
+        assert_eq!(block_on(store.get(&keys::room_owner(&room))).unwrap(), None);
+        let mine = block_on(one.claim(&room)).unwrap();
+        assert_eq!(block_on(one.find(&room)).unwrap(), Some(mine));
+        let elsewhere = block_on(two.claim(&room)).unwrap();
+        assert_eq!(block_on(two.find(&room)).unwrap(), Some(elsewhere));
+        block_on(one.release(&room, owned(mine))).unwrap();
+        assert_eq!(block_on(two.find(&room)).unwrap(), None);
+        store.plan([Fault::Unavailable]);
+        assert!(block_on(two.find(&room)).is_err());
     }
 
     #[test]

@@ -1,5 +1,6 @@
-//! Where a room that moves goes, and where another part of one is opened. A new room opens at the
-//! worker that its first peer comes to.
+//! Where a room that moves goes, where another part of one is opened, and where a new one opens: at
+//! the worker that its first peer comes to, unless that one is full or being emptied and another is
+//! neither.
 
 use media_types::WorkerId;
 
@@ -70,6 +71,27 @@ pub fn choose<'a>(workers: &'a [WorkerRecord], demand: &Demand<'_>) -> Option<&'
         .filter_map(|worker| score(worker, demand).map(|score| (score, worker)));
     able.min_by_key(|(score, worker)| (*score, worker.rooms, worker.id))
         .map(|(_, worker)| worker)
+}
+
+/// Whether a worker is to take nothing more while others can.
+#[must_use]
+pub fn is_full(worker: &WorkerRecord) -> bool {
+    pressure(worker) >= FULL
+}
+
+/// Where a room that nobody has opens instead of at `own`, the worker that is asked for it; `None`:
+/// it opens there. Whoever is chosen opens it itself, if it is asked with the same records.
+#[must_use]
+pub fn opens_at<'a>(own: &WorkerRecord, workers: &'a [WorkerRecord]) -> Option<&'a WorkerRecord> {
+    if !own.draining && !is_full(own) {
+        return None;
+    }
+    let demand = Demand {
+        region: &own.region,
+        holders: &[],
+        except: Some(own.id),
+    };
+    choose(workers, &demand).filter(|worker| !is_full(worker))
 }
 
 #[cfg(test)]
@@ -151,7 +173,67 @@ mod tests {
         assert_eq!(chosen(&workers, &leaving), Some(1));
     }
 
+    fn opened(own: &WorkerRecord, workers: &[WorkerRecord]) -> Option<u64> {
+        opens_at(own, workers).map(|worker| worker.id.get())
+    }
+
+    #[test]
+    fn a_new_room_opens_where_it_is_asked_for_while_there_is_room() {
+        let mut workers = [
+            worker(1, "eu", 899),
+            worker(2, "eu", 100),
+            worker(3, "us", 0),
+        ];
+        assert_eq!(opened(&workers[0], &workers), None);
+        workers[0].load_permille = 900;
+        assert_eq!(opened(&workers[0], &workers), Some(2));
+        workers[0].load_permille = 0;
+        workers[0].egress_bps = EGRESS_FULL_BPS;
+        assert_eq!(opened(&workers[0], &workers), Some(2));
+        workers[0].egress_bps = 0;
+        workers[0].draining = true;
+        assert_eq!(opened(&workers[0], &workers), Some(2));
+        // One of another region before a full one of this; none before it goes back and forth.
+        workers[1].packets_per_s = PACKETS_FULL;
+        assert_eq!(opened(&workers[0], &workers), Some(3));
+        workers[2].ready = false;
+        assert_eq!(opened(&workers[0], &workers), None);
+        assert_eq!(opened(&workers[1], &workers), None);
+    }
+
     proptest! {
+        #[test]
+        fn a_new_room_is_sent_on_once_at_most_and_to_a_worker_that_takes_it(
+            states in prop::collection::vec(
+                (0..1_200_u16, any::<bool>(), any::<bool>(), any::<bool>(), 0..4_u32), 1..8,
+            ),
+        ) {
+            let all = states.iter().enumerate().map(|(id, (load, ready, draining, near, rooms))| {
+                let region = if *near { "eu" } else { "us" };
+                WorkerRecord {
+                    rooms: *rooms,
+                    ready: *ready,
+                    draining: *draining,
+                    ..worker(id as u64 + 1, region, *load)
+                }
+            });
+            let workers: Vec<_> = all.collect();
+            let takes = |it: &WorkerRecord| it.ready && !it.draining && !is_full(it);
+            for own in &workers {
+                match opens_at(own, &workers) {
+                    Some(chosen) => {
+                        prop_assert!(own.draining || is_full(own));
+                        prop_assert!(takes(chosen) && chosen.id != own.id);
+                        prop_assert_eq!(opens_at(chosen, &workers), None);
+                    }
+                    None => {
+                        let nobody = !workers.iter().any(takes);
+                        prop_assert!(nobody || !(own.draining || is_full(own)));
+                    }
+                }
+            }
+        }
+
         #[test]
         fn the_choice_does_not_depend_on_the_order(
             loads in prop::collection::vec((0..1_000_u16, 0..2_u8, 0..4_u32), 1..8),
