@@ -100,6 +100,8 @@ pub struct Room {
     pub groups: Groups,
     /// The shard that it is on; `None` where it cannot go to another one.
     pub shard: Option<ShardId>,
+    /// Other workers that have a part of it.
+    pub parts: Vec<WorkerId>,
 }
 
 /// A shard of the worker.
@@ -341,7 +343,7 @@ fn target(
 ) -> Option<WorkerId> {
     let demand = Demand {
         region: &own.region,
-        holders: &[],
+        holders: &room.parts,
         except: Some(own.id),
     };
     let chosen = placement::choose(workers, &demand)?;

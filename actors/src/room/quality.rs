@@ -265,6 +265,7 @@ impl RoomState {
             weight: count(self.members.len()).saturating_mul(shown + 1),
             groups,
             shard: self.shards.first().copied(),
+            parts: self.parts.workers(),
         })
     }
 

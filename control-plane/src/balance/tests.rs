@@ -20,6 +20,7 @@ fn room(name: &str, weight: u64, groups: Groups) -> Room {
         weight,
         groups,
         shard: None,
+        parts: Vec::new(),
     }
 }
 
@@ -79,6 +80,20 @@ fn ten_seconds_of_overload_move_the_lightest_room_that_helps() {
     assert_eq!(first(&mut Balance::default(), &busy, &rooms), None);
     let bound = [worker(1, 900), worker(2, 100)];
     assert_eq!(first(&mut Balance::default(), &bound, &rooms), None);
+}
+
+#[test]
+fn a_worker_that_has_a_part_of_the_room_gets_it_where_others_suit_little_better() {
+    let mut rooms = [room("hall", 20, well(20)), room("other", 80, well(20))];
+    rooms[0].parts = vec![WorkerId::new(3)];
+    let mut workers = [worker(1, 950), worker(2, 100), worker(3, 300)];
+    let mut to = |load| {
+        workers[2].load_permille = load;
+        let (_, decision) = first(&mut Balance::default(), &workers, &rooms).unwrap();
+        (decision.room.to_string(), decision.to.get())
+    };
+    assert_eq!(to(300), ("hall".to_owned(), 3));
+    assert_eq!(to(401), ("hall".to_owned(), 2));
 }
 
 #[test]
