@@ -21,7 +21,15 @@ pub enum StoreError {
     /// etcd.
     #[cfg(feature = "etcd")]
     #[error("cluster.etcd: {0}")]
-    Etcd(#[from] ConnectError),
+    Etcd(#[source] ConnectError),
+    /// etcd, to which we show no certificate. Its refusal comes when the handshake is over for us,
+    /// so that the reason is lost more often than not.
+    #[cfg(feature = "etcd")]
+    #[error(
+        "cluster.etcd: {0} (where it asks for a certificate, cluster.etcd.certificate and \
+         cluster.etcd.key name ours)"
+    )]
+    EtcdUnshown(#[source] ConnectError),
     /// A PEM file.
     #[error("{key}: {path} cannot be read")]
     File {
@@ -58,7 +66,12 @@ pub(crate) async fn open(
 
 #[cfg(feature = "etcd")]
 async fn connect(config: &EtcdConfig) -> Result<Arc<dyn Store>, StoreError> {
-    Ok(Arc::new(EtcdStore::connect(&options(config)?).await?))
+    let connected = EtcdStore::connect(&options(config)?).await;
+    let refused = match config.ca.is_some() && config.certificate.is_none() {
+        true => StoreError::EtcdUnshown,
+        false => StoreError::Etcd,
+    };
+    Ok(Arc::new(connected.map_err(refused)?))
 }
 
 #[cfg(not(feature = "etcd"))]

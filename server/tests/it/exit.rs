@@ -3,7 +3,7 @@
 use std::net::{TcpListener, UdpSocket};
 use std::process::{Command, Output};
 
-fn troupe(arguments: &[&str], environment: &[(&str, &str)]) -> Output {
+pub(crate) fn troupe(arguments: &[&str], environment: &[(&str, &str)]) -> Output {
     // What a worker keeps is kept there, and two never share it.
     let folder = tempfile::tempdir().unwrap();
     Command::new(env!("CARGO_BIN_EXE_troupe"))
@@ -19,7 +19,7 @@ fn troupe(arguments: &[&str], environment: &[(&str, &str)]) -> Output {
         .unwrap()
 }
 
-fn failed(output: &Output) -> (Option<i32>, String) {
+pub(crate) fn failed(output: &Output) -> (Option<i32>, String) {
     let text = String::from_utf8_lossy(&output.stderr);
     let line = text.lines().find(|line| line.starts_with("troupe: "));
     (output.status.code(), line.unwrap_or_default().to_owned())

@@ -15,6 +15,10 @@ use tokio::time::{Instant, sleep};
 
 use crate::support::Server;
 
+mod admin;
+mod authority;
+mod store;
+
 /// Takes any certificate: which one it is, is what is looked at.
 #[derive(Debug)]
 struct Anything;
@@ -67,7 +71,7 @@ fn renew(folder: &Path) -> Result<Vec<u8>> {
 }
 
 /// What a new connection is shown, and the protocol that was agreed on.
-async fn shown(server: &Server) -> Result<(Vec<u8>, Option<Vec<u8>>)> {
+async fn shown(url: &str) -> Result<(Vec<u8>, Option<Vec<u8>>)> {
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
     let mut config = ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()?
@@ -75,8 +79,7 @@ async fn shown(server: &Server) -> Result<(Vec<u8>, Option<Vec<u8>>)> {
         .with_custom_certificate_verifier(Arc::new(Anything))
         .with_no_client_auth();
     config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
-    let url = server.url("");
-    let address = url.strip_prefix("http://").context("an address")?;
+    let (_, address) = url.split_once("://").context("an address")?;
     let socket = TcpStream::connect(address).await?;
     let connector = tokio_rustls::TlsConnector::from(Arc::new(config));
     let stream = connector.connect("localhost".try_into()?, socket).await?;
@@ -97,7 +100,10 @@ async fn a_renewed_certificate_is_shown_without_a_restart() -> Result<()> {
         ("TROUPE_HTTP__TLS_KEY", &key),
     ])
     .await?;
-    assert_eq!(shown(&server).await?, (first.clone(), Some(b"h2".to_vec())));
+    assert_eq!(
+        shown(&server.url("")).await?,
+        (first.clone(), Some(b"h2".to_vec()))
+    );
 
     // A pair that does not go together leaves the one before.
     std::fs::write(&key, "no key")?;
@@ -110,12 +116,12 @@ async fn a_renewed_certificate_is_shown_without_a_restart() -> Result<()> {
         ensure!(Instant::now() < end, "the bad pair is not noticed");
         sleep(Duration::from_millis(100)).await;
     }
-    assert_eq!(shown(&server).await?.0, first);
+    assert_eq!(shown(&server.url("")).await?.0, first);
 
     let second = renew(folder.path())?;
     server.signal("HUP")?;
     let end = Instant::now() + Duration::from_secs(20);
-    while shown(&server).await?.0 != second {
+    while shown(&server.url("")).await?.0 != second {
         ensure!(Instant::now() < end, "the new certificate is not shown");
         sleep(Duration::from_millis(100)).await;
     }

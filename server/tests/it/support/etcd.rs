@@ -1,6 +1,6 @@
 //! A real etcd.
 
-use std::net::TcpListener;
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
@@ -15,10 +15,12 @@ pub(crate) struct Etcd {
     url: String,
     peers: String,
     data: tempfile::TempDir,
+    files: Option<Files>,
 }
 
-fn spawn(url: &str, peers: &str, data: &std::path::Path) -> Result<Child> {
-    let process = Command::new("etcd")
+fn spawn(url: &str, peers: &str, data: &Path, files: Option<&Files>) -> Result<Child> {
+    let mut command = Command::new("etcd");
+    command
         .args(["--name", "one", "--log-level", "error", "--unsafe-no-fsync"])
         .arg("--data-dir")
         .arg(data.join("etcd"))
@@ -28,24 +30,41 @@ fn spawn(url: &str, peers: &str, data: &std::path::Path) -> Result<Child> {
         .arg(format!("--initial-advertise-peer-urls={peers}"))
         .arg(format!("--initial-cluster=one={peers}"))
         .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .spawn()?;
-    Ok(process)
+        .stderr(Stdio::null());
+    if let Some([authority, certificate, key]) = files {
+        command
+            .args(["--client-cert-auth", "--trusted-ca-file", authority])
+            .args(["--cert-file", certificate, "--key-file", key]);
+    }
+    Ok(command.spawn()?)
 }
+
+/// Files of a listener that asks for certificates: who vouches, its own, and that one's key.
+pub(crate) type Files = [String; 3];
 
 impl Etcd {
     /// Starts one on free ports.
     pub(crate) async fn start() -> Result<Self> {
-        let port = || -> Result<u16> { Ok(TcpListener::bind("127.0.0.1:0")?.local_addr()?.port()) };
-        let (client, peer) = (port()?, port()?);
+        Self::start_with(None).await
+    }
+
+    /// Starts one that is spoken to by TLS, and by who shows a certificate.
+    pub(crate) async fn start_secure(files: Files) -> Result<Self> {
+        Self::start_with(Some(files)).await
+    }
+
+    async fn start_with(files: Option<Files>) -> Result<Self> {
+        let (client, peer) = (support::free_port()?, support::free_port()?);
         let data = tempfile::tempdir()?;
-        let url = format!("http://127.0.0.1:{client}");
+        let scheme = if files.is_some() { "https" } else { "http" };
+        let url = format!("{scheme}://127.0.0.1:{client}");
         let peers = format!("http://127.0.0.1:{peer}");
         let etcd = Self {
-            process: spawn(&url, &peers, data.path())?,
+            process: spawn(&url, &peers, data.path(), files.as_ref())?,
             url,
             peers,
             data,
+            files,
         };
         etcd.answers().await?;
         Ok(etcd)
@@ -53,11 +72,25 @@ impl Etcd {
 
     async fn answers(&self) -> Result<()> {
         let end = Instant::now() + Duration::from_secs(30);
-        while support::get(format!("{}/health", self.url)).await.is_err() {
+        while !self.is_healthy().await? {
             ensure!(Instant::now() < end, "etcd does not start");
             sleep(Duration::from_millis(50)).await;
         }
         Ok(())
+    }
+
+    async fn is_healthy(&self) -> Result<bool> {
+        let Some([authority, certificate, key]) = &self.files else {
+            return Ok(support::get(format!("{}/health", self.url)).await.is_ok());
+        };
+        let asked = Command::new("etcdctl")
+            .args(["--endpoints", &self.url, "--cacert", authority])
+            .args(["--cert", certificate, "--key", key])
+            .args(["endpoint", "health"])
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .status()?;
+        Ok(asked.success())
     }
 
     /// `kill -9`.
@@ -69,7 +102,12 @@ impl Etcd {
 
     /// A start with what it had on its disk.
     pub(crate) async fn restart(&mut self) -> Result<()> {
-        self.process = spawn(&self.url, &self.peers, self.data.path())?;
+        self.process = spawn(
+            &self.url,
+            &self.peers,
+            self.data.path(),
+            self.files.as_ref(),
+        )?;
         self.answers().await
     }
 

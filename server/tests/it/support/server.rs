@@ -58,6 +58,13 @@ fn spawn(data: &tempfile::TempDir, environment: &[(String, String)]) -> Result<C
 impl Server {
     /// Starts `troupe serve --dev` and waits until it is ready.
     pub(crate) async fn start(environment: &[(&str, &str)]) -> Result<Self> {
+        let mut server = Self::launch(environment)?;
+        server.ready().await?;
+        Ok(server)
+    }
+
+    /// Starts it, and leaves it to the caller to see when it is ready.
+    pub(crate) fn launch(environment: &[(&str, &str)]) -> Result<Self> {
         let (http, admin, media) = (free_port()?, free_port()?, free_media_ports()?);
         let ports = [
             ("TROUPE_HTTP__LISTEN", format!("127.0.0.1:{http}")),
@@ -72,16 +79,14 @@ impl Server {
         let given = given.map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
         let environment: Vec<_> = ports.into_iter().chain(given).collect();
         let data = tempfile::tempdir()?;
-        let mut server = Self {
+        Ok(Self {
             child: spawn(&data, &environment)?,
             http,
             admin,
             media,
             environment,
             data,
-        };
-        server.ready().await?;
-        Ok(server)
+        })
     }
 
     /// `kill -9`, and a start with the same settings in the same folder.

@@ -63,10 +63,14 @@ impl Worker {
 
     /// Asks its admin API, and has it done.
     async fn act(&self, method: Method, path: &str) -> Result<Value> {
-        let asked = self.client.request(method, self.url(&format!("/admin/v1/{path}")));
+        let asked = self
+            .client
+            .request(method, self.url(&format!("/admin/v1/{path}")));
         let asked = asked.header("content-type", "application/json").body("{}");
         let answer = asked.bearer_auth(Server::operator_token()?).send().await?;
-        Ok(serde_json::from_str(&answer.error_for_status()?.text().await?)?)
+        Ok(serde_json::from_str(
+            &answer.error_for_status()?.text().await?,
+        )?)
     }
 
     /// Its id, once it knows where the admin listeners of so many workers are.
@@ -92,8 +96,11 @@ impl Worker {
         let listed = self.act(Method::GET, "rooms").await?;
         let texts = |list: &Value, field: Option<&str>| {
             let items = list.as_array().into_iter().flatten();
-            let text = |it: &Value| field.map_or(it, |field| &it[field]).as_str().map(str::to_owned);
-            items.map(text).collect::<Option<Vec<String>>>()
+            let item = |it: &Value| {
+                let text = field.map_or(it, |field| &it[field]);
+                text.as_str().map(str::to_owned)
+            };
+            items.map(item).collect::<Option<Vec<String>>>()
         };
         let rooms = texts(&listed["items"], Some("name")).context("names")?;
         let mut missing = texts(&listed["missing"], None).context("ids")?;
@@ -113,7 +120,7 @@ async fn workers_ask_each_other_by_https() -> Result<()> {
     for worker in [&one, &two, &wary] {
         worker.ready().await?;
     }
-    assert_eq!(one.page("/healthz").await?, "ok");
+    assert_eq!(one.page("/healthz").await?, "ok\n");
     let plain = get(one.server.admin_url("/healthz")).await;
     ensure!(plain.is_err(), "plain HTTP is answered");
 
@@ -148,7 +155,10 @@ fn admin(words: &[&str], settings: &[(&str, &str)]) -> Result<(Option<i32>, Stri
         .envs(settings.iter().copied())
         .output()?;
     let Output { stdout, stderr, .. } = done;
-    Ok((done.status.code(), String::from_utf8([stdout, stderr].concat())?))
+    Ok((
+        done.status.code(),
+        String::from_utf8([stdout, stderr].concat())?,
+    ))
 }
 
 #[tokio::test]
@@ -181,6 +191,9 @@ async fn the_command_line_believes_the_authority_that_is_named() -> Result<()> {
     ensure!(told.ends_with(expected), "{told}");
     let (code, told) = admin(&["--url", &url, "--ca", "/nowhere/ca.pem", "workers"], &[])?;
     assert_eq!(code, Some(78));
-    ensure!(told.starts_with("troupe: --ca: /nowhere/ca.pem cannot be used: "), "{told}");
+    ensure!(
+        told.starts_with("troupe: --ca: /nowhere/ca.pem cannot be used: "),
+        "{told}"
+    );
     Ok(())
 }

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use anyhow::Result;
-use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
+use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair};
 
 /// Who vouches, and the folder with what it made.
 pub(crate) struct Authority {
@@ -20,11 +20,15 @@ pub(crate) struct Issued {
 
 impl Authority {
     pub(crate) fn new() -> Result<Self> {
+        let folder = tempfile::tempdir()?;
         let mut params = CertificateParams::new(Vec::new())?;
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        // No two are of one name, which is what a certificate says of who made it.
+        let name = folder.path().display().to_string();
+        params.distinguished_name.push(DnType::CommonName, name);
         let authority = Self {
             issuer: CertifiedIssuer::self_signed(params, KeyPair::generate()?)?,
-            folder: tempfile::tempdir()?,
+            folder,
         };
         std::fs::write(authority.path("ca.pem"), authority.issuer.pem())?;
         Ok(authority)
@@ -41,7 +45,9 @@ impl Authority {
 
     /// Its own certificate, for a client that believes it alone.
     pub(crate) fn trusted(&self) -> Result<reqwest::Certificate> {
-        Ok(reqwest::Certificate::from_pem(self.issuer.pem().as_bytes())?)
+        Ok(reqwest::Certificate::from_pem(
+            self.issuer.pem().as_bytes(),
+        )?)
     }
 
     /// Writes a certificate for this machine, over the one of the same name.
