@@ -19,6 +19,8 @@ pub const ROLL_CALL: Duration = Duration::from_millis(500);
 pub const JOIN_DEADLINE: Duration = Duration::from_secs(5);
 /// How long the store may take to answer a claim.
 pub const CLAIM_DEADLINE: Duration = Duration::from_secs(3);
+/// How long a worker that the store takes for gone may take to hand a room over.
+pub const CEDE_DEADLINE: Duration = Duration::from_millis(500);
 /// How long any other question may take.
 pub const ASK_DEADLINE: Duration = Duration::from_secs(2);
 /// How long another part of a room may take to say what came of an operator's wish: the operator

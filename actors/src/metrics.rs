@@ -27,6 +27,8 @@ pub const JOINS: &str = "troupe_signaling_joins_total";
 pub const PART_JOINS: &str = "troupe_part_joins_total";
 /// Times that the clients of a part here went to another part.
 pub const PART_HANDS: &str = "troupe_part_hands_total";
+/// Rooms that were taken from workers whose lease had ended, by what those said.
+pub const TAKEOVERS: &str = "troupe_room_takeovers_total";
 /// Rooms that were opened here for other workers: as parts of theirs, or for a move to here.
 pub const BRANCHES: &str = "troupe_part_branches";
 
@@ -57,6 +59,7 @@ pub const DESCRIPTIONS: &[(&str, &str)] = &[
     (JOINS, "Joins by outcome"),
     (PART_JOINS, "Joins that another part of the room takes"),
     (PART_HANDS, "Parts whose clients went to another part"),
+    (TAKEOVERS, "Rooms taken from workers whose lease had ended"),
     (BRANCHES, "Rooms opened here for other workers"),
     (MIGRATIONS, "Moves of rooms from this worker by outcome"),
     (MIGRATIONS_OWN, "Moves that workers began by themselves"),

@@ -87,6 +87,11 @@ pub enum PartBody {
     Hand(Box<Handover>),
     /// Whether they may come.
     Takes(bool),
+    /// The store takes the receiver for gone, and the sender is asked for the room by its name: it
+    /// wants it handed over.
+    Cede,
+    /// It is: whom to expect. The next owner says so itself, in a higher epoch.
+    Cedes(Box<Handover>),
     /// The owner: the room is over.
     Close(CloseReason),
     /// The sender has no part of the room, or none any more.

@@ -6,7 +6,7 @@ use std::sync::RwLock;
 use std::sync::atomic::AtomicBool;
 
 use control_plane::{
-    Claim, ControlPlaneError, Handover, Owned, Ownership, Record, RoomSpec, membership,
+    Claim, ControlPlaneError, Handover, Owned, Ownership,
 };
 use media_contract::Action;
 use media_types::{Epoch, RoomId, RoomName, ShardId, WorkerId};
@@ -29,9 +29,12 @@ use crate::room::state::RoomPhase;
 use crate::room::supervisor::RoomSupervisor;
 
 mod branches;
+mod cession;
 mod shards;
 mod spec;
 
+pub(crate) use cession::{Abandoned, Found};
+use cession::{Claimed, claim};
 use shards::Passage;
 pub use shards::ShardMove;
 pub(crate) use shards::{ShardWish, Yielded};
@@ -39,17 +42,15 @@ pub(crate) use spec::{keep_spec, settings_of, spec_of};
 
 type Opened = Reply<Result<RoomEntry, ActorsError>>;
 
-/// What the store said about a room.
-pub(crate) struct Claimed {
-    owned: Owned,
-    spec: Option<RoomSpec>,
-}
-
 pub(crate) enum RoomsMessage {
     /// Find the room, or open it: by a join, or by an operator who says what it may hold.
     Open(RoomName, Option<Box<RoomSettings>>, Opened),
     /// The store has answered.
-    Claimed(RoomName, Result<Box<Claimed>, ActorsError>),
+    Claimed(RoomName, Result<Found, ActorsError>),
+    /// The owner of a room that is wanted here gives it away, or has none of that name.
+    Ceded(WorkerId, Box<PartLetter>),
+    /// It was asked, and has had its time.
+    Unceded(RoomName, Abandoned),
     /// A room takes messages.
     Opened(RoomId, Listener<RoomMessage>),
     /// Something happened to a room's supervisor.
@@ -77,6 +78,8 @@ pub(crate) enum RoomsMessage {
 struct Pending {
     settings: Option<Box<RoomSettings>>,
     replies: Vec<Opened>,
+    /// Its owner, which the store takes for gone, was asked for the room.
+    asked: Option<Abandoned>,
 }
 
 /// How a room comes to be open here.
@@ -102,6 +105,8 @@ struct Running {
     home: ShardId,
     /// Another life of it, on another shard, is the room.
     passing: bool,
+    /// Who is to be expected, once it is open.
+    inherits: Option<(Owned, Box<Handover>)>,
 }
 
 pub(crate) struct Rooms {
@@ -176,7 +181,7 @@ impl Rooms {
         let work = async move {
             let claim = claim(&context, &ownership, &room);
             match tokio::time::timeout(CLAIM_DEADLINE, claim).await {
-                Ok(claimed) => claimed.map(Box::new),
+                Ok(found) => found,
                 Err(_) => Err(ActorsError::Store(None)),
             }
         };
@@ -186,30 +191,39 @@ impl Rooms {
     fn claimed(
         &mut self,
         name: RoomName,
-        claimed: Result<Box<Claimed>, ActorsError>,
+        found: Result<Found, ActorsError>,
         scope: &mut Scope<Self>,
     ) {
-        let claimed = match claimed {
-            Ok(claimed) => *claimed,
+        let claimed = match found {
+            Ok(Found::Ours(claimed)) => *claimed,
+            Ok(Found::Abandoned(by)) => {
+                self.ask_owner(name, by, scope);
+                return;
+            }
             Err(error) => {
                 tracing::info!(room = %name, %error, "a room cannot be opened here");
                 self.refuse(&name, &error);
                 return;
             }
         };
+        let Claimed { owned, spec, ceded } = claimed;
+        if let Some(ceded) = ceded {
+            self.inherit(name, owned, *ceded, scope);
+            return;
+        }
         let wanted = self.pending.get_mut(&name).and_then(|p| p.settings.take());
         let by_operator = wanted.is_some();
-        let stored = claimed.spec.map(settings_of);
+        let stored = spec.map(settings_of);
         let may_create = stored.as_ref().is_none_or(|settings| settings.auto_create);
         if !may_create && !by_operator {
-            self.release(name.clone(), claimed.owned, scope);
+            self.release(name.clone(), owned, scope);
             self.refuse(&name, &ActorsError::NotFound);
             return;
         }
         let defaults = || self.context.config.room_defaults.clone();
         let settings = wanted.map(|s| *s).or(stored).unwrap_or_else(defaults);
         let id = self.context.ids.room();
-        let begins = Begins::Owned(claimed.owned);
+        let begins = Begins::Owned(owned);
         self.start((name, id), begins, settings, scope);
     }
 
@@ -281,6 +295,7 @@ impl Rooms {
             epoch,
             home,
             passing,
+            inherits: None,
         };
         self.running.insert(id, running);
         let child = scope.spawn_child(
@@ -312,6 +327,10 @@ impl Rooms {
         let observer = &self.context.config.hooks.observer;
         observer.room_opened(&entry.name, entry.epoch);
         self.gauge();
+        if let Some((owned, handover)) = self.inherited(id) {
+            // Whoever waits finds it awake.
+            self.owned(&entry.name, owned, Some(handover));
+        }
         let pending = self.pending.remove(&entry.name).unwrap_or_default();
         for reply in pending.replies {
             reply.send(Ok(entry.clone()));
@@ -389,45 +408,15 @@ impl Rooms {
     }
 }
 
-/// Claims a room and reads its spec.
-async fn claim(
-    context: &Context,
-    ownership: &Ownership,
-    name: &RoomName,
-) -> Result<Claimed, ActorsError> {
-    let store = &context.environment.store;
-    let failed = |error| ActorsError::Store(Some(error));
-    let mut claim = ownership.claim(name).await.map_err(failed)?;
-    if let Claim::Elsewhere {
-        epoch,
-        alive: false,
-        ..
-    } = claim
-    {
-        claim = ownership.take_over(name, epoch).await.map_err(failed)?;
-    }
-    let owned = match claim {
-        Claim::Owned(owned) => owned,
-        Claim::Elsewhere { worker, .. } => {
-            let workers = membership::workers(store.as_ref()).await.map_err(failed)?;
-            let owner = workers.into_iter().find(|record| record.id == worker);
-            let url = owner.map(|record| record.url);
-            return Err(ActorsError::Elsewhere { url });
-        }
-    };
-    let key = control_plane::keys::room_spec(name);
-    let entry = store.get(&key).await.map_err(failed)?;
-    let spec = entry.and_then(|entry| RoomSpec::decode(&key, &entry.value).ok());
-    Ok(Claimed { owned, spec })
-}
-
 impl Behaviour for Rooms {
     type Message = RoomsMessage;
 
     fn handle(&mut self, message: RoomsMessage, scope: &mut Scope<Self>) {
         match message {
             RoomsMessage::Open(name, settings, reply) => self.open(name, settings, reply, scope),
-            RoomsMessage::Claimed(name, claimed) => self.claimed(name, claimed, scope),
+            RoomsMessage::Claimed(name, found) => self.claimed(name, found, scope),
+            RoomsMessage::Ceded(from, letter) => self.ceded(from, *letter, scope),
+            RoomsMessage::Unceded(name, by) => self.unceded(name, by, scope),
             RoomsMessage::Opened(id, listener) => self.opened(id, listener, scope),
             RoomsMessage::MoveShard(wish) => self.move_shard(*wish, scope),
             RoomsMessage::Yielded(id, yielded) => self.yielded(id, yielded),

@@ -27,6 +27,7 @@ use crate::peer::PeerMessage;
 
 mod acts;
 mod admin;
+mod cession;
 mod hand;
 mod joins;
 mod letters;
@@ -311,8 +312,8 @@ impl Behaviour for Room {
         self.state.reunite(now);
         self.settle_seats(now);
         // Before it knows who is in, everybody seems to have gone.
-        if self.opening.is_none() {
-            self.state.end_if_followed();
+        if self.opening.is_none() && self.state.end_if_followed(now) {
+            self.keep_move();
         }
         self.carry_out(scope);
         if self.state.phase != RoomPhase::Closed {

@@ -27,6 +27,8 @@ pub(crate) struct Stage {
     pub(crate) leaving: Option<(Move, Instant)>,
     /// Clients were sent to the room's life on another shard.
     pub(crate) sent_off: bool,
+    /// The room was handed over: whoever owns it in a higher epoch has it.
+    pub(crate) ceded: bool,
     /// Peers that the next worker serves.
     pub(crate) settled: BTreeSet<PeerId>,
     /// Who is expected from the last worker.
@@ -89,7 +91,7 @@ impl RoomState {
         }
         self.enter(RoomPhase::Active);
         self.stage.leaving = None;
-        self.stage.sent_off = false;
+        (self.stage.sent_off, self.stage.ceded) = (false, false);
         (self.parts.owner, self.parts.stands_by) = (None, false);
         self.parts.is_open = true;
         self.parts.touch();
@@ -152,16 +154,23 @@ impl RoomState {
         }
     }
 
-    /// What is left of a room on a shard that everybody has gone from ends, and a part likewise.
-    pub(crate) fn end_if_followed(&mut self) {
+    /// What is left of a room on a shard that everybody has gone from ends, a part likewise, and
+    /// the room of a worker that cannot learn from the store that all have settled. Whether that
+    /// has happened.
+    pub(crate) fn end_if_followed(&mut self, now: Instant) -> bool {
         let ends = match self.stage.destination() {
             Some(Destination::Shard(_)) => self.stage.sent_off,
             Some(Destination::Part(_)) => true,
-            Some(Destination::Owner(..) | Destination::Unknown) | None => false,
+            Some(Destination::Owner(..)) => self.stage.ceded,
+            Some(Destination::Unknown) | None => false,
         };
-        if ends && self.phase == RoomPhase::Handover && self.is_settled() {
-            self.close(CloseReason::Moved);
+        let ended = ends && self.phase == RoomPhase::Handover && self.is_settled();
+        match (ended, self.stage.ceded) {
+            (true, true) => self.release(now, false),
+            (true, false) => self.close(CloseReason::Moved),
+            (false, _) => {}
         }
+        ended
     }
 
     /// The next worker serves this peer.

@@ -14,7 +14,12 @@ impl System {
     /// Takes a letter of another worker to its room. Never blocks; may be called from any thread.
     /// What finds a full box is said again.
     pub fn told(&self, from: WorkerId, letter: PartLetter) {
-        let entry = self.context.directory.room_by_id(letter.room);
+        let directory = &self.context.directory;
+        let entry = match letter.body {
+            // Who asks does not know the room by its id.
+            PartBody::Cede => directory.room(&letter.name),
+            _ => directory.room_by_id(letter.room),
+        };
         let taken = match (entry, &letter.body) {
             (Some(entry), _) => {
                 let message = RoomMessage::Part(from, Box::new(letter));
@@ -25,7 +30,8 @@ impl System {
                     .tell(RoomsMessage::Branch(from, letter.into()))
                     .is_ok()
             }),
-            (None, PartBody::Gone) => true,
+            (None, PartBody::Cedes(_) | PartBody::Gone) => rooms_of(&self.rooms, &letter.name)
+                .is_some_and(|rooms| rooms.tell(RoomsMessage::Ceded(from, letter.into())).is_ok()),
             (None, _) => self.refuse(from, letter),
         };
         if !taken {

@@ -6,6 +6,7 @@
 
 mod afar;
 mod balance;
+mod cession;
 mod crowd;
 mod deaths;
 mod deeds;
@@ -19,6 +20,7 @@ mod moves;
 mod operators;
 mod outage;
 mod parts;
+mod path;
 mod quality;
 mod rooms;
 mod shard;

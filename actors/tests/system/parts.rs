@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use actors::{ActorsConfig, ClusterLink, PartLetter};
 use control_plane::testing::ManualClock;
-use control_plane::{Membership, MemoryStore, WorkerRecord, membership};
+use control_plane::{Membership, MemoryStore, Store, WorkerRecord, membership};
 use media_contract::{Action, RelayEnd, RelayPeer};
 use media_types::{Codec, ShardId, TrackId, WorkerId};
 use serde_json::{Value, json};
@@ -14,6 +14,7 @@ use signaling::ErrorType;
 use signaling::server_message::Reply;
 use signaling::view::CloseReason;
 
+use crate::path::Path;
 use crate::world::{Client, World, config, request, run};
 
 const PUBLISH: &str = "send a0 audio, send v0 video, slot a1 audio, slot v1 video";
@@ -48,6 +49,7 @@ impl ClusterLink for Link {
 pub(crate) struct Cluster {
     pub(crate) worlds: BTreeMap<u64, World>,
     wires: Arc<Wires>,
+    paths: BTreeMap<u64, Arc<Path>>,
     pub(crate) members: BTreeMap<u64, Membership>,
     pub(crate) store: Arc<MemoryStore>,
 }
@@ -71,6 +73,7 @@ impl Cluster {
         let mut cluster = Self {
             worlds: BTreeMap::new(),
             wires: Arc::clone(&wires),
+            paths: BTreeMap::new(),
             members: BTreeMap::new(),
             store: Arc::clone(&store),
         };
@@ -99,7 +102,10 @@ impl Cluster {
                 me: id,
                 wires: Arc::clone(&wires),
             });
-            let world = World::linked(1, settings, &[], (store.clone(), link));
+            let path = Path::to(&store);
+            let ways = (store.clone(), path.clone() as Arc<dyn Store>, link as _);
+            cluster.paths.insert(id, path);
+            let world = World::linked(1, settings, &[], ways);
             cluster.worlds.insert(id, world);
         }
         for id in 1..=workers {
@@ -115,6 +121,11 @@ impl Cluster {
 
     pub(crate) fn at(&self, id: u64) -> &World {
         &self.worlds[&id]
+    }
+
+    /// A worker's way to the store.
+    pub(crate) fn path(&self, id: u64) -> &Path {
+        &self.paths[&id]
     }
 
     /// Whose URL that is.

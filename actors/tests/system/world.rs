@@ -9,7 +9,7 @@ use actors::{
     ActorsConfig, Admission, ClusterLink, Consumed, Credentials, Environment, JoinRequest, Joined,
     NoCluster, Outbox, OutboxFull, ResumeClaims, Session, SessionKind, System, TokenMinter,
 };
-use control_plane::{MemoryStore, testing::ManualClock};
+use control_plane::{MemoryStore, Store, testing::ManualClock};
 use media_types::{Clock, Identity, RoomName};
 use serde_json::Value;
 use signaling::client_message::JoinParams;
@@ -180,15 +180,16 @@ impl World {
         arbiters: &[ArbiterHandle],
         store: Arc<MemoryStore>,
     ) -> Self {
-        Self::linked(shards, config, arbiters, (store, Arc::new(NoCluster)))
+        let way = Arc::clone(&store);
+        Self::linked(shards, config, arbiters, (store, way, Arc::new(NoCluster)))
     }
 
-    /// With a way to others.
+    /// With a way to the store, and one to others.
     pub(crate) fn linked(
         shards: u16,
         config: ActorsConfig,
         arbiters: &[ArbiterHandle],
-        (store, cluster): (Arc<MemoryStore>, Arc<dyn ClusterLink>),
+        (store, way, cluster): (Arc<MemoryStore>, Arc<dyn Store>, Arc<dyn ClusterLink>),
     ) -> Self {
         let plane = FakePlane::new(shards);
         let fatal: Arc<Mutex<Vec<String>>> = Arc::default();
@@ -196,7 +197,7 @@ impl World {
         let environment = Environment {
             plane: plane.clone(),
             clock: Arc::new(TokioClock),
-            store: store.clone(),
+            store: way,
             tokens: Arc::new(Tokens),
             admission: Arc::new(Guard::default()),
             cluster,

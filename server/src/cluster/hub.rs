@@ -105,7 +105,6 @@ impl Hub {
                 _ = tick.tick() => {}
             }
             let known = roster.borrow().clone();
-            self.drop_unknown(&known);
             self.dial_missing(&endpoint, &identity, &known, &mut attempts);
             self.tell_figures();
         }
@@ -269,15 +268,6 @@ impl Hub {
             links.remove(&link.worker());
             self.tell_linked(&links);
             tracing::info!(worker = %link.worker(), "the link to another worker has ended");
-        }
-    }
-
-    fn drop_unknown(&self, known: &Roster) {
-        for (worker, link) in self.links.borrow().iter() {
-            // Before the list of workers was ever read nobody is known to be gone.
-            if !known.is_empty() && !known.contains_key(worker) && link.is_old(self.clock.now()) {
-                link.close("not a worker of the cluster any more");
-            }
         }
     }
 

@@ -22,8 +22,6 @@ use crate::limits::{
 
 /// The longest sleep of a sender that nothing is due for.
 const SLEEP_MAX: Duration = Duration::from_secs(1);
-/// How long a link of a worker that nobody lists may live: its record may be on its way.
-const UNLISTED_MAX: Duration = Duration::from_secs(15);
 
 /// The first frame each way.
 #[derive(Debug, Serialize, Deserialize)]
@@ -59,7 +57,6 @@ pub(super) struct Link {
     connection: Connection,
     window: Window,
     dialled: bool,
-    since: Instant,
     hop: RefCell<Hop>,
     letters: RefCell<VecDeque<PartLetter>>,
     datagrams: Notify,
@@ -88,7 +85,6 @@ pub(super) async fn run(hub: Rc<Hub>, connection: Connection, window: Window, di
         connection,
         window,
         dialled,
-        since: now,
         hop: RefCell::new(Hop::new(now, HopConfig::default())),
         letters: RefCell::default(),
         datagrams: Notify::new(),
@@ -170,10 +166,6 @@ impl Link {
 
     pub(super) fn is_open(&self) -> bool {
         self.connection.close_reason().is_none()
-    }
-
-    pub(super) fn is_old(&self, now: Instant) -> bool {
-        now.saturating_duration_since(self.since) > UNLISTED_MAX
     }
 
     pub(super) fn close(&self, why: &str) {

@@ -58,8 +58,7 @@ impl Room {
             RoomMessage::Release => {
                 let empties = self.seed.context.is_draining();
                 self.state.release(now, empties);
-                self.keep_stage();
-                self.seed.set_parts(self.state.parts.keep());
+                self.keep_move();
             }
             RoomMessage::StandBy(reply) => {
                 self.state.parts.stands_by = self.state.parts.is_branch();
@@ -103,8 +102,7 @@ impl Room {
             self.state.settings = settings;
         }
         self.state.activate(now, epoch, handover, now + expected);
-        self.keep_stage();
-        self.seed.set_parts(self.state.parts.keep());
+        self.keep_move();
     }
 
     /// Each client gets a token of its own to go on with at the target.
@@ -166,6 +164,12 @@ impl Room {
             used: self.state.stage.used.iter().cloned().collect(),
             parts: self.state.parts.workers(),
         }
+    }
+
+    /// What a move has made of the room outlives this life.
+    pub(super) fn keep_move(&self) {
+        self.keep_stage();
+        self.seed.set_parts(self.state.parts.keep());
     }
 
     /// The stage outlives this life.

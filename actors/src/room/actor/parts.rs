@@ -44,6 +44,7 @@ impl Room {
                 self.links_changed(now);
             }
             PartBody::Roster(roster) => {
+                self.overtaken(now, from, letter.epoch, &roster);
                 self.state.take_roster(now, from, letter.epoch, *roster);
                 // It may be the last one of a worker that is gone.
                 self.links_changed(now);
@@ -61,6 +62,8 @@ impl Room {
             PartBody::Takes(takes) => self.taken(now, from, takes),
             PartBody::Settings(spec) if is_owner => self.set(settings_of(*spec)),
             PartBody::Settings(_) => {}
+            PartBody::Cede => self.cede(from),
+            PartBody::Cedes(_) => {}
             PartBody::Close(reason) if is_owner => self.state.close(reason),
             PartBody::Close(_) | PartBody::Gone => self.state.part_over(now, from),
         }

@@ -16,7 +16,7 @@ pub(crate) use bytes::{Reader, Writer};
 pub(crate) use control::Control;
 
 /// The version of everything here.
-pub const VERSION: u16 = 3;
+pub const VERSION: u16 = 4;
 
 /// Why bytes of another worker were refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]

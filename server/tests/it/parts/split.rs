@@ -1,5 +1,5 @@
-//! A worker cut from etcd, but not from its peers, while another one takes its room: no two ever
-//! act in one epoch, and all is one again when the cut heals.
+//! A worker cut from etcd while another one takes its room: no two ever act in one epoch. Where the
+//! two can reach each other the room goes over at once, else when the cut heals.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -7,6 +7,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, ensure};
 use loadtest::{Bot, Plan, RequestError};
 use serde_json::{Value, json};
+use tempfile::TempDir;
 use tokio::io::copy_bidirectional;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
@@ -123,17 +124,22 @@ async fn epoch(server: &Server) -> Result<Value> {
     Ok(json!([room["epoch"], room["peers"]]))
 }
 
-/// Two linked workers; the first one's way to etcd can be cut.
-async fn pair(etcd: &Etcd, certificates: &str, path: &Path) -> Result<[Server; 2]> {
+/// Two workers; the first one's way to etcd can be cut. Without `links` it is cut from the other
+/// worker as well.
+async fn pair(etcd: &Etcd, path: &Path, links: bool) -> Result<([Server; 2], [TempDir; 2])> {
+    // Workers of two authorities refuse each other.
+    let directories = [tempfile::tempdir()?, tempfile::tempdir()?];
+    let [own, other] = directories.each_ref().map(|it| it.path().to_str());
+    let certificates = own.filter(|_| links).or(other).context("a path")?;
     let by_path = [("TROUPE_CLUSTER__ETCD__ENDPOINTS", &*path.endpoints)];
     let workers = [
-        worker_with(etcd, certificates, &by_path).await?,
+        worker_with(etcd, own.context("a path")?, &by_path).await?,
         worker_with(etcd, certificates, &[]).await?,
     ];
-    for server in &workers {
+    for server in workers.iter().filter(|_| links) {
         server.wait_metric("troupe_relay_links", "", 1.0).await?;
     }
-    Ok(workers)
+    Ok((workers, directories))
 }
 
 /// Whether media flow to so many slots.
@@ -148,30 +154,94 @@ const fn sends(slots: usize) -> Plan {
     }
 }
 
-#[tokio::test]
-async fn a_worker_cut_from_the_store_and_who_takes_its_room_never_act_in_one_epoch() -> Result<()> {
-    let etcd = Etcd::start().await?;
-    let certificates = tempfile::tempdir()?;
-    let certificates = certificates.path().to_str().context("a path")?;
-    let path = Path::to(&etcd).await?;
-    let workers = pair(&etcd, certificates, &path).await?;
-    let ann = Follower::join(&workers[0], ROOM, "ann", sends(1)).await?;
-    let amy = Follower::join(&workers[0], ROOM, "amy", sends(1)).await?;
+/// A call of two at the first worker.
+async fn call(worker: &Server) -> Result<[Follower; 2]> {
+    let ann = Follower::join(worker, ROOM, "ann", sends(1)).await?;
+    let amy = Follower::join(worker, ROOM, "amy", sends(1)).await?;
     until("a call", &ann, |story| flow(story, 2)).await?;
+    Ok([ann, amy])
+}
 
-    // Cut, its lease ends, and somebody comes to the other worker.
+/// Cut, the lease ends, and somebody comes to the other worker.
+async fn cut(path: &Path, other: &Server) -> Result<Follower> {
     path.set(false);
     let cut = Instant::now();
-    let bob = insist(&workers[1], "bob").await?;
+    let bob = insist(other, "bob").await?;
     println!(
         "the room was taken {:?} after the cut (lease of 3 s)",
         cut.elapsed()
     );
-    let bob = Follower::begin(bob, workers[1].signalling(), sends(2)).await?;
+    Follower::begin(bob, other.signalling(), sends(2)).await
+}
+
+/// Both are at the other worker, with their media.
+async fn all_there(both: &[Follower; 2], bob: &Follower, worker: &Server) -> Result<()> {
+    for client in both {
+        let there = |story: &Story| story.moved == 1 && story.url == worker.signalling();
+        until("they follow", client, there).await?;
+        until("media at the other worker", client, |story| flow(story, 2)).await?;
+    }
+    until("bob sees both", bob, |story| flow(story, 4)).await?;
+    Ok(())
+}
+
+/// By all that was recorded the first worker acted in epoch 1 and the other one in epoch 2.
+async fn one_after_the_other(workers: &[Server]) -> Result<()> {
+    let found = actors(workers).await?;
+    let ids: Vec<u64> = found.keys().copied().collect();
+    assert_eq!(ids, [1, 2], "{found:?}");
+    assert_ne!(found[&1], found[&2]);
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_worker_cut_from_the_store_alone_hands_its_room_over() -> Result<()> {
+    let etcd = Etcd::start().await?;
+    let path = Path::to(&etcd).await?;
+    let (workers, _certificates) = pair(&etcd, &path, true).await?;
+    let both = call(&workers[0]).await?;
+    let bob = cut(&path, &workers[1]).await?;
+    let taken = Instant::now();
+    all_there(&both, &bob, &workers[1]).await?;
+    println!(
+        "all are at one worker {:?} later, though the cut lasts",
+        taken.elapsed()
+    );
+    assert_eq!(epoch(&workers[1]).await?, json!([2, 3]));
+    one_after_the_other(&workers).await?;
+
+    // Nothing is left to be done when it heals.
+    path.set(true);
+    let listed = async || {
+        let page = workers[1].get_viewed("workers").await?;
+        anyhow::Ok(page["items"].as_array().is_some_and(|all| all.len() == 2))
+    };
+    let end = Instant::now() + LONG;
+    while !listed().await? {
+        ensure!(Instant::now() < end, "the first worker does not come back");
+        sleep(Duration::from_millis(100)).await;
+    }
+    sleep(Duration::from_secs(1)).await;
+    for client in both.iter().chain([&bob]) {
+        let story = client.story();
+        let moved = u32::from(!std::ptr::eq(client, &bob));
+        assert_eq!((story.moved, story.failed), (moved, None));
+    }
+    assert_eq!(epoch(&workers[1]).await?, json!([2, 3]));
+    one_after_the_other(&workers).await
+}
+
+#[tokio::test]
+async fn a_worker_cut_from_all_and_who_takes_its_room_never_act_in_one_epoch() -> Result<()> {
+    let etcd = Etcd::start().await?;
+    let path = Path::to(&etcd).await?;
+    let (workers, _certificates) = pair(&etcd, &path, false).await?;
+    let both = call(&workers[0]).await?;
+    let bob = cut(&path, &workers[1]).await?;
     let frames = |story: &Story| story.frames.iter().sum::<u64>();
-    let before = [ann.story(), amy.story()].map(|story| frames(&story));
+    let before = both.each_ref().map(|client| frames(&client.story()));
     sleep(Duration::from_secs(2)).await;
-    for (client, before) in [&ann, &amy].into_iter().zip(before) {
+    for (client, before) in both.iter().zip(before) {
         let story = client.story();
         ensure!(
             frames(&story) > before + 50,
@@ -179,25 +249,16 @@ async fn a_worker_cut_from_the_store_and_who_takes_its_room_never_act_in_one_epo
         );
         assert_eq!((story.moved, story.failed), (0, None));
     }
-    let both = [epoch(&workers[0]).await?, epoch(&workers[1]).await?];
-    assert_eq!(both, [json!([1, 2]), json!([2, 1])]);
+    let epochs = [epoch(&workers[0]).await?, epoch(&workers[1]).await?];
+    assert_eq!(epochs, [json!([1, 2]), json!([2, 1])]);
 
     // It heals: the first worker hands its clients over to who has the room.
     path.set(true);
     let healed = Instant::now();
-    for client in [&ann, &amy] {
-        let there = |story: &Story| story.moved == 1 && story.url == workers[1].signalling();
-        until("they follow", client, there).await?;
-        until("media at the other worker", client, |story| flow(story, 2)).await?;
-    }
+    all_there(&both, &bob, &workers[1]).await?;
     println!(
         "all are at one worker {:?} after the cut healed",
         healed.elapsed()
     );
-    until("bob sees both", &bob, |story| flow(story, 4)).await?;
-    let found = actors(&workers).await?;
-    let ids: Vec<u64> = found.keys().copied().collect();
-    assert_eq!(ids, [1, 2], "{found:?}");
-    assert_ne!(found[&1], found[&2]);
-    Ok(())
+    one_after_the_other(&workers).await
 }
