@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
-use control_plane::WorkerRecord;
+use control_plane::{WorkerRecord, placement};
 use media_contract::{Action, Command, CommandId, PlaneError};
 use media_types::{Epoch, RoomId, ShardId, TransportId, WorkerId};
 use supervision::{RestartPolicy, Spec};
@@ -72,6 +72,19 @@ impl Context {
     pub(crate) fn workers(&self) -> Arc<Vec<WorkerRecord>> {
         let workers = self.workers.read().unwrap_or_else(PoisonError::into_inner);
         Arc::clone(&workers)
+    }
+
+    /// Where rooms that nobody has open, if not here: the URL of a worker that is neither full nor
+    /// being emptied, while this one is.
+    pub(crate) fn onward(&self) -> Option<String> {
+        let (me, workers) = (self.config.worker, self.workers());
+        let own = workers.iter().find(|worker| worker.id == me).cloned();
+        let own = WorkerRecord {
+            id: me,
+            draining: self.is_draining(),
+            ..own.unwrap_or_default()
+        };
+        placement::opens_at(&own, &workers).map(|worker| worker.url.clone())
     }
 
     /// Notes who is there; whether clients are to reconnect to others than before.

@@ -151,18 +151,21 @@ impl Rooms {
             self.wait(name, settings, reply);
             return;
         }
-        if self.context.is_draining() {
+        // What an operator opens is opened where he asks for it.
+        let onward = self.context.onward().filter(|_| settings.is_none());
+        let draining = self.context.is_draining();
+        if draining && onward.is_none() {
             reply.send(Err(ActorsError::Draining));
             return;
         }
-        if self.context.directory.room_count() >= self.context.config.rooms_max {
+        if !draining && self.context.directory.room_count() >= self.context.config.rooms_max {
             reply.send(Err(ActorsError::RoomsFull));
             return;
         }
         let is_first = !self.pending.contains_key(&name);
         self.wait(name.clone(), settings, reply);
         if is_first {
-            self.claim(name, scope);
+            self.claim(name, onward, scope);
         }
     }
 
@@ -174,12 +177,13 @@ impl Rooms {
         }
     }
 
-    fn claim(&self, name: RoomName, scope: &mut Scope<Self>) {
+    /// Claims a room; where nobody has it and it is to open elsewhere, only looks who has it.
+    fn claim(&self, name: RoomName, onward: Option<String>, scope: &mut Scope<Self>) {
         let ownership = self.ownership.clone();
         let context = Arc::clone(&self.context);
         let room = name.clone();
         let work = async move {
-            let claim = claim(&context, &ownership, &room);
+            let claim = claim(&context, &ownership, &room, onward);
             match tokio::time::timeout(CLAIM_DEADLINE, claim).await {
                 Ok(found) => found,
                 Err(_) => Err(ActorsError::Store(None)),
@@ -235,6 +239,8 @@ impl Rooms {
                 ActorsError::Elsewhere { url: url.clone() }
             } else if matches!(error, ActorsError::NotFound) {
                 ActorsError::NotFound
+            } else if self.context.is_draining() {
+                ActorsError::Draining
             } else {
                 ActorsError::Store(None)
             };
@@ -367,7 +373,7 @@ impl Rooms {
             }
             if self.pending.contains_key(&running.name) {
                 // Somebody came while it closed: it opens again, still ours.
-                self.claim(running.name, scope);
+                self.claim(running.name, None, scope);
             } else if let Some(owned) = running.owned {
                 self.release(running.name, owned, scope);
             }

@@ -203,7 +203,8 @@ impl System {
         let comes_anew = matches!(request.credentials, Credentials::Token(_));
         // Rooms that have not moved yet go on as they were.
         let runs = self.context.directory.room(&request.room).is_some();
-        if comes_anew && self.context.is_draining() && !runs {
+        let refuses = self.context.is_draining() && self.context.onward().is_none();
+        if comes_anew && refuses && !runs {
             return Err(ErrorType::Draining.into());
         }
         if let Credentials::Token(claims) = &request.credentials {

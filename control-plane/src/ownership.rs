@@ -81,8 +81,8 @@ impl Ownership {
         Err(ControlPlaneError::Contended)
     }
 
-    /// What [`Self::claim`] would say of a room that somebody owns; `None`: nobody does, and nothing
-    /// is claimed.
+    /// What [`Self::claim`] would say of a room that somebody owns; `None`: nobody does, and it is
+    /// not claimed.
     ///
     /// # Errors
     /// Where the store does not answer or holds a record that cannot be read.

@@ -43,19 +43,43 @@ pub(crate) enum Found {
     Abandoned(Abandoned),
 }
 
-/// Claims a room and reads its spec.
+/// Claims a room and reads its spec. `onward` is where it opens instead, if nobody has it.
 pub(super) async fn claim(
     context: &Context,
     ownership: &Ownership,
     name: &RoomName,
+    onward: Option<String>,
 ) -> Result<Found, ActorsError> {
-    match ownership.claim(name).await.map_err(failed)? {
+    let claim = match onward {
+        Some(url) => owner(context, ownership, name, url).await?,
+        None => ownership.claim(name).await.map_err(failed)?,
+    };
+    match claim {
         Claim::Elsewhere {
             worker,
             epoch,
             alive: false,
         } => Ok(Found::Abandoned(Abandoned { worker, epoch })),
         claim => begun(context, name, claim).await.map(Found::Ours),
+    }
+}
+
+/// Who has a room that is to open at that URL where nobody has it.
+async fn owner(
+    context: &Context,
+    ownership: &Ownership,
+    name: &RoomName,
+    url: String,
+) -> Result<Claim, ActorsError> {
+    let found = ownership.find(name).await.map_err(failed)?;
+    match (found, context.is_draining()) {
+        // A full worker still takes what a dead one had: its clients have waited enough.
+        (None, _) | (Some(Claim::Elsewhere { alive: false, .. }), true) => {
+            Err(ActorsError::Elsewhere { url: Some(url) })
+        }
+        // It has only just closed here.
+        (Some(Claim::Owned(_)), true) => Err(ActorsError::Draining),
+        (Some(claim), _) => Ok(claim),
     }
 }
 

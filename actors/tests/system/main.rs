@@ -17,6 +17,7 @@ mod layers;
 mod limits;
 mod live;
 mod moves;
+mod openings;
 mod operators;
 mod outage;
 mod parts;

@@ -14,9 +14,9 @@ use tokio::time::{Instant, sleep};
 
 mod script;
 
-use crate::support::Server;
 use crate::support::etcd::Etcd;
 use crate::support::member::Member;
+use crate::support::{self, Server};
 
 const ROOMS: usize = 50;
 /// What is asked for; tests beside others assert five times as much.
@@ -382,5 +382,32 @@ async fn one_worker_answers_for_all() -> Result<()> {
         two.get_admin("/readyz").await.is_ok(),
         "the one that was asked does not"
     );
+    Ok(())
+}
+
+/// Somebody asks a worker that is being emptied for a room that nobody has.
+#[tokio::test]
+async fn a_new_room_opens_at_the_worker_that_is_not_being_emptied() -> Result<()> {
+    let etcd = Etcd::start().await?;
+    let (one, two) = (etcd.worker().await?, etcd.worker().await?);
+    let token = one.token("before", "ann").await?;
+    let ann = Member::join(&one.signalling(), &token).await?;
+    support::eventually("each knows of the other", || Ok(ann.story().endpoints == 2)).await?;
+    let id = one.get_viewed("rooms/before").await?["worker"].clone();
+    let id = id.as_str().context("a worker")?;
+    let (status, _) = one.act("POST", &format!("workers/{id}/drain")).await?;
+    assert_eq!(status, 202);
+    all_left(
+        std::slice::from_ref(&ann),
+        &one.signalling(),
+        BACK_MAX * LADEN,
+    )
+    .await?;
+    let token = one.token("new", "bob").await?;
+    let bob = Member::join(&one.signalling(), &token).await?;
+    assert_eq!(bob.story().url, two.signalling());
+    let mut there = rooms(&two).await?;
+    there.sort();
+    assert_eq!(there, [("before".to_owned(), 1), ("new".to_owned(), 1)]);
     Ok(())
 }

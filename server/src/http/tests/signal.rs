@@ -207,6 +207,7 @@ async fn a_session_is_taken_up_again_even_while_draining() {
     let resume = &state.auth.resume;
     let token = resume.sign(names.0, names.1, sid, Grants::default(), state.unix());
     state.health.set_draining();
+    *live.world.rooms.refusal.lock().unwrap() = Some(ErrorType::Draining.into());
     let mut client = live.connect().await;
     client.join(&live.world.member("r")).await;
     assert_eq!(client.refused().await, "draining");

@@ -58,7 +58,7 @@ impl Member {
     pub(crate) async fn join(url: &str, token: &str) -> Result<Self> {
         let session = enter(url, json!({ "token": token })).await?;
         let story = Arc::new(Mutex::new(Story {
-            url: url.to_owned(),
+            url: session.url.clone(),
             endpoints: session.endpoints.len(),
             ..Story::default()
         }));
