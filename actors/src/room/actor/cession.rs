@@ -22,7 +22,8 @@ impl Room {
             self.tell_part(to, PartBody::Gone);
             return;
         }
-        tracing::warn!(room = %self.seed.name, %to, "cut off from the store: the room is handed over");
+        let room = &self.seed.name;
+        tracing::warn!(%room, %to, "cut off from the store, and the room is handed over");
         self.state.stage.ceded = true;
         self.keep_stage();
         self.tell_part(to, PartBody::Cedes(Box::new(self.handover())));
