@@ -5,9 +5,7 @@ use std::sync::Arc;
 use std::sync::RwLock;
 use std::sync::atomic::AtomicBool;
 
-use control_plane::{
-    Claim, ControlPlaneError, Handover, Owned, Ownership,
-};
+use control_plane::{Claim, ControlPlaneError, Handover, Owned, Ownership};
 use media_contract::Action;
 use media_types::{Epoch, RoomId, RoomName, ShardId, WorkerId};
 use signaling::rest::RoomSettings;

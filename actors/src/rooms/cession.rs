@@ -60,7 +60,9 @@ pub(super) async fn claim(
             epoch,
             alive: false,
         } => Ok(Found::Abandoned(Abandoned { worker, epoch })),
-        claim => begun(context, name, claim).await.map(Found::Ours),
+        claim @ (Claim::Owned(_) | Claim::Elsewhere { .. }) => {
+            begun(context, name, claim).await.map(Found::Ours)
+        }
     }
 }
 
@@ -154,14 +156,15 @@ impl Rooms {
         let PartLetter {
             name, room, body, ..
         } = letter;
-        match body {
-            PartBody::Cedes(mut handover) if handover.epoch == by.epoch => {
-                // It holds a part of the room until its clients have followed.
-                handover.parts.push(from);
-                let ceded = Some(Box::new(Ceded { room, handover }));
-                self.take((name, by), ceded, "ceded", scope);
-            }
-            _ => self.take((name, by), None, "refused", scope),
+        if let PartBody::Cedes(mut handover) = body
+            && handover.epoch == by.epoch
+        {
+            // It holds a part of the room until its clients have followed.
+            handover.parts.push(from);
+            let ceded = Some(Box::new(Ceded { room, handover }));
+            self.take((name, by), ceded, "ceded", scope);
+        } else {
+            self.take((name, by), None, "refused", scope);
         }
     }
 

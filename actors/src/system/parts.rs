@@ -15,10 +15,11 @@ impl System {
     /// What finds a full box is said again.
     pub fn told(&self, from: WorkerId, letter: PartLetter) {
         let directory = &self.context.directory;
-        let entry = match letter.body {
-            // Who asks does not know the room by its id.
-            PartBody::Cede => directory.room(&letter.name),
-            _ => directory.room_by_id(letter.room),
+        // Who asks for a room does not know it by its id.
+        let entry = if matches!(letter.body, PartBody::Cede) {
+            directory.room(&letter.name)
+        } else {
+            directory.room_by_id(letter.room)
         };
         let taken = match (entry, &letter.body) {
             (Some(entry), _) => {
