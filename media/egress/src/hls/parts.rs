@@ -155,7 +155,9 @@ pub const fn name(kind: MediaKind) -> &'static str {
 /// Where the pictures are, for the sound beside them.
 #[derive(Debug, Clone, Copy)]
 struct Lead {
-    /// When their newest segment starts.
+    /// The number of their newest segment.
+    number: u64,
+    /// When that starts.
     start: Duration,
     /// Their newest frame.
     newest: Duration,
@@ -208,7 +210,7 @@ impl Cutter {
         }
         if self.starts_segment(&start, lead) {
             changed |= self.cut_part()?;
-            changed |= self.open(&start)?;
+            changed |= self.open(&start, lead)?;
         }
         Ok(changed)
     }
@@ -229,6 +231,7 @@ impl Cutter {
         let rate = rendition.config.timescale;
         let newest = self.durations.held()?.dts;
         Some(Lead {
+            number: open.number,
             start: duration(open.start, rate),
             newest: duration(newest, rate),
         })
@@ -249,7 +252,10 @@ impl Cutter {
         let beside = |lead: &Lead| at < lead.newest.saturating_add(LEAD_MAX);
         if let Some(lead) = lead.filter(beside) {
             let begun = duration(open.start, rate).saturating_add(APART_MAX);
-            return lead.start >= begun && at >= lead.start;
+            // Sound that came right before a cut has one short segment rather than other numbers
+            // than the pictures for good: players take the same numbers for the same time.
+            let apart = lead.start >= begun || lead.number > open.number;
+            return apart && at >= lead.start;
         }
         // A keyframe a hair before its time is better than one twice as late.
         let early = match frame.config.kind() {
@@ -264,7 +270,7 @@ impl Cutter {
         frame.keyframe && length >= ticks(least, rate)
     }
 
-    fn open(&mut self, frame: &Frame) -> Result<bool, EgressError> {
+    fn open(&mut self, frame: &Frame, lead: Option<Lead>) -> Result<bool, EgressError> {
         let changed = self.complete();
         let fresh = self.rendition.as_ref().map(|it| it.config != frame.config);
         if fresh != Some(false) {
@@ -276,10 +282,11 @@ impl Cutter {
         let Some(rendition) = &mut self.rendition else {
             return Ok(changed);
         };
+        let first = lead.map_or(self.first, |lead| lead.number);
         let number = rendition
             .segments
             .back()
-            .map_or(self.first, |last| last.number + 1);
+            .map_or(first, |last| last.number + 1);
         rendition.segments.push_back(Arc::new(Segment {
             number,
             start: frame.dts,

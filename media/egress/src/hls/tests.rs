@@ -290,3 +290,40 @@ fn the_first_segment_is_short_where_a_keyframe_allows() {
     assert_eq!(lengths[..3], [45_000, 180_000, 180_000]);
     assert_eq!(rendition.target_s, 2);
 }
+
+/// Sound that begins so late, beside pictures with keyframes at 0.6 s, 2.6 s, 4.6 s and so on: the
+/// numbers of its segments and how much later than the pictures' they start, in milliseconds.
+fn late_sound(from_ms: u64) -> Vec<(u64, u64)> {
+    let mut packager = Packager::new(PackagerSettings::default(), 0);
+    let (video, audio) = (vp9((320, 180)), Arc::new(TrackConfig::opus(2)));
+    for index in 0..1_350 {
+        if index % 5 == 0 {
+            let at = index / 5;
+            let picture = frame(&video, at * 3_000, at == 0 || at % 60 == 18);
+            packager.push(picture).unwrap();
+        }
+        if index % 3 == 0 && index / 3 * 20 >= from_ms {
+            packager.push(frame(&audio, index / 3 * 960, true)).unwrap();
+        }
+    }
+    let [video, audio] = packager.renditions().try_into().unwrap();
+    let beside = audio.segments.iter().map(|sound| {
+        let pictures = video.segment(sound.number).unwrap();
+        let late = (sound.start / 48).checked_sub(pictures.start / 90);
+        (sound.number, late.unwrap())
+    });
+    beside.collect()
+}
+
+#[test]
+fn late_sound_has_the_numbers_of_the_pictures_beside_it() {
+    let together = |first| (first..6).map(|number| (number, 0)).collect::<Vec<_>>();
+    assert_eq!(late_sound(0), together(0));
+    // Two frames before a cut.
+    let mut short = late_sound(560);
+    assert_eq!(short.remove(0), (0, 560));
+    assert_eq!(short, together(1));
+    let mut later = late_sound(3_000);
+    assert_eq!(later.remove(0), (2, 400));
+    assert_eq!(later, together(3));
+}
