@@ -254,8 +254,12 @@ impl Cutter {
             let begun = duration(open.start, rate).saturating_add(APART_MAX);
             // Sound that came right before a cut has one short segment rather than other numbers
             // than the pictures for good: players take the same numbers for the same time.
-            let apart = lead.start >= begun || lead.number > open.number;
-            return apart && at >= lead.start;
+            let is_first = self
+                .rendition
+                .as_ref()
+                .is_some_and(|it| it.segments.len() == 1);
+            let behind = is_first && lead.number == open.number + 1;
+            return (behind || lead.start >= begun) && at >= lead.start;
         }
         // A keyframe a hair before its time is better than one twice as late.
         let early = match frame.config.kind() {

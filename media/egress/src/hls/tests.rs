@@ -327,3 +327,24 @@ fn late_sound_has_the_numbers_of_the_pictures_beside_it() {
     assert_eq!(later.remove(0), (2, 400));
     assert_eq!(later, together(3));
 }
+
+#[test]
+fn sound_that_pauses_goes_on_in_segments_of_its_length() {
+    let mut packager = Packager::new(PackagerSettings::default(), 0);
+    let (video, audio) = (vp9((320, 180)), Arc::new(TrackConfig::opus(2)));
+    for index in 0..3_750 {
+        if index % 5 == 0 {
+            let at = index / 5;
+            let picture = frame(&video, at * 3_000, at % 60 == 0);
+            packager.push(picture).unwrap();
+        }
+        // Away from 5 s to 15 s: the pictures have five more segments then.
+        if index % 3 == 0 && !(750..2_250).contains(&index) {
+            packager.push(frame(&audio, index / 3 * 960, true)).unwrap();
+        }
+    }
+    let sound = packager.renditions().remove(1);
+    let whole = sound.segments.iter().filter(|it| it.complete);
+    assert!(whole.clone().count() >= 5);
+    assert!(whole.into_iter().all(|it| it.length() >= 48_000 / 2));
+}
