@@ -163,6 +163,14 @@ struct Lead {
     newest: Duration,
 }
 
+impl Lead {
+    /// The segment beside sound of that time: pictures may be further on already.
+    fn number_at(&self, at: Duration) -> u64 {
+        let before = at.saturating_add(APART_MAX) <= self.start;
+        self.number.saturating_sub(u64::from(before))
+    }
+}
+
 /// Cuts one track into parts and segments.
 #[derive(Debug)]
 struct Cutter {
@@ -286,7 +294,8 @@ impl Cutter {
         let Some(rendition) = &mut self.rendition else {
             return Ok(changed);
         };
-        let first = lead.map_or(self.first, |lead| lead.number);
+        let at = duration(frame.dts, frame.config.timescale);
+        let first = lead.map_or(self.first, |lead| lead.number_at(at).max(self.first));
         let number = rendition
             .segments
             .back()

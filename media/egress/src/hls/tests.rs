@@ -348,3 +348,19 @@ fn sound_that_pauses_goes_on_in_segments_of_its_length() {
     assert!(whole.clone().count() >= 5);
     assert!(whole.into_iter().all(|it| it.length() >= 48_000 / 2));
 }
+
+#[test]
+fn sound_that_comes_after_later_pictures_has_the_numbers_of_its_time() {
+    let mut packager = Packager::new(PackagerSettings::default(), 0);
+    let (video, audio) = (vp9((320, 180)), Arc::new(TrackConfig::opus(2)));
+    for at in 0..30 {
+        let picture = frame(&video, at * 3_000, at % 18 == 0);
+        packager.push(picture).unwrap();
+    }
+    for at in 5..45 {
+        packager.push(frame(&audio, at * 960, true)).unwrap();
+    }
+    let sound = packager.renditions().remove(1);
+    let starts = sound.segments.iter().map(|it| (it.number, it.start / 48));
+    assert_eq!(starts.collect::<Vec<_>>(), [(0, 100), (1, 600)]);
+}
