@@ -5,6 +5,8 @@ use media_contract::RefusedReason;
 use signaling::{ErrorType, RpcError};
 use supervision::AskError;
 
+use crate::limits::STORE_RETRY_AFTER;
+
 /// Why a room is not here.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -44,8 +46,9 @@ impl From<ActorsError> for RpcError {
             ActorsError::Ask(AskError::Closed | AskError::Lost) => ErrorType::Internal.into(),
             ActorsError::Draining => ErrorType::Draining.into(),
             ActorsError::Elsewhere { url: Some(url) } => Self::moved(url),
-            ActorsError::Elsewhere { url: None } | ActorsError::Store(_) => {
-                ErrorType::Unavailable.into()
+            ActorsError::Elsewhere { url: None } => ErrorType::Unavailable.into(),
+            ActorsError::Store(_) => {
+                Self::from(ErrorType::Unavailable).retry_after(STORE_RETRY_AFTER)
             }
             ActorsError::Refused(reason) => from_refused(reason),
             ActorsError::NotFound => ErrorType::NotFound.into(),

@@ -19,6 +19,9 @@ pub const ROLL_CALL: Duration = Duration::from_millis(500);
 pub const JOIN_DEADLINE: Duration = Duration::from_secs(5);
 /// How long the store may take to answer a claim.
 pub const CLAIM_DEADLINE: Duration = Duration::from_secs(3);
+/// When who needs the store may ask again where it did not answer: one that is back is found by
+/// then.
+pub const STORE_RETRY_AFTER: Duration = Duration::from_secs(1);
 /// How long a worker that the store takes for gone may take to hand a room over.
 pub const CEDE_DEADLINE: Duration = Duration::from_millis(500);
 /// How long any other question may take.
@@ -50,6 +53,8 @@ pub const MOVES_AT_ONCE: usize = 16;
 pub const DRAIN_ATTEMPTS: usize = 3;
 /// Before it tries again where the store did not answer, or no worker was there.
 pub const DRAIN_RETRY_AFTER: Duration = Duration::from_secs(1);
+/// How long it tries so: the life of a lease by default. Rooms that it gives up are closed.
+pub const DRAIN_PATIENCE: Duration = Duration::from_secs(10);
 /// How long after its deadline a move is waited for: its last clients are being let go.
 pub const LATE_GRACE_MS: u64 = 5_000;
 /// Steps of one move before others get their turn.

@@ -154,7 +154,7 @@ impl Ops {
             policy: Arc::new(policy),
             sections,
             refusals: Arc::default(),
-            store: Guarded::new(store, Arc::clone(&clock)),
+            store: Guarded::new(store),
             client,
             poster,
             worker,

@@ -1,4 +1,11 @@
 //! The control plane's store as the settings want it.
+//!
+//! All parts of a worker ask one store. Before etcd stands one breaker for all of them: while etcd
+//! is away nobody waits for its deadlines. The other two need none: a store in memory always
+//! answers, and that in a file refuses at once what its disk does not take, and reads on.
+
+#[cfg(feature = "etcd")]
+mod breaker;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -10,6 +17,8 @@ use control_plane_etcd::{ConnectError, EtcdOptions, EtcdStore, EtcdTls};
 use media_types::Clock;
 
 use crate::config::{ClusterConfig, EtcdConfig, StoreKind};
+#[cfg(feature = "etcd")]
+use breaker::BreakerStore;
 
 /// Why there is no store.
 #[derive(Debug, thiserror::Error)]
@@ -60,22 +69,26 @@ pub(crate) async fn open(
             let store = EmbeddedStore::open(&config.file, Arc::clone(clock))?;
             Ok(Arc::new(store))
         }
-        StoreKind::Etcd => connect(&config.etcd).await,
+        StoreKind::Etcd => connect(&config.etcd, clock).await,
     }
 }
 
 #[cfg(feature = "etcd")]
-async fn connect(config: &EtcdConfig) -> Result<Arc<dyn Store>, StoreError> {
+async fn connect(
+    config: &EtcdConfig,
+    clock: &Arc<dyn Clock>,
+) -> Result<Arc<dyn Store>, StoreError> {
     let connected = EtcdStore::connect(&options(config)?).await;
     let refused = match config.ca.is_some() && config.certificate.is_none() {
         true => StoreError::EtcdUnshown,
         false => StoreError::Etcd,
     };
-    Ok(Arc::new(connected.map_err(refused)?))
+    let store = Arc::new(connected.map_err(refused)?);
+    Ok(Arc::new(BreakerStore::new(store, Arc::clone(clock))))
 }
 
 #[cfg(not(feature = "etcd"))]
-async fn connect(_: &EtcdConfig) -> Result<Arc<dyn Store>, StoreError> {
+async fn connect(_: &EtcdConfig, _: &Arc<dyn Clock>) -> Result<Arc<dyn Store>, StoreError> {
     Err(StoreError::Missing)
 }
 

@@ -5,12 +5,13 @@ use control_plane::{MoveReason, WorkerRecord};
 use signaling::ErrorType;
 use signaling::view::CloseReason;
 use tokio::task::JoinSet;
+use tokio::time::Instant;
 
 use super::System;
 use super::admin::ask;
 use super::moves::within;
 use crate::directory::RoomEntry;
-use crate::limits::{DRAIN_ATTEMPTS, DRAIN_RETRY_AFTER, LATE_GRACE_MS, MOVE_TICK};
+use crate::limits::{DRAIN_ATTEMPTS, DRAIN_PATIENCE, DRAIN_RETRY_AFTER, LATE_GRACE_MS, MOVE_TICK};
 use crate::room::RoomMessage;
 
 impl System {
@@ -20,7 +21,8 @@ impl System {
     /// many went.
     pub async fn drain_by_moving(&self) -> usize {
         self.context.start_draining();
-        let workers = self.workers_surely().await;
+        let patient = Instant::now() + DRAIN_PATIENCE;
+        let workers = self.workers_surely(patient).await;
         let can_move = self.target(&workers, None, &[]).is_ok();
         let moving = self.moving().await;
         let mut leaving = JoinSet::new();
@@ -29,7 +31,7 @@ impl System {
             // A part's clients go without the store having a say.
             if can_move || moves() || self.is(&entry, Local::Absent).await {
                 let system = self.clone();
-                leaving.spawn(async move { system.leave(&entry).await });
+                leaving.spawn(async move { system.leave(&entry, patient).await });
             }
         }
         let mut gone = 0;
@@ -39,26 +41,32 @@ impl System {
         gone
     }
 
-    /// The workers, by a store that may answer only in a moment; none where it does not.
-    async fn workers_surely(&self) -> Vec<WorkerRecord> {
-        for _ in 1..DRAIN_ATTEMPTS {
-            if let Ok(workers) = self.workers().await {
-                return workers;
+    /// The workers, by a store that may answer only in a moment; none where it does not, or where
+    /// there is no room to move.
+    async fn workers_surely(&self, patient: Instant) -> Vec<WorkerRecord> {
+        loop {
+            match self.workers().await {
+                Ok(workers) => return workers,
+                Err(_) if Instant::now() >= patient || self.context.directory.room_count() == 0 => {
+                    return Vec::new();
+                }
+                Err(_) => tokio::time::sleep(DRAIN_RETRY_AFTER).await,
             }
-            tokio::time::sleep(DRAIN_RETRY_AFTER).await;
         }
-        self.workers().await.unwrap_or_default()
     }
 
-    /// Has one room go elsewhere; whether it went.
-    async fn leave(&self, entry: &RoomEntry) -> bool {
+    /// Has one room go elsewhere; whether it went. That the store is away costs no attempt for as
+    /// long as the drain is `patient`.
+    async fn leave(&self, entry: &RoomEntry, patient: Instant) -> bool {
         let Ok(_turn) = self.leaving.acquire().await else {
             return false;
         };
         if !self.is_here(entry) {
             return false;
         }
-        for _ in 0..DRAIN_ATTEMPTS {
+        let mut attempts = 0;
+        while attempts < DRAIN_ATTEMPTS {
+            attempts += 1;
             self.see_off(entry).await;
             if !self.is_here(entry) {
                 return true;
@@ -82,6 +90,7 @@ impl System {
                 // The store may answer in a moment; a room that is given up is closed.
                 Err(error) if error.kind() == ErrorType::Unavailable => {
                     tokio::time::sleep(DRAIN_RETRY_AFTER).await;
+                    attempts -= usize::from(Instant::now() < patient);
                 }
                 Err(error) => {
                     tracing::warn!(room = %entry.name, %error, "a room cannot be moved");

@@ -8,12 +8,12 @@ use signaling::{ErrorType, RpcError};
 
 use super::System;
 use super::admin::ask;
-use crate::limits::{ASK_DEADLINE, CLAIM_DEADLINE};
+use crate::limits::{ASK_DEADLINE, CLAIM_DEADLINE, STORE_RETRY_AFTER};
 use crate::migration::{MigrationsMessage, MoveStatus};
 use crate::room::RoomMessage;
 
-fn unavailable(_: ControlPlaneError) -> RpcError {
-    ErrorType::Unavailable.into()
+fn unavailable() -> RpcError {
+    RpcError::new(ErrorType::Unavailable).retry_after(STORE_RETRY_AFTER)
 }
 
 /// The store has its time.
@@ -21,8 +21,8 @@ pub(super) async fn within<T>(
     work: impl Future<Output = Result<T, ControlPlaneError>>,
 ) -> Result<T, RpcError> {
     match tokio::time::timeout(CLAIM_DEADLINE, work).await {
-        Ok(result) => result.map_err(unavailable),
-        Err(_) => Err(ErrorType::Unavailable.into()),
+        Ok(result) => result.map_err(|_| unavailable()),
+        Err(_) => Err(unavailable()),
     }
 }
 

@@ -160,16 +160,39 @@ fn with_nowhere_to_go_rooms_close_at_once() {
     });
 }
 
+/// A worker that is told to end while the store is away for so long.
+async fn drained_without_the_store(away: Duration) {
+    let pair = Pair::new().await;
+    let clients = [pair.a.join("r", "ana").await];
+    pair.store.set_down(true);
+    let signal = actix_rt::spawn(drain(pair.a.system.clone()));
+    let [ana] = &clients;
+    let began = tokio::time::Instant::now();
+    while began.elapsed() < away {
+        pair.pass_with(&[ana], SECOND).await;
+    }
+    pair.store.set_down(false);
+    pair.pass(2 * SECOND).await;
+    one_room_moves(&pair, &clients, signal).await;
+}
+
 #[test]
 fn a_store_that_is_away_for_a_second_ends_no_room() {
+    run(drained_without_the_store(SECOND));
+}
+
+#[test]
+fn one_that_refuses_at_once_for_nine_seconds_ends_none_either() {
+    run(drained_without_the_store(9 * SECOND));
+}
+
+#[test]
+fn a_worker_without_rooms_waits_for_no_store() {
     run(async {
         let pair = Pair::new().await;
-        let clients = [pair.a.join("r", "ana").await];
         pair.store.set_down(true);
-        let signal = actix_rt::spawn(drain(pair.a.system.clone()));
-        pair.pass(SECOND).await;
-        pair.store.set_down(false);
-        pair.pass(2 * SECOND).await;
-        one_room_moves(&pair, &clients, signal).await;
+        let began = tokio::time::Instant::now();
+        assert_eq!(drain(pair.a.system.clone()).await, 0);
+        assert_eq!(began.elapsed(), Duration::ZERO);
     });
 }

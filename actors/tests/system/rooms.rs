@@ -451,6 +451,7 @@ fn a_room_of_another_worker_is_elsewhere() {
         world.join("own", "bob").await;
         let error = world.try_join(request("new", "ana")).await.err().unwrap();
         assert_eq!(error.kind(), ErrorType::Unavailable);
+        assert_eq!(error.data.retry_after_ms, Some(1_000));
     });
 }
 

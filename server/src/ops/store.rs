@@ -1,35 +1,28 @@
-//! Reading and writing keys of the cluster's store, with a deadline and a breaker before it.
+//! Reading and writing keys of the cluster's store for operators, with a deadline.
 
 use std::sync::Arc;
 use std::time::Duration;
 
+use actors::limits::STORE_RETRY_AFTER;
 use control_plane::{Condition, ControlPlaneError, Entry, Listing, Store, Swap};
-use media_types::Clock;
 use signaling::{ErrorType, RpcError};
-
-use super::breaker::Breaker;
 
 /// Attempts against others who write the same key.
 const ATTEMPTS_MAX: usize = 8;
 /// How long the store may take to answer an operator.
 const DEADLINE: Duration = Duration::from_secs(3);
 
-/// The store as operators' wishes reach it: one that fails again and again is left alone for a
-/// while, and who asks hears `unavailable` at once.
+/// The store as operators' wishes reach it: who asks hears `unavailable`, and when to ask again,
+/// where it does not answer in time. What fails again and again is refused before it gets here
+/// ([`crate::store`]).
 #[derive(Clone)]
 pub struct Guarded {
     store: Arc<dyn Store>,
-    clock: Arc<dyn Clock>,
-    breaker: Arc<Breaker>,
 }
 
 impl Guarded {
-    pub(super) fn new(store: Arc<dyn Store>, clock: Arc<dyn Clock>) -> Self {
-        Self {
-            store,
-            clock,
-            breaker: Arc::new(Breaker::new("store")),
-        }
+    pub(super) fn new(store: Arc<dyn Store>) -> Self {
+        Self { store }
     }
 
     /// The store itself, for who has patience of its own.
@@ -42,7 +35,7 @@ impl Guarded {
     /// # Errors
     /// `unavailable`.
     pub async fn list(&self, prefix: &str) -> Result<Listing, RpcError> {
-        self.watched(self.store.list(prefix)).await
+        within(self.store.list(prefix)).await
     }
 
     /// One key.
@@ -50,7 +43,7 @@ impl Guarded {
     /// # Errors
     /// `unavailable`.
     pub async fn get(&self, key: &str) -> Result<Option<Entry>, RpcError> {
-        self.watched(self.store.get(key)).await
+        within(self.store.get(key)).await
     }
 
     /// Writes a key, whatever it held; `None` deletes it. Tells whether it was there before.
@@ -71,27 +64,22 @@ impl Guarded {
                     self.store.swap(key, condition, value.clone(), None)
                 }
             };
-            match self.watched(swap).await? {
+            match within(swap).await? {
                 Swap::Done(_) => return Ok(existed),
                 Swap::Conflict(now) => found = now,
             }
         }
         Err(ErrorType::Conflict.into())
     }
+}
 
-    async fn watched<T>(
-        &self,
-        asked: impl Future<Output = Result<T, ControlPlaneError>>,
-    ) -> Result<T, RpcError> {
-        if let Err(wait) = self.breaker.admit(self.clock.now()) {
-            return Err(RpcError::from(ErrorType::Unavailable).retry_after(wait));
-        }
-        let answer = tokio::time::timeout(DEADLINE, asked).await;
-        let answer = answer.unwrap_or(Err(ControlPlaneError::Unavailable));
-        self.breaker.note(answer.is_ok(), self.clock.now());
-        answer.map_err(|error| {
-            tracing::debug!(%error, "the store does not answer an operator");
-            ErrorType::Unavailable.into()
-        })
-    }
+async fn within<T>(
+    asked: impl Future<Output = Result<T, ControlPlaneError>>,
+) -> Result<T, RpcError> {
+    let answer = tokio::time::timeout(DEADLINE, asked).await;
+    let answer = answer.unwrap_or(Err(ControlPlaneError::Unavailable));
+    answer.map_err(|error| {
+        tracing::debug!(%error, "the store does not answer an operator");
+        RpcError::from(ErrorType::Unavailable).retry_after(STORE_RETRY_AFTER)
+    })
 }

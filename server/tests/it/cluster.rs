@@ -213,6 +213,29 @@ async fn let_in(server: &Server, room: &str, name: &str, limit: Duration) -> Res
     }
 }
 
+/// Whether workers ask etcd, as they tell it.
+const BREAKER: (&str, &str) = ("troupe_breaker_open", "breaker=\"store\"");
+/// How soon a worker that does not says so, five times; etcd's own deadline is 2 s.
+const REFUSED_WITHIN: Duration = Duration::from_secs(1);
+
+/// A new room is refused without a question to etcd, and who asked hears when to ask again; the
+/// slowest of ten such answers.
+async fn refused_at_once(server: &Server, room: &str) -> Result<Duration> {
+    server.wait_metric(BREAKER.0, BREAKER.1, 1.0).await?;
+    let mut slowest = Duration::ZERO;
+    for _ in 0..10 {
+        let began = Instant::now();
+        let refused = join(server, room, "eve").await?.err().expect("no store");
+        slowest = slowest.max(began.elapsed());
+        assert_eq!(
+            (&refused["type"], &refused["retryAfterMs"]),
+            (&json!("unavailable"), &json!(1_000))
+        );
+    }
+    ensure!(slowest < REFUSED_WITHIN, "refused after {slowest:?}");
+    Ok(slowest)
+}
+
 /// A turn of a member that is there.
 async fn live(bot: &mut Bot, turn: u32) -> Result<()> {
     if turn.is_multiple_of(PING_TURNS) {
@@ -269,8 +292,10 @@ async fn without_etcd_running_rooms_go_on_and_new_ones_say_why_not() -> Result<(
         "a room that runs takes joins: {:?}",
         late.err()
     );
-    let refused = join(&one, "attic", "eve").await?.err().expect("no store");
-    assert_eq!(refused["type"], "unavailable");
+    let refusals = [
+        refused_at_once(&one, "attic").await?,
+        refused_at_once(&two, "cellar").await?,
+    ];
     etcd.restart().await?;
     let back = Instant::now();
     let healed = [
@@ -287,10 +312,14 @@ async fn without_etcd_running_rooms_go_on_and_new_ones_say_why_not() -> Result<(
     }
     println!(
         "etcd away for {AWAY:?} (leases of {LEASE:?}): {rate:.1} frames/s, {} after a lost packet; \
-         new rooms open {healed:?} after it is back, both workers are listed after {:?}",
+         new rooms are refused after {refusals:?}, open {healed:?} after it is back, both workers \
+         are listed after {:?}",
         after.1 - before.1,
         back.elapsed()
     );
+    for worker in [&one, &two] {
+        worker.wait_metric(BREAKER.0, BREAKER.1, 0.0).await?;
+    }
     assert_eq!(after.1 - before.1, 0, "packets of the call were lost");
     ensure!(rate > 10.0, "the call was slowed: {rate:.1} frames/s");
     // The owner is the same, and the others know it again.
