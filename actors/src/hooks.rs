@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use control_plane::balance::Decision;
-use media_types::{Epoch, Identity, RoomName};
+use media_types::{Epoch, Identity, RoomName, WorkerId};
 use signaling::{RpcError, ServerMessage};
 
 /// Who wants to come in, with a token; sessions that are taken up again are not asked about.
@@ -57,14 +57,20 @@ pub trait Policy: Send + Sync {
 
 /// Hears what happens to rooms. Must not block.
 pub trait Observer: Send + Sync {
-    /// A room opened here.
-    fn room_opened(&self, room: &RoomName, epoch: Epoch) {
-        let _ = (room, epoch);
+    /// A room is this worker's from now on; `before` says who had it in the epoch before. What is
+    /// told of it from now on is of that epoch.
+    fn room_opened(&self, room: &RoomName, epoch: Epoch, before: Option<WorkerId>) {
+        let _ = (room, epoch, before);
     }
 
-    /// A room that was open here is no longer.
-    fn room_closed(&self, room: &RoomName, epoch: Epoch) {
-        let _ = (room, epoch);
+    /// A room of this worker's goes on at another one.
+    fn room_moved(&self, room: &RoomName, to: WorkerId) {
+        let _ = (room, to);
+    }
+
+    /// Nothing is left here of a room, or of a part of one.
+    fn room_closed(&self, room: &RoomName) {
+        let _ = room;
     }
 
     /// A room of this worker moves by itself, to that worker.

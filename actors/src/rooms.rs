@@ -328,8 +328,9 @@ impl Rooms {
         };
         tracing::info!(room = %entry.name, id = %id, epoch = entry.epoch.0, "a room opened");
         self.context.directory.insert_room(entry.clone());
-        let observer = &self.context.config.hooks.observer;
-        observer.room_opened(&entry.name, entry.epoch);
+        if let Some(owned) = running.owned {
+            self.tell_owned(&entry.name, owned);
+        }
         self.gauge();
         if let Some((owned, handover)) = self.inherited(id) {
             // Whoever waits finds it awake.
@@ -354,7 +355,7 @@ impl Rooms {
             if !passing {
                 tracing::info!(room = %entry.name, id = %id, "a room closed");
                 let observer = &self.context.config.hooks.observer;
-                observer.room_closed(&entry.name, entry.epoch);
+                observer.room_closed(&entry.name);
             }
             self.close_on_shards(entry);
         }

@@ -235,15 +235,9 @@ pub fn decide(view: &View) -> Step {
     let Some(record) = view.record else {
         return without_record(view);
     };
-    let uncommitted = RoomOwner {
-        worker: Some(record.from),
-        epoch: record.epoch,
-    };
-    let committed = RoomOwner {
-        worker: Some(record.to),
-        epoch: record.epoch.next(),
-    };
-    match view.owner {
+    let uncommitted = (Some(record.from), record.epoch);
+    let committed = (Some(record.to), record.epoch.next());
+    match (view.owner.worker, view.owner.epoch) {
         owner if owner == uncommitted => before_commit(view, &record),
         owner if owner == committed => after_commit(view, &record),
         _ => overtaken(view, &record),

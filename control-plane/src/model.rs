@@ -109,6 +109,9 @@ pub struct RoomOwner {
     pub worker: Option<WorkerId>,
     /// Rises with each owner.
     pub epoch: Epoch,
+    /// Who had it in the epoch before; where nobody has it, who had it last.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub before: Option<WorkerId>,
 }
 
 impl Record for RoomOwner {
@@ -170,6 +173,7 @@ mod tests {
         let owner = RoomOwner {
             worker: Some(WorkerId::new(1)),
             epoch: Epoch(3),
+            before: None,
         };
         let json: Value = serde_json::from_slice(&owner.encode()).unwrap();
         let expected = serde_json::json!({"version": 1, "worker": "wk_0000000000001", "epoch": 3});

@@ -137,6 +137,7 @@ impl Ownership {
         let key = keys::room_owner(room);
         let record = RoomOwner {
             worker: None,
+            before: Some(self.worker),
             ..owned.record
         };
         let condition = Condition::At(owned.revision);
@@ -154,6 +155,7 @@ impl Ownership {
             let record = RoomOwner {
                 worker: None,
                 epoch: Epoch(0),
+                before: None,
             };
             return Ok(Current {
                 record,
@@ -174,6 +176,7 @@ impl Ownership {
         let record = RoomOwner {
             worker: Some(self.worker),
             epoch: current.record.epoch.next(),
+            before: current.record.worker.or(current.record.before),
         };
         let value = record.encode();
         let swap = self.store.swap(key, current.condition, value, None).await?;
@@ -239,6 +242,10 @@ mod tests {
         block_on(first.release(&room, mine)).unwrap();
         let theirs = owned(block_on(second.claim(&room)).unwrap());
         assert_eq!(theirs.record.epoch, Epoch(2));
+        assert_eq!(
+            (mine.record.before, theirs.record.before),
+            (None, Some(WorkerId::new(1)))
+        );
         // A release by a past owner changes nothing.
         block_on(first.release(&room, mine)).unwrap();
         assert_eq!(owned(block_on(second.claim(&room)).unwrap()), theirs);
@@ -268,7 +275,10 @@ mod tests {
         let [dead, one, two] = [1, 2, 3].map(|id| Ownership::new(store.clone(), WorkerId::new(id)));
         block_on(dead.claim(&room)).unwrap();
         let taken = owned(block_on(one.take_over(&room, Epoch(1))).unwrap());
-        assert_eq!(taken.record.epoch, Epoch(2));
+        assert_eq!(
+            (taken.record.epoch, taken.record.before),
+            (Epoch(2), Some(WorkerId::new(1)))
+        );
         let late = block_on(two.take_over(&room, Epoch(1))).unwrap();
         assert!(matches!(
             late,

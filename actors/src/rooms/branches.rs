@@ -52,7 +52,8 @@ impl Rooms {
         let Some((_, running)) = found else {
             return;
         };
-        if running.owned.replace(owned).is_none() {
+        let before = running.owned.replace(owned);
+        if before.is_none() {
             ::metrics::gauge!(metrics::BRANCHES).decrement(1.0);
         }
         let Some(entry) = self.context.directory.room(name) else {
@@ -64,6 +65,10 @@ impl Rooms {
             expected: self.context.config.move_deadline,
         });
         let epoch = owned.record.epoch;
+        // It is said again until the room has heard.
+        if before.is_none_or(|before| before.record.epoch != epoch) {
+            self.tell_owned(name, owned);
+        }
         let told = entry
             .listener
             .mailbox
@@ -74,6 +79,12 @@ impl Rooms {
                 .directory
                 .insert_room(RoomEntry { epoch, ..entry });
         }
+    }
+
+    /// The world outside hears whose the room is before it hears anything else of that epoch.
+    pub(super) fn tell_owned(&self, name: &RoomName, owned: Owned) {
+        let observer = &self.context.config.hooks.observer;
+        observer.room_opened(name, owned.record.epoch, owned.record.before);
     }
 
     /// Opens a part of another worker's room, or says that it cannot.

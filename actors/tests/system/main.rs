@@ -20,6 +20,7 @@ mod moves;
 mod openings;
 mod operators;
 mod outage;
+mod owners;
 mod parts;
 mod path;
 mod quality;

@@ -96,6 +96,7 @@ impl Moves {
             None => RoomOwner {
                 worker: None,
                 epoch: Epoch(0),
+                before: None,
             },
         };
         Ok(Look {
@@ -191,6 +192,7 @@ impl Moves {
         let owner = RoomOwner {
             worker: Some(record.to),
             epoch: record.epoch.next(),
+            before: Some(record.from),
         };
         Ok(self.own(room, look, owner).await?.is_some())
     }
@@ -207,6 +209,7 @@ impl Moves {
         let owner = RoomOwner {
             worker: Some(self.me),
             epoch: look.owner.epoch.next(),
+            before: look.owner.worker.or(look.owner.before),
         };
         self.own(room, look, owner).await
     }

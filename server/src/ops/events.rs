@@ -1,28 +1,33 @@
 //! What happens here, in order: kept for who was away, told to who listens.
 //!
 //! An event's `id` only rises on one worker, also over restarts; `epoch` and `seq` together only
-//! rise for one room, whichever worker has it.
+//! rise for one room, whichever worker has it. Of a room that several workers have parts of each
+//! numbers what it tells by itself.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use control_plane::{Condition, ControlPlaneError, Revision, Store, Swap};
-use media_types::{Clock, Epoch, RoomName};
+use media_types::{Clock, Epoch, RoomName, WorkerId};
 use metrics::counter;
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde_json::{Value, json};
 use tokio::sync::watch;
 
 use crate::telemetry::{EVENTS, EVENTS_UNSAVED};
+
+mod rooms;
+
+use rooms::Rooms;
 
 /// Events written to the disk at once.
 const BATCH_MAX: usize = 512;
 /// How long an event may wait for its batch: one sync to the disk then does for all of them.
 const BATCH_WAIT: Duration = Duration::from_millis(100);
-/// Rooms whose numbering is remembered; the numbers of closed ones are forgotten first.
-const ROOMS_MAX: usize = 50_000;
 const PREFIX: &str = "events/";
+/// A room has become a worker's; `from` in its data names whose it was.
+pub(super) const ROOM_OPENED: &str = "room.opened";
 
 /// Something that happened.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -68,6 +73,8 @@ pub struct Journal {
     kept_max: usize,
     inner: Mutex<Inner>,
     last: watch::Sender<u64>,
+    /// What a life before this one has kept is here.
+    loaded: watch::Sender<bool>,
 }
 
 /// An event as it lies here: its text takes a fraction of what its parts would.
@@ -94,7 +101,7 @@ struct Inner {
     /// The newest that is kept no more.
     forgotten: u64,
     saved: u64,
-    rooms: HashMap<RoomName, (u64, u64)>,
+    rooms: Rooms,
 }
 
 impl Journal {
@@ -106,22 +113,71 @@ impl Journal {
             kept_max: usize::try_from(kept).unwrap_or(usize::MAX).max(BATCH_MAX),
             inner: Mutex::new(Inner::default()),
             last: watch::Sender::new(0),
+            loaded: watch::Sender::new(false),
         }
     }
 
     /// Notes that something happened.
     pub fn emit(&self, kind: &str, room: Option<(&RoomName, Epoch)>, data: Value) {
+        self.note(kind, room.map(|(name, _)| name), |rooms| {
+            let numbers = room.map(|(name, epoch)| rooms.number(name, epoch));
+            Some((numbers.unwrap_or_default(), data))
+        });
+    }
+
+    /// A room is this worker's from now on, and was another one's in the epoch before.
+    pub fn room_opened(&self, name: &RoomName, epoch: Epoch, before: Option<WorkerId>) {
+        let before = before.map(|before| before.to_string());
+        let before = before.filter(|before| *before != self.worker);
+        self.note(ROOM_OPENED, Some(name), |rooms| {
+            let opened = rooms.open(name, epoch)?;
+            let from = before.filter(|_| opened.is_first);
+            let data = from.map_or(Value::Null, |from| json!({ "from": from }));
+            Some((opened.numbers, data))
+        });
+    }
+
+    /// A room that was this worker's is another one's.
+    pub fn room_moved(&self, name: &RoomName, to: WorkerId) {
+        self.note("room.moved", Some(name), |rooms| {
+            Some((rooms.leave(name)?, json!({ "to": to.to_string() })))
+        });
+    }
+
+    /// A room that was this worker's is over.
+    pub fn room_closed(&self, name: &RoomName) {
+        self.note("room.closed", Some(name), |rooms| {
+            Some((rooms.leave(name)?, Value::Null))
+        });
+    }
+
+    /// Whether a room is this worker's in an epoch below that one.
+    #[must_use]
+    pub fn is_owned_below(&self, room: &RoomName, epoch: u64) -> bool {
+        let inner = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
+        inner.rooms.is_owned_below(room, epoch)
+    }
+
+    /// Notes an event, if there is one to be.
+    fn note(
+        &self,
+        kind: &str,
+        room: Option<&RoomName>,
+        says: impl FnOnce(&mut Rooms) -> Option<((u64, u64), Value)>,
+    ) {
         let unix = self.clock.unix();
         let now = u64::try_from(unix.as_micros()).unwrap_or(u64::MAX);
         let mut inner = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(((epoch, seq), data)) = says(&mut inner.rooms) else {
+            return;
+        };
         let id = now.max(inner.last.saturating_add(1));
-        let (epoch, seq) = room.map_or((0, 0), |(name, epoch)| inner.number(name, epoch));
         let kept = Kept::of(&Event {
             id,
             at: u64::try_from(unix.as_millis()).unwrap_or(u64::MAX),
             kind: kind.to_owned(),
             worker: self.worker.clone(),
-            room: room.map(|(name, _)| name.to_string()),
+            room: room.map(ToString::to_string),
             epoch,
             seq,
             data,
@@ -134,10 +190,10 @@ impl Journal {
         self.last.send_replace(id);
     }
 
-    /// Forgets the numbers of a room that is closed; a later life has a higher epoch.
-    pub(super) fn forget_room(&self, room: &RoomName) {
-        let mut inner = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
-        inner.rooms.remove(room);
+    /// Waits until what a life before this one has kept is here.
+    pub(super) async fn loaded(&self) {
+        // It does not fail: the journal holds the other end.
+        let _ = self.loaded.subscribe().wait_for(|loaded| *loaded).await;
     }
 
     /// What came after a number, at most so many.
@@ -178,6 +234,7 @@ impl Journal {
         let last = inner.last;
         drop(inner);
         self.last.send_replace(last);
+        self.loaded.send_replace(true);
     }
 
     fn saved(&self, id: u64) {
@@ -187,19 +244,6 @@ impl Journal {
 }
 
 impl Inner {
-    fn number(&mut self, room: &RoomName, epoch: Epoch) -> (u64, u64) {
-        if self.rooms.len() >= ROOMS_MAX {
-            self.rooms.clear();
-        }
-        let entry = self.rooms.entry(room.clone()).or_default();
-        *entry = if entry.0 == epoch.0 {
-            (epoch.0, entry.1.saturating_add(1))
-        } else {
-            (epoch.0, 1)
-        };
-        *entry
-    }
-
     fn after(&self, id: u64, limit: usize) -> Vec<Kept> {
         let first = self.events.partition_point(|event| event.id <= id);
         self.events.range(first..).take(limit).cloned().collect()
@@ -282,7 +326,6 @@ async fn trim(
 #[cfg(test)]
 mod tests {
     use control_plane::MemoryStore;
-    use serde_json::json;
 
     use super::*;
     use crate::clock::SystemClock;

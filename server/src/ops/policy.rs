@@ -5,8 +5,8 @@ use std::sync::Arc;
 use actors::{Entrance, VideoLimit};
 use arc_swap::ArcSwap;
 use control_plane::balance::Decision;
-use media_types::{Clock, Epoch, Identity, RoomName};
-use serde_json::{Value, json};
+use media_types::{Clock, Epoch, Identity, RoomName, WorkerId};
+use serde_json::json;
 use signaling::{ErrorType, RpcError, ServerMessage};
 
 use super::events::Journal;
@@ -90,13 +90,16 @@ impl actors::Policy for Policy {
 pub(super) struct Witness(pub(super) Arc<Journal>);
 
 impl actors::Observer for Witness {
-    fn room_opened(&self, room: &RoomName, epoch: Epoch) {
-        self.0.emit("room.opened", Some((room, epoch)), Value::Null);
+    fn room_opened(&self, room: &RoomName, epoch: Epoch, before: Option<WorkerId>) {
+        self.0.room_opened(room, epoch, before);
     }
 
-    fn room_closed(&self, room: &RoomName, epoch: Epoch) {
-        self.0.emit("room.closed", Some((room, epoch)), Value::Null);
-        self.0.forget_room(room);
+    fn room_moved(&self, room: &RoomName, to: WorkerId) {
+        self.0.room_moved(room, to);
+    }
+
+    fn room_closed(&self, room: &RoomName) {
+        self.0.room_closed(room);
     }
 
     fn room_moves(&self, room: &RoomName, epoch: Epoch, decision: &Decision) {
@@ -129,7 +132,8 @@ impl actors::Observer for Witness {
 mod tests {
     use actors::Observer;
     use control_plane::balance::Cause;
-    use media_types::{ShardId, WorkerId};
+    use media_types::ShardId;
+    use serde_json::Value;
 
     use super::*;
     use crate::clock::SystemClock;
@@ -162,5 +166,36 @@ mod tests {
             (&json!("room.moving"), &json!("hall"), &json!(3))
         );
         assert!(first["seq"].as_u64() < second["seq"].as_u64());
+    }
+
+    #[test]
+    fn a_room_says_whose_it_was_and_whose_it_is_next() {
+        let journal = Arc::new(Journal::new("wk".to_owned(), Arc::new(SystemClock), 0));
+        let witness = Witness(Arc::clone(&journal));
+        let [hall, attic]: [RoomName; 2] = ["hall", "attic"].map(|name| name.parse().unwrap());
+        let other = WorkerId::new(7);
+        witness.room_opened(&hall, Epoch(1), None);
+        witness.room_opened(&hall, Epoch(1), None);
+        witness.room_moved(&hall, other);
+        witness.room_closed(&hall);
+        witness.room_opened(&hall, Epoch(3), Some(other));
+        // What was only a part of another worker's is not over with that.
+        witness.room_closed(&attic);
+        witness.room_closed(&hall);
+        let told = journal.since(0, 10).events;
+        let told = told
+            .iter()
+            .map(|it| (&*it.kind, it.epoch, it.seq, &it.data));
+        let (to, from) = (
+            json!({"to": other.to_string()}),
+            json!({"from": other.to_string()}),
+        );
+        let expected = [
+            ("room.opened", 1, 1, &Value::Null),
+            ("room.moved", 1, 2, &to),
+            ("room.opened", 3, 1, &from),
+            ("room.closed", 3, 2, &Value::Null),
+        ];
+        assert_eq!(told.collect::<Vec<_>>(), expected);
     }
 }

@@ -66,6 +66,7 @@ impl Courier {
     pub(super) async fn serve(self: Arc<Self>, hook: WebhookConfig) {
         let breaker = Breaker::new("webhook");
         let name = place(&hook.url);
+        self.journal.loaded().await;
         let mut news = self.journal.listen();
         let now = *news.borrow();
         let mut at = self.place(&name, now).await;

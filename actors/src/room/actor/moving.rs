@@ -107,7 +107,12 @@ impl Room {
 
     /// Each client gets a token of its own to go on with at the target.
     pub(super) fn migrate(&mut self, now: Instant, to: Move) {
+        let next = to.to.owner().filter(|_| !self.state.parts.is_branch());
         if self.state.hand_over(now, to) {
+            if let Some(next) = next {
+                let observer = &self.seed.context.config.hooks.observer;
+                observer.room_moved(&self.seed.name, next);
+            }
             self.keep_stage();
             self.send_off();
         }
