@@ -4,10 +4,12 @@
 //! [`Rendition`]s are cheap to clone, so that one task packages and any number of requests read.
 //! DASH reads the same window ([`crate::dash`]).
 
+mod packager;
 pub mod parts;
 pub mod playlist;
 
 #[cfg(test)]
 mod tests;
 
-pub use parts::{Packager, PackagerSettings, Part, Rendition, Segment};
+pub use packager::Packager;
+pub use parts::{PackagerSettings, Part, Rendition, Segment};

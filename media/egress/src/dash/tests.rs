@@ -33,7 +33,7 @@ fn the_newest_segment_is_listed_while_it_is_made() {
     let listed: Vec<&str> = text.lines().filter(|line| line.contains("<S ")).collect();
     assert_eq!(listed.len(), 6);
     assert_eq!(listed[0].trim(), "<S t=\"0\" d=\"19200\"/>", "0.4 s");
-    // Made so far: 8 or 9 frames; expected: two seconds.
-    assert_eq!(listed[5].trim(), "<S t=\"403200\" d=\"96000\"/>");
+    // Made so far: 59 or 60 frames; expected: two seconds.
+    assert_eq!(listed[5].trim(), "<S t=\"355200\" d=\"96000\"/>");
     assert_eq!(text.matches('<').count(), text.matches('>').count());
 }

@@ -154,7 +154,7 @@ pub const fn name(kind: MediaKind) -> &'static str {
 
 /// Where the pictures are, for the sound beside them.
 #[derive(Debug, Clone, Copy)]
-struct Lead {
+pub(super) struct Lead {
     /// The number of their newest segment.
     number: u64,
     /// When that starts.
@@ -169,25 +169,31 @@ impl Lead {
         let before = at.saturating_add(APART_MAX) <= self.start;
         self.number.saturating_sub(u64::from(before))
     }
+
+    /// The segment that first pictures of that time begin, beside sound that was there before.
+    pub(super) fn number_from(&self, at: Duration) -> u64 {
+        let after = self.start.saturating_add(APART_MAX) <= at;
+        self.number.saturating_add(u64::from(after))
+    }
 }
 
 /// Cuts one track into parts and segments.
 #[derive(Debug)]
-struct Cutter {
+pub(super) struct Cutter {
     settings: PackagerSettings,
     durations: Durations,
     samples: Vec<Sample>,
     bytes: usize,
     sequence: u32,
     /// The number of the first segment, and of the first initialisation segment.
-    first: u64,
+    pub(super) first: u64,
     inits: u64,
     discontinuity: bool,
-    rendition: Option<Rendition>,
+    pub(super) rendition: Option<Rendition>,
 }
 
 impl Cutter {
-    const fn new(settings: PackagerSettings, first: u64) -> Self {
+    pub(super) const fn new(settings: PackagerSettings, first: u64) -> Self {
         Self {
             settings,
             first,
@@ -202,7 +208,7 @@ impl Cutter {
     }
 
     /// Takes a frame; whether something new can be fetched.
-    fn push(&mut self, frame: Frame, lead: Option<Lead>) -> Result<bool, EgressError> {
+    pub(super) fn push(&mut self, frame: Frame, lead: Option<Lead>) -> Result<bool, EgressError> {
         let mut changed = false;
         let rate = frame.config.timescale;
         if let Some(held) = self.durations.held() {
@@ -224,7 +230,7 @@ impl Cutter {
     }
 
     /// Ends everything that is open: a change of configuration, a gap, or the end.
-    fn close(&mut self) -> Result<bool, EgressError> {
+    pub(super) fn close(&mut self) -> Result<bool, EgressError> {
         if let Some((sample, _)) = self.durations.flush() {
             self.add(sample)?;
         }
@@ -233,7 +239,7 @@ impl Cutter {
     }
 
     /// Where this track is, for another that is cut beside it.
-    fn lead(&self) -> Option<Lead> {
+    pub(super) fn lead(&self) -> Option<Lead> {
         let rendition = self.rendition.as_ref()?;
         let open = rendition.segments.back()?;
         let rate = rendition.config.timescale;
@@ -274,10 +280,13 @@ impl Cutter {
             MediaKind::Video => TOLERANCE,
             MediaKind::Audio => Duration::ZERO,
         };
-        let least = if open.number == self.first {
-            self.settings.segment.min(FIRST_SEGMENT)
-        } else {
-            self.settings.segment.saturating_sub(early)
+        // Short ones at first: a player that came too slowly for the parts of the first waits for
+        // the whole of the second.
+        let whole = self.settings.segment;
+        let least = match open.number.saturating_sub(self.first) {
+            0 => whole.min(FIRST_SEGMENT),
+            1 => whole / 2,
+            _ => whole.saturating_sub(early),
         };
         frame.keyframe && length >= ticks(least, rate)
     }
@@ -430,64 +439,5 @@ fn trim(rendition: &mut Rendition, keep: usize) {
         let gone = rendition.segments.pop_front();
         let stepped = gone.is_some_and(|segment| segment.discontinuity);
         rendition.discontinuities_gone += u64::from(stepped);
-    }
-}
-
-/// Cuts the tracks of one stream: at most one of pictures and one of sound.
-#[derive(Debug)]
-pub struct Packager {
-    video: Cutter,
-    audio: Cutter,
-}
-
-impl Packager {
-    /// With these lengths, counting from `first`: a number that no earlier packager of the same
-    /// stream can have reached, such as the seconds since the Unix epoch, lets addresses be cached.
-    #[must_use]
-    pub const fn new(settings: PackagerSettings, first: u64) -> Self {
-        Self {
-            video: Cutter::new(settings, first),
-            audio: Cutter::new(settings, first),
-        }
-    }
-
-    /// Takes a frame; whether something new can be fetched.
-    ///
-    /// # Errors
-    /// A codec that browsers do not play from MP4, or a configuration that cannot be read.
-    pub fn push(&mut self, frame: Frame) -> Result<bool, EgressError> {
-        let format = frame.config.format;
-        if !format.plays_in_cmaf() {
-            return Err(EgressError::Unsupported(format));
-        }
-        match frame.config.kind() {
-            MediaKind::Video => self.video.push(frame, None),
-            // Sound is cut where the pictures are: players that count segments from the end find
-            // both at the same time.
-            MediaKind::Audio => self.audio.push(frame, self.video.lead()),
-        }
-    }
-
-    /// Ends what is open: the publisher left.
-    ///
-    /// # Errors
-    /// What was pending cannot be written.
-    pub fn end(&mut self) -> Result<(), EgressError> {
-        for cutter in [&mut self.video, &mut self.audio] {
-            cutter.close()?;
-            if let Some(rendition) = &mut cutter.rendition {
-                rendition.ended = true;
-            }
-        }
-        Ok(())
-    }
-
-    /// The windows so far, pictures first.
-    #[must_use]
-    pub fn renditions(&self) -> Vec<Rendition> {
-        let both = [&self.video, &self.audio];
-        both.into_iter()
-            .filter_map(|it| it.rendition.clone())
-            .collect()
     }
 }

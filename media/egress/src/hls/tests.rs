@@ -195,7 +195,8 @@ fn sound_alone_and_slow_pictures_play() {
         .iter()
         .map(|it| it.length())
         .collect();
-    assert_eq!(lengths[..2], [19_200, 96_000], "the first is soon whole");
+    let soon = [19_200, 48_000, 96_000];
+    assert_eq!(lengths[..3], soon, "the first are soon whole");
     let master = multivariant(&renditions, &Context::default());
     assert!(master.contains("CODECS=\"opus\"\naudio.m3u8\n"), "{master}");
     // A frame a second: a part is a frame, and says so.
@@ -276,18 +277,18 @@ fn sound_is_cut_where_pictures_are() {
 }
 
 #[test]
-fn the_first_segment_is_short_where_a_keyframe_allows() {
+fn the_first_segments_are_short_where_keyframes_allow() {
     let mut packager = Packager::new(PackagerSettings::default(), 0);
     let video = vp9((320, 180));
-    // Keyframes at 0, 0.5 s and then every two seconds.
+    // Keyframes every two seconds, and one at 0.6 s.
     for index in 0..30 * 7_u64 {
-        let keyframe = index == 0 || index % 60 == 15;
+        let keyframe = index % 60 == 0 || index == 18;
         let picture = frame(&video, index * 3_000, keyframe);
         packager.push(picture).unwrap();
     }
     let rendition = packager.renditions().remove(0);
     let lengths: Vec<_> = rendition.segments.iter().map(|it| it.length()).collect();
-    assert_eq!(lengths[..3], [45_000, 180_000, 180_000]);
+    assert_eq!(lengths[..3], [54_000, 126_000, 180_000]);
     assert_eq!(rendition.target_s, 2);
 }
 
@@ -319,10 +320,10 @@ fn late_sound(from_ms: u64) -> Vec<(u64, u64)> {
 fn late_sound_has_the_numbers_of_the_pictures_beside_it() {
     let together = |first| (first..6).map(|number| (number, 0)).collect::<Vec<_>>();
     assert_eq!(late_sound(0), together(0));
-    // Two frames before a cut.
-    let mut short = late_sound(560);
-    assert_eq!(short.remove(0), (0, 560));
-    assert_eq!(short, together(1));
+    // Two frames before a cut, at one, and after it: silence fills what is missing.
+    for late in [560, 600, 620, 2_000] {
+        assert_eq!(late_sound(late), together(0), "{late} ms");
+    }
     let mut later = late_sound(3_000);
     assert_eq!(later.remove(0), (2, 400));
     assert_eq!(later, together(3));
@@ -362,5 +363,77 @@ fn sound_that_comes_after_later_pictures_has_the_numbers_of_its_time() {
     }
     let sound = packager.renditions().remove(1);
     let starts = sound.segments.iter().map(|it| (it.number, it.start / 48));
-    assert_eq!(starts.collect::<Vec<_>>(), [(0, 100), (1, 600)]);
+    assert_eq!(starts.collect::<Vec<_>>(), [(0, 0), (1, 600)]);
+}
+
+#[test]
+fn silence_stands_before_sound_that_is_late() {
+    let mut packager = Packager::new(PackagerSettings::default(), 0);
+    let (video, audio) = (vp9((320, 180)), Arc::new(TrackConfig::opus(2)));
+    for at in 0..30 {
+        packager.push(frame(&video, at * 3_000, at == 0)).unwrap();
+    }
+    for at in 0..50 {
+        packager
+            .push(frame(&audio, 10_000 + at * 960, true))
+            .unwrap();
+    }
+    let sound = packager.renditions().remove(1);
+    let bytes: Vec<u8> = sound.segments[0].parts[0].bytes.to_vec();
+    // Ten frames of 20 ms and no gap: from 0.4 ms on, which is all that 20 ms leave over.
+    assert_eq!(sound.segments[0].start, 400);
+    let silent = bytes.windows(3).filter(|it| *it == [0xf8, 0xff, 0xfe]);
+    assert_eq!(silent.count(), 10);
+    assert!(sound.segments.iter().all(|it| !it.discontinuity));
+}
+
+#[test]
+fn sound_that_is_read_before_older_pictures_begins_with_them() {
+    let mut packager = Packager::new(PackagerSettings::default(), 0);
+    let (video, audio) = (vp9((320, 180)), Arc::new(TrackConfig::opus(2)));
+    let mut sound = (0..60).map(|at| frame(&audio, at * 960, true));
+    for frame in sound.by_ref().take(10) {
+        assert!(!packager.push(frame).unwrap());
+    }
+    // From 100 ms on, when sound of 200 ms has come.
+    for at in 0..20 {
+        let picture = frame(&video, 9_000 + at * 3_000, at == 0);
+        packager.push(picture).unwrap();
+    }
+    for frame in sound {
+        packager.push(frame).unwrap();
+    }
+    let starts = packager.renditions();
+    let starts = starts
+        .iter()
+        .map(|it| (it.segments[0].number, it.segments[0].start));
+    assert_eq!(starts.collect::<Vec<_>>(), [(0, 9_000), (0, 4_800)]);
+}
+
+#[test]
+fn pictures_that_come_after_sound_have_the_numbers_beside_it() {
+    for late in [200, 2_500, 5_000] {
+        let mut packager = Packager::new(PackagerSettings::default(), 7);
+        let (video, audio) = (vp9((320, 180)), Arc::new(TrackConfig::opus(2)));
+        for ms in 0..12_000 {
+            if ms % 20 == 0 {
+                packager.push(frame(&audio, ms * 48, true)).unwrap();
+            }
+            if ms >= late && (ms - late) % 40 == 0 {
+                let keyframe = (ms - late) % 2_000 == 0;
+                packager.push(frame(&video, ms * 90, keyframe)).unwrap();
+            }
+        }
+        let [video, audio] = packager.renditions().try_into().unwrap();
+        for pictures in video.segments.iter().skip(1) {
+            let sound = audio.segment(pictures.number).unwrap();
+            let apart = (sound.start / 48).abs_diff(pictures.start / 90);
+            assert!(
+                apart < 40,
+                "{late} ms: {apart} ms apart at {}",
+                sound.number
+            );
+        }
+        assert!(video.segments.len() > 3);
+    }
 }
