@@ -355,7 +355,7 @@ export class Room extends Emitter<RoomEvents> {
     });
     session.on('joined', ({ result, mediaLost }) => {
       if (!current()) return;
-      this.#take(result);
+      this.#take(result, !result.resumed && result.worker !== this.#joined?.worker);
       if (result.resumed && !mediaLost) {
         this.#media.resume();
         void this.#catchUp();
@@ -366,11 +366,11 @@ export class Room extends Emitter<RoomEvents> {
     });
   }
 
-  /** Takes what `join` told. */
-  #take(result: JoinResult): void {
+  /** Takes what `join` told; `anew` after a worker has died, when others are on their way as well. */
+  #take(result: JoinResult, anew = false): void {
     this.#joined = result;
     this.#audience = result.room.audience;
-    this.#roster.reset(result.room, result.peerId);
+    this.#roster.reset(result.room, result.peerId, anew);
     this.clock.start();
   }
 

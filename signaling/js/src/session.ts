@@ -54,6 +54,8 @@ const FINAL: CloseReason[] = ['kicked', 'replaced', 'room_closed', 'revoked', 'm
 const MEDIA_LOST: CloseReason[] = ['transport_failed', 'shard_restarted'];
 /** Longer than a worker and its neighbours can bounce a client. */
 const MOVES_MAX = 5;
+/** For so long after nobody answered there, `moved` to a place is taken for old news. */
+const SILENT_MS = 3_000;
 /** The first connection has nothing to lose by failing soon. */
 const FIRST_GIVE_UP_MS = 10_000;
 
@@ -66,6 +68,10 @@ export class Session extends Emitter<SessionEvents> {
   readonly #options: SessionOptions;
   /** Short enough to be back soon after another worker has taken the room of one that died. */
   readonly #backoff = new Backoff(500, 3_000);
+  /** Between two questions to who still names a worker that is gone: its lease ends in seconds. */
+  readonly #patience = new Backoff(250, 1_000);
+  /** Where nobody answered, and when. */
+  readonly #silent = new Map<string, number>();
   #socket: SignalingSocket | null = null;
   #endpoints: string[];
   #url: string;
@@ -251,10 +257,17 @@ export class Session extends Emitter<SessionEvents> {
       try {
         const entered = await this.#attempt();
         this.#backoff.reset();
+        this.#patience.reset();
         return entered;
       } catch (cause) {
         const error = TroupeError.from(cause);
         if (this.#isOver()) throw new TroupeError('closed', 'The room was left');
+        if (error.type === 'moved' && error.url && this.#isSilent(error.url)) {
+          const wait = this.#patience.next();
+          if (Date.now() + wait > deadline) throw error;
+          await this.#wait(wait);
+          continue;
+        }
         if (error.type === 'moved' && error.url && moves < MOVES_MAX) {
           moves += 1;
           this.#moveTo(error.url);
@@ -287,7 +300,7 @@ export class Session extends Emitter<SessionEvents> {
 
   async #attempt(): Promise<{ socket: SignalingSocket; result: JoinResult }> {
     const params = await this.#joinParams();
-    const socket = await SignalingSocket.open(this.#url, this.#options.socket);
+    const socket = await this.#open();
     try {
       const result = await socket.request('join', params);
       this.#resume = result.resumeToken;
@@ -298,6 +311,24 @@ export class Session extends Emitter<SessionEvents> {
       socket.close();
       throw error;
     }
+  }
+
+  async #open(): Promise<SignalingSocket> {
+    const { host } = new URL(this.#url);
+    try {
+      const socket = await SignalingSocket.open(this.#url, this.#options.socket);
+      this.#silent.delete(host);
+      return socket;
+    } catch (error) {
+      this.#silent.set(host, Date.now());
+      throw error;
+    }
+  }
+
+  /** Whether nobody answered there a moment ago. */
+  #isSilent(url: string): boolean {
+    const since = this.#silent.get(new URL(url, this.#url).host);
+    return since !== undefined && Date.now() - since < SILENT_MS;
   }
 
   async #joinParams(): Promise<JoinParams> {
@@ -321,11 +352,11 @@ export class Session extends Emitter<SessionEvents> {
     this.#url = target.href;
   }
 
-  /** The next of the known endpoints, this worker's own included. */
+  /** The next of the known endpoints, this worker's own included; rather one that answered. */
   #nextEndpoint(): void {
-    if (this.#endpoints.length === 0) return;
     const here = this.#endpoints.findIndex((url) => samePlace(url, this.#url));
-    const next = this.#endpoints[(here + 1) % this.#endpoints.length];
+    const others = [...this.#endpoints.slice(here + 1), ...this.#endpoints.slice(0, here + 1)];
+    const next = others.find((url) => !this.#isSilent(url)) ?? others[0];
     if (next !== undefined) this.#moveTo(next);
   }
 

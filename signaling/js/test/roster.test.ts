@@ -46,6 +46,27 @@ test('a whole room tells what is new and what is gone', () => {
   assert.deepEqual(log, ['-t1', '-t2', '-ada left', '-bob left']);
 });
 
+test('in a room that opened anew all have ten seconds to come back', (t) => {
+  t.mock.timers.enable({ apis: ['setTimeout'] });
+  const { roster, log } = recorded();
+  const both = room([peer('ada'), peer('bob')], [track('t1', 'ada'), track('t2', 'bob')]);
+  roster.reset(both, 'me');
+  log.length = 0;
+  roster.reset(room([], []), 'me', true);
+  const away = ['-t1', '-t2', '~ada reconnecting', '~bob reconnecting'];
+  assert.deepEqual(log.splice(0), away);
+  roster.joined(peer('bob'));
+  assert.deepEqual(log.splice(0), ['~bob active']);
+  t.mock.timers.tick(9_999);
+  assert.deepEqual(roster.peers.map(({ peerId }) => peerId), ['ada', 'bob']);
+  t.mock.timers.tick(1);
+  assert.deepEqual(log, ['-ada timeout']);
+  roster.reset(room([], []), 'me', true);
+  roster.clear();
+  t.mock.timers.tick(10_000);
+  assert.deepEqual(log, ['-ada timeout', '~bob reconnecting']);
+});
+
 test('whoever leaves takes the tracks along', () => {
   const { roster, log } = recorded();
   roster.reset(room([peer('ada')], [track('t1', 'ada')]), 'me');

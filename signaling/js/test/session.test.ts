@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 
 import { TroupeError } from '../src/errors.js';
+import type { JoinResult } from '../src/protocol/index.js';
 import type { SessionOptions } from '../src/session.js';
 import { Session } from '../src/session.js';
 import { FakeServer, joinResult, joinScript } from './support/server.js';
@@ -113,6 +114,25 @@ test('a draining worker is left for the next endpoint', async () => {
   server.last.notify('closing', { reason: 'draining' });
   await joined;
   assert.equal(server.last.url, 'wss://b.test/v1/signal');
+  await one.leave();
+});
+
+test('where nobody answers is not gone back to, whoever still names it', async () => {
+  const server = new FakeServer();
+  const one = session(server);
+  await one.start();
+  let asked = 0;
+  server.gone = 'wss://a.';
+  server.script = (socket, { id }) => {
+    asked += 1;
+    if (asked < 4) socket.refuse(id, 'moved', { url: URL_A });
+    else socket.reply(id, joinResult({ worker: 'w2' }));
+  };
+  const joined = new Promise<{ result: JoinResult }>((resolve) => one.on('joined', resolve));
+  server.last.drop();
+  assert.equal((await joined).result.worker, 'w2');
+  const places = server.sockets.slice(1).map(({ url }) => url.slice(0, 8));
+  assert.deepEqual(places, ['wss://a.', 'wss://b.', 'wss://b.', 'wss://b.', 'wss://b.']);
   await one.leave();
 });
 

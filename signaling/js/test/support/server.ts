@@ -64,14 +64,17 @@ export class FakeServer {
   readonly sockets: FakeSocket[] = [];
   /** Sockets refused before the next is let in. */
   refuseNext = 0;
+  /** Where nobody answers: the beginning of its URL. */
+  gone: string | null = null;
   script: Script = joinScript();
 
   readonly options: SocketOptions = {
     webSocket: (url, protocol) => {
       const socket = new FakeSocket(url, protocol, this);
       this.sockets.push(socket);
-      const refused = this.refuseNext > 0;
-      if (refused) this.refuseNext -= 1;
+      const silent = this.gone !== null && url.startsWith(this.gone);
+      const refused = silent || this.refuseNext > 0;
+      if (refused && !silent) this.refuseNext -= 1;
       queueMicrotask(() => {
         if (refused) socket.onclose?.({ code: 1006, reason: '' });
         else socket.onopen?.();
