@@ -12,6 +12,7 @@ use loadtest::{Bot, Plan, Signalling};
 use serde_json::{Value, json};
 use tokio::time::{Instant, sleep};
 
+mod held;
 mod script;
 
 use crate::support::etcd::Etcd;

@@ -8,67 +8,13 @@ use anyhow::{Context, Result, ensure};
 use loadtest::{Bot, Plan, RequestError};
 use serde_json::{Value, json};
 use tempfile::TempDir;
-use tokio::io::copy_bidirectional;
-use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::watch;
-use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep};
 
 use super::{LONG, ROOM, worker_with};
 use crate::support::Server;
 use crate::support::etcd::Etcd;
 use crate::support::follower::{Follower, Story};
-
-/// A way to etcd that can be cut.
-struct Path {
-    endpoints: String,
-    open: watch::Sender<bool>,
-    task: JoinHandle<()>,
-}
-
-impl Drop for Path {
-    fn drop(&mut self) {
-        self.task.abort();
-    }
-}
-
-impl Path {
-    async fn to(etcd: &Etcd) -> Result<Self> {
-        let target = etcd.endpoints();
-        let target = target.trim_matches(['[', ']', '"']);
-        let target = target.trim_start_matches("http://").to_owned();
-        let listener = TcpListener::bind("127.0.0.1:0").await?;
-        let endpoints = format!("[\"http://{}\"]", listener.local_addr()?);
-        let (open, state) = watch::channel(true);
-        let task = tokio::spawn(async move {
-            while let Ok((client, _)) = listener.accept().await {
-                tokio::spawn(carry(client, target.clone(), state.clone()));
-            }
-        });
-        Ok(Self {
-            endpoints,
-            open,
-            task,
-        })
-    }
-
-    fn set(&self, open: bool) {
-        self.open.send_replace(open);
-    }
-}
-
-/// One connection, for as long as the way is open.
-async fn carry(mut client: TcpStream, target: String, mut open: watch::Receiver<bool>) {
-    if !*open.borrow() {
-        return;
-    }
-    if let Ok(mut server) = TcpStream::connect(target).await {
-        tokio::select! {
-            _ = copy_bidirectional(&mut client, &mut server) => {}
-            _ = open.wait_for(|open| !open) => {}
-        }
-    }
-}
+use crate::support::path::{Path, State};
 
 /// Joins at this worker, which may take the room only when its owner's lease has ended.
 async fn insist(server: &Server, name: &str) -> Result<Bot> {
@@ -164,7 +110,7 @@ async fn call(worker: &Server) -> Result<[Follower; 2]> {
 
 /// Cut, the lease ends, and somebody comes to the other worker.
 async fn cut(path: &Path, other: &Server) -> Result<Follower> {
-    path.set(false);
+    path.set(State::Cut);
     let cut = Instant::now();
     let bob = insist(other, "bob").await?;
     println!(
@@ -211,7 +157,7 @@ async fn a_worker_cut_from_the_store_alone_hands_its_room_over() -> Result<()> {
     one_after_the_other(&workers).await?;
 
     // Nothing is left to be done when it heals.
-    path.set(true);
+    path.set(State::Open);
     let listed = async || {
         let page = workers[1].get_viewed("workers").await?;
         anyhow::Ok(page["items"].as_array().is_some_and(|all| all.len() == 2))
@@ -253,7 +199,7 @@ async fn a_worker_cut_from_all_and_who_takes_its_room_never_act_in_one_epoch() -
     assert_eq!(epochs, [json!([1, 2]), json!([2, 1])]);
 
     // It heals: the first worker hands its clients over to who has the room.
-    path.set(true);
+    path.set(State::Open);
     let healed = Instant::now();
     all_there(&both, &bob, &workers[1]).await?;
     println!(

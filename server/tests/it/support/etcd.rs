@@ -5,6 +5,8 @@ use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use anyhow::{Result, ensure};
+use control_plane::Revision;
+use control_plane_etcd::{EtcdOptions, EtcdStore};
 use tokio::time::{Instant, sleep};
 
 use crate::support::{self, Server};
@@ -111,6 +113,23 @@ impl Etcd {
         self.answers().await
     }
 
+    /// Host and port.
+    pub(crate) fn address(&self) -> &str {
+        self.url
+            .split_once("://")
+            .map_or(&self.url, |(_, address)| address)
+    }
+
+    /// The store as workers have it, past all of them.
+    pub(crate) async fn store(&self) -> Result<EtcdStore> {
+        Ok(EtcdStore::connect(&EtcdOptions::new([&*self.url])).await?)
+    }
+
+    /// Has it forget all that was before a revision.
+    pub(crate) fn compact(&self, revision: Revision) -> Result<()> {
+        self.ctl(&["compact", &revision.0.to_string()])
+    }
+
     /// Where it is, as a worker's settings say it.
     pub(crate) fn endpoints(&self) -> String {
         format!("[\"{}\"]", self.url)
@@ -134,8 +153,13 @@ impl Etcd {
 
     /// Writes a key past all workers.
     pub(crate) fn put(&self, key: &str, value: &str) -> Result<()> {
+        self.ctl(&["put", key, value])
+    }
+
+    fn ctl(&self, words: &[&str]) -> Result<()> {
         let status = Command::new("etcdctl")
-            .args(["--endpoints", &self.url, "put", key, value])
+            .args(["--endpoints", &self.url])
+            .args(words)
             .stdout(Stdio::null())
             .status()?;
         ensure!(status.success(), "etcdctl failed");

@@ -3,6 +3,7 @@
 pub(crate) mod etcd;
 pub(crate) mod follower;
 pub(crate) mod member;
+pub(crate) mod path;
 pub(crate) mod receiver;
 mod server;
 
