@@ -8,9 +8,14 @@ import { tabTo } from '../support/app.mjs';
 import { startChromium } from '../support/chromium.mjs';
 import { clusterEnv, startEtcd } from '../support/etcd.mjs';
 import { figure } from '../support/figures.mjs';
-import { startServer } from '../support/server.mjs';
+import { enter, publisher } from '../support/member.mjs';
+import { SHAPED_ADDRESS, startServer } from '../support/server.mjs';
+import { startShaper } from '../support/shaper.mjs';
 import { openSocket } from '../support/socket.mjs';
 import { sign } from '../support/tokens.mjs';
+
+/** When the path of the second worker begins to lose, in seconds. */
+const LOSSY_S = 15;
 
 let etcd;
 let workers;
@@ -22,8 +27,8 @@ before(async () => {
   etcd = await startEtcd();
   // Sockets by hand send no pings.
   const env = { ...clusterEnv(etcd), TROUPE_SESSION__HEARTBEAT_INTERVAL: '60s' };
-  workers = await Promise.all([0, 1].map(() => startServer({ env, shards: 1 })));
-  browser = await startChromium();
+  workers = await Promise.all([false, true].map((shaped) => startServer({ env, shards: 1, shaped })));
+  browser = await startChromium({ fps: 15, peer: SHAPED_ADDRESS });
   page = await browser.blank({ colorScheme: 'dark' });
   const [{ adminUrl }] = workers;
   page.on('request', (request) => {
@@ -95,6 +100,29 @@ test('a room appears on every view by itself, on whichever worker it is', async 
   await page.getByRole('link', { name: 'lobby: 2 peers' }).click();
   await row('peer', 'ann').waitFor();
   await row('peer', 'bob').getByText('active').waitFor();
+});
+
+test('a peer on a path that begins to lose is seen to get worse', async (t) => {
+  const lossy = { delay_ms: 20, steps: [{ at_s: LOSSY_S, loss: 0.3 }] };
+  const shaper = await startShaper(workers[1].ports.media, { up: lossy, down: lossy });
+  const cam = await publisher(browser, workers[1], 'studio', 'cam', { publish: { width: 320, height: 180 } });
+  const eye = await enter(browser, workers[1], 'studio', 'eye');
+  await eye.seen(1);
+  await tab('Rooms');
+  await row('room', 'studio').getByRole('link', { name: 'studio' }).click();
+  const quality = row('peer', 'cam').locator('.quality');
+  const at = (level) => quality.and(page.locator(`[data-level=${level}]`));
+  await at('good').waitFor();
+  const whole = await quality.getByRole('meter', { name: 'quality' }).evaluate(({ value }) => value);
+  assert.ok(whole >= 80, `${whole} %`);
+  assert.ok(shaper.seconds < LOSSY_S, 'seen before it loses');
+  await at('poor').waitFor({ timeout: 40_000 });
+  await figure(t, 'shown as poor after it loses 30 % for', shaper.seconds - LOSSY_S, 's');
+  assert.match(await quality.textContent(), /^\d+ %, loss$/);
+  await Promise.all([cam.close(), eye.close()]);
+  await row('peer', 'cam').waitFor({ state: 'detached' });
+  await shaper.stop();
+  await tab('Overview');
 });
 
 test('a flag that is flipped acts', async () => {
