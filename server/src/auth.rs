@@ -12,6 +12,7 @@ mod replay;
 mod resume;
 mod revoke;
 mod verify;
+mod worker;
 
 pub use bearer::{Bearer, Standing};
 pub(crate) use issue::random_id;
@@ -22,6 +23,7 @@ pub use replay::{Admitted, ReplayGuard};
 pub use resume::{ResumeClaims, ResumeSigner};
 pub use revoke::Revocations;
 pub use verify::{Access, Verifier, authorize};
+pub use worker::{WORKER_HEADER, WorkerSigner};
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -22,8 +22,8 @@ use signaling::{ErrorType, RpcError};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
-use crate::auth::Revocations;
-use crate::config::{Config, WebhookConfig};
+use crate::auth::{Revocations, WorkerSigner};
+use crate::config::Config;
 use crate::telemetry::traces::Exporter;
 
 pub mod audit;
@@ -99,6 +99,8 @@ pub struct Ops {
     pub worker: String,
     /// Where its admin API is.
     pub url: String,
+    /// Signs what this worker asks others by itself.
+    pub signer: WorkerSigner,
     /// Posts to receivers of webhooks and to the collector of traces, whom the authority of the
     /// workers does not vouch for.
     poster: reqwest::Client,
@@ -110,6 +112,9 @@ pub struct Ops {
     system: OnceLock<System>,
     /// The other workers, as they were last known.
     known: ArcSwap<Vec<others::Other>>,
+    lately: others::Lately,
+    /// Whom what happens is posted to.
+    routes: ArcSwap<Vec<Arc<webhooks::Route>>>,
     whereabouts: whereabouts::Whereabouts,
 }
 
@@ -160,11 +165,14 @@ impl Ops {
             worker,
             url,
             traces: config.traces.endpoint.clone(),
+            signer: WorkerSigner::new(&config.auth),
             own,
             clock,
             revoked,
             system: OnceLock::new(),
             known: ArcSwap::default(),
+            lately: others::Lately::default(),
+            routes: ArcSwap::default(),
             whereabouts: whereabouts::Whereabouts::default(),
         })
     }
@@ -448,29 +456,6 @@ impl Ops {
                 tracing::debug!(%error, "old revocations stay");
             }
             tokio::time::sleep(FORGET_PERIOD).await;
-        }
-    }
-
-    /// Posts to the receivers in force; a receiver that stays keeps its place.
-    async fn post(self: Arc<Self>) {
-        let courier = Arc::new(webhooks::Courier {
-            journal: Arc::clone(&self.journal),
-            store: Arc::clone(&self.own),
-            clock: Arc::clone(&self.clock),
-            client: self.poster.clone(),
-        });
-        let mut running: Vec<WebhookConfig> = Vec::new();
-        let mut tasks = JoinSet::new();
-        loop {
-            let wanted = self.sections.live().webhooks.clone();
-            if wanted != running {
-                tasks.shutdown().await;
-                for hook in &wanted {
-                    tasks.spawn(Arc::clone(&courier).serve(hook.clone()));
-                }
-                running = wanted;
-            }
-            tokio::time::sleep(LOAD_PERIOD).await;
         }
     }
 }

@@ -145,6 +145,8 @@ enum Act {
         #[arg(long, default_value_t = 0)]
         after: u64,
     },
+    /// Lists who is posted what happens, and how many events wait
+    Webhooks,
     /// Feature flags, and the switches video-off, layers-capped, chat-off and joins-off
     #[command(subcommand)]
     Flag(FlagAct),
@@ -237,11 +239,8 @@ impl Act {
                 unmute,
             } => {
                 let body = json!({ "trackId": track, "muted": !unmute });
-                Call(
-                    "POST",
-                    format!("rooms/{room}/peers/{peer}/mute"),
-                    Some(body),
-                )
+                let path = format!("rooms/{room}/peers/{peer}/mute");
+                Call("POST", path, Some(body))
             }
             Self::Kick { room, peer } => Call("DELETE", format!("rooms/{room}/peers/{peer}"), None),
             Self::Room(act) => act.call(),
@@ -266,6 +265,7 @@ impl Act {
             Self::Topology => get("topology"),
             Self::Ingests => get("ingests?limit=1000"),
             Self::Events { after } => get(&format!("events?limit=1000&after={after}")),
+            Self::Webhooks => get("webhooks?limit=1000"),
             Self::Flag(act) => act.call(),
             Self::Config(act) => act.call(),
             // Verifying asks for all pages by itself.

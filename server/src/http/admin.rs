@@ -27,6 +27,7 @@ mod quic;
 mod settings;
 pub(super) mod table;
 mod transcoders;
+mod webhooks;
 
 pub(super) use addressed::forwarded;
 pub(super) use audited::audited;

@@ -190,6 +190,15 @@ impl Journal {
         self.last.send_replace(id);
     }
 
+    /// One of them, while it is kept.
+    pub(super) fn get(&self, id: u64) -> Option<Event> {
+        let inner = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
+        let place = inner.events.binary_search_by_key(&id, |event| event.id);
+        let kept = inner.events.get(place.ok()?).cloned();
+        drop(inner);
+        serde_json::from_str(&kept?.text).ok()
+    }
+
     /// Waits until what a life before this one has kept is here.
     pub(super) async fn loaded(&self) {
         // It does not fail: the journal holds the other end.

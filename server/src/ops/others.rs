@@ -1,10 +1,18 @@
 //! The other workers, for what one of them is asked about all.
 
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use control_plane::{Record, WorkerRecord, keys};
+use tokio::sync::Mutex;
 
 use super::Ops;
+
+/// How long it is believed who there is, by who asks again and again.
+const BELIEVED: Duration = Duration::from_secs(1);
+
+/// Until when it is believed, and the other workers.
+pub(super) type Lately = Mutex<Option<(Instant, Arc<Vec<Other>>)>>;
 
 /// Another worker whose lease runs.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -34,6 +42,19 @@ impl Ops {
         });
         let others = Arc::new(others.collect::<Vec<_>>());
         self.known.store(Arc::clone(&others));
+        others
+    }
+
+    /// The same, of the last second: however many ask, the store is asked once.
+    pub(super) async fn others_lately(&self) -> Arc<Vec<Other>> {
+        let mut lately = self.lately.lock().await;
+        if let Some((until, others)) = &*lately
+            && self.clock.now() < *until
+        {
+            return Arc::clone(others);
+        }
+        let others = self.others().await;
+        *lately = Some((self.clock.now() + BELIEVED, Arc::clone(&others)));
         others
     }
 }

@@ -49,6 +49,8 @@ pub(crate) const WEBHOOK_DELIVERIES: &str = "troupe_webhook_deliveries_total";
 pub(crate) const WEBHOOK_LAG: &str = "troupe_webhook_lag_seconds";
 /// Times that a receiver was away for longer than events are kept.
 pub(crate) const WEBHOOK_LOST: &str = "troupe_webhook_lost_total";
+/// Rooms whose events waited for another worker's, by what came of it.
+pub(crate) const WEBHOOK_WAITS: &str = "troupe_webhook_waits_total";
 /// Entries of the audit log.
 pub(crate) const AUDIT_ENTRIES: &str = "troupe_audit_entries_total";
 /// Deeds of operators that could not be written down.
@@ -149,6 +151,10 @@ fn describe_operations() {
     describe_counter!(WEBHOOK_DELIVERIES, "Attempts to post an event by outcome");
     describe_gauge!(WEBHOOK_LAG, Unit::Seconds, "Age of the event posted last");
     describe_counter!(WEBHOOK_LOST, "Times that a receiver was away for too long");
+    describe_counter!(
+        WEBHOOK_WAITS,
+        "Waits for events of the worker that had a room before by outcome"
+    );
     describe_counter!(AUDIT_ENTRIES, "Entries of the audit log");
     describe_counter!(
         AUDIT_LOST,

@@ -21,3 +21,4 @@ mod storm;
 mod support;
 mod tls;
 mod traces;
+mod webhooks;

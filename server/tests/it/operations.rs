@@ -17,7 +17,7 @@ use crate::support::etcd::Etcd;
 use crate::support::receiver::Receiver;
 
 /// An `admin` of the development keys.
-fn admin_token() -> Result<String> {
+pub(crate) fn admin_token() -> Result<String> {
     let words = "token --dev --room * --identity root --admin admin";
     let output = Command::new(env!("CARGO_BIN_EXE_troupe"))
         .args(words.split(' '))
@@ -27,7 +27,7 @@ fn admin_token() -> Result<String> {
 }
 
 /// Asks the admin API; status and body.
-async fn ask(
+pub(crate) async fn ask(
     server: &Server,
     token: &str,
     method: &'static str,

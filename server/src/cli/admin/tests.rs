@@ -90,6 +90,7 @@ const LINES: &[&str] = &[
     "recording stop id",
     "recording delete id",
     "events",
+    "webhooks",
     "flag list",
     "flag show f",
     "flag set f",

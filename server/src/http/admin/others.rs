@@ -61,7 +61,8 @@ pub(super) async fn ask(state: &AppState, other: &Other, path: &str, token: &str
     json_of(&answer.error_for_status().ok()?.bytes().await.ok()?)
 }
 
-/// What all workers list under a path, sorted and cut by `key`; those that do not answer are named.
+/// What all workers list under a path, which may have a query, sorted and cut by `key`; those that
+/// do not answer are named.
 pub(super) async fn merged(
     state: &State,
     request: &HttpRequest,
@@ -102,7 +103,8 @@ async fn joined(
         let token = bearer(request).ok_or(ErrorType::Unauthorized)?;
         let cursor = query.cursor.as_deref().map(|it| format!("&cursor={it}"));
         let cursor = cursor.unwrap_or_default();
-        let path = format!("{path}?local=true&limit={}{cursor}", query.limit());
+        let joint = if path.contains('?') { '&' } else { '?' };
+        let path = format!("{path}{joint}local=true&limit={}{cursor}", query.limit());
         let others = state.ops.others().await;
         let asked = others
             .iter()

@@ -7,11 +7,12 @@ use serde_json::Value;
 use signaling::AdminRole;
 use signaling::rest::{Page, PeerStatus, RoomPatch, RoomSettings, RoomStatus};
 
-use super::transcoders;
 use super::{act, cluster, egress, events, log, moves, openapi, others, quic, settings};
+use super::{transcoders, webhooks};
 use crate::egress::record::RecordingView;
 use crate::http::whip::not_allowed;
 use crate::ops::flags::Flag;
+use crate::ops::webhooks::ReceiverStatus;
 
 /// What the paths of the table stand under.
 pub(in crate::http) const ROOT: &str = "/admin/v1";
@@ -193,6 +194,8 @@ pub(in crate::http) const TABLE: &[Entry] = &[
     entry!(get "/audit" ADMIN log::audit, "What operators did, on all workers").lists(page),
     entry!(get "/events" VIEWER events::events, "What happened; a stream if one asks for it")
         .lists(page),
+    entry!(get "/webhooks" VIEWER webhooks::receivers, "Who is posted it, and what waits")
+        .lists(schema::<Page<ReceiverStatus>>),
 ];
 
 const NOBODY: Option<AdminRole> = None;

@@ -1,6 +1,7 @@
 """A receiver of webhooks: fails the first attempts, then checks signatures by itself.
 
-Usage: receiver.py KEY FAILURES. Prints its port, then one JSON line for each attempt.
+Usage: receiver.py KEY FAILURES. Prints its port, then one JSON line for each attempt. A PUT names a
+worker whose events it fails from then on.
 """
 
 import hashlib
@@ -10,7 +11,7 @@ import sys
 import time
 from http.server import BaseHTTPRequestHandler, HTTPServer
 
-key, failures = sys.argv[1].encode(), int(sys.argv[2])
+key, failures, held = sys.argv[1].encode(), int(sys.argv[2]), ""
 
 
 class Receiver(BaseHTTPRequestHandler):
@@ -22,12 +23,20 @@ class Receiver(BaseHTTPRequestHandler):
         good = hmac.compare_digest(
             hmac.new(key, signed, hashlib.sha256).hexdigest(), parts["v1"]
         ) and abs(time.time() - int(parts["t"])) < 60
-        failing = failures > 0
-        failures -= failing
+        event = json.loads(body)
+        fails = failures > 0
+        failures -= fails
+        failing = fails or event["worker"] == held
         self.send_response(503 if failing else 204)
         self.end_headers()
-        line = {"good": good, "taken": not failing, "event": json.loads(body)}
+        line = {"good": good, "taken": not failing, "event": event}
         print(json.dumps(line), flush=True)
+
+    def do_PUT(self):
+        global held
+        held = self.rfile.read(int(self.headers["Content-Length"])).decode()
+        self.send_response(204)
+        self.end_headers()
 
     def log_message(self, *_):
         pass

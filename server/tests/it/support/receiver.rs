@@ -1,15 +1,27 @@
 //! Somebody to post webhooks to.
 
 use std::io::{BufRead, BufReader};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, ChildStdout, Command, Stdio};
 
 use anyhow::{Context, Result};
 use serde_json::Value;
 
+/// What a receiver prints.
+pub(crate) struct Lines(BufReader<ChildStdout>);
+
+impl Lines {
+    /// The next attempt.
+    pub(crate) fn next(&mut self) -> Result<Value> {
+        let mut line = String::new();
+        self.0.read_line(&mut line)?;
+        Ok(serde_json::from_str(&line)?)
+    }
+}
+
 /// A receiver of webhooks in Python, which checks signatures by itself; killed when dropped.
 pub(crate) struct Receiver {
     process: Child,
-    lines: BufReader<std::process::ChildStdout>,
+    lines: Option<Lines>,
     /// Where it listens.
     pub(crate) port: u16,
 }
@@ -27,16 +39,19 @@ impl Receiver {
         lines.read_line(&mut port)?;
         Ok(Self {
             process,
-            lines,
+            lines: Some(Lines(lines)),
             port: port.trim().parse()?,
         })
     }
 
     /// The next attempt.
     pub(crate) fn next(&mut self) -> Result<Value> {
-        let mut line = String::new();
-        self.lines.read_line(&mut line)?;
-        Ok(serde_json::from_str(&line)?)
+        self.lines.as_mut().context("its output")?.next()
+    }
+
+    /// All attempts, for who reads them beside.
+    pub(crate) fn lines(&mut self) -> Result<Lines> {
+        self.lines.take().context("its output")
     }
 }
 

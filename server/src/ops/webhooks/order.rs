@@ -1,0 +1,207 @@
+//! A room's events in their order, whichever workers have it: the first of an epoch waits for what
+//! the worker that had the room before has yet to post.
+//!
+//! That worker is asked for it. It is waited for while it answers that there is something; where
+//! its lease has ended, or it does not answer, the room's events go on without.
+
+use std::time::{Duration, Instant};
+
+use metrics::counter;
+use serde::Deserialize;
+
+use super::route::RoomStanding;
+use crate::auth::WORKER_HEADER;
+use crate::ops::Ops;
+use crate::ops::others::Other;
+use crate::telemetry::WEBHOOK_WAITS;
+
+/// How long a worker may say nothing, or only that it still has the room.
+const SILENT_MAX: Duration = Duration::from_secs(30);
+/// How long it may take to answer once.
+const ANSWER_MAX: Duration = Duration::from_secs(5);
+/// Before it is asked again for the first time; doubles up to [`PAUSE_MAX`].
+const PAUSE_MIN: Duration = Duration::from_millis(100);
+/// The longest pause.
+const PAUSE_MAX: Duration = Duration::from_secs(1);
+
+/// What is known of the worker that had a room before.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Said {
+    /// Its lease has ended.
+    Gone,
+    /// It does not answer.
+    Silent,
+    /// It has yet to post something of the room.
+    Waits,
+    /// It has posted all, and still takes the room for its own.
+    Owns,
+    /// It has posted all there is.
+    Done,
+}
+
+/// What follows from it.
+#[derive(Debug, PartialEq, Eq)]
+enum Then {
+    AskAfter(Duration),
+    /// The room's events go on; why, in the figures.
+    Over(&'static str),
+}
+
+/// How long it is waited for.
+#[derive(Debug)]
+struct Patience {
+    until: Instant,
+    pause: Duration,
+    asked: bool,
+}
+
+impl Patience {
+    fn new(now: Instant) -> Self {
+        Self {
+            until: now + SILENT_MAX,
+            pause: PAUSE_MIN,
+            asked: false,
+        }
+    }
+
+    fn hear(&mut self, now: Instant, said: Said) -> Then {
+        match said {
+            Said::Done if self.asked => return Then::Over("done"),
+            Said::Done => return Then::Over("none"),
+            Said::Gone => return Then::Over("gone"),
+            Said::Waits => self.until = now + SILENT_MAX,
+            Said::Silent | Said::Owns if now >= self.until => return Then::Over("gave_up"),
+            Said::Silent | Said::Owns => {}
+        }
+        self.asked = true;
+        let pause = self.pause;
+        self.pause = (pause * 2).min(PAUSE_MAX);
+        Then::AskAfter(pause)
+    }
+}
+
+/// Of what another worker lists, what is looked at.
+#[derive(Deserialize)]
+struct Listed {
+    items: Vec<Receiver>,
+}
+
+#[derive(Deserialize)]
+struct Receiver {
+    url: String,
+    room: Option<RoomStanding>,
+}
+
+fn judge(listed: &Listed, url: &str) -> Said {
+    // It does not post there, or not any more.
+    let Some(receiver) = listed.items.iter().find(|it| it.url == url) else {
+        return Said::Done;
+    };
+    match &receiver.room {
+        Some(room) if room.waiting > 0 => Said::Waits,
+        Some(room) if room.owned => Said::Owns,
+        Some(_) => Said::Done,
+        // It has only just begun, and does not know where it was.
+        None => Said::Owns,
+    }
+}
+
+impl Ops {
+    /// Waits until a worker has posted what it has of a room's epochs below that one.
+    pub(super) async fn wait_for(&self, from: &str, (room, epoch): (&str, u64), url: &str) {
+        let mut patience = Patience::new(self.clock.now());
+        loop {
+            let said = self.ask_after(from, (room, epoch), url).await;
+            match patience.hear(self.clock.now(), said) {
+                Then::AskAfter(pause) => tokio::time::sleep(pause).await,
+                Then::Over(outcome) => {
+                    counter!(WEBHOOK_WAITS, "outcome" => outcome).increment(1);
+                    if matches!(outcome, "gave_up") {
+                        tracing::warn!(room, from, url, "events go on without those before");
+                    }
+                    return;
+                }
+            }
+        }
+    }
+
+    async fn ask_after(&self, from: &str, (room, epoch): (&str, u64), url: &str) -> Said {
+        let others = self.others_lately().await;
+        let Some(other) = others.iter().find(|other| other.worker == from) else {
+            return Said::Gone;
+        };
+        let listed = self.ask_receivers(other, room, epoch).await;
+        listed.map_or(Said::Silent, |listed| judge(&listed, url))
+    }
+
+    async fn ask_receivers(&self, other: &Other, room: &str, epoch: u64) -> Option<Listed> {
+        let query = format!("local=true&limit=1000&room={room}&epoch={epoch}");
+        let signature = self.signer.sign(&query, self.clock.unix());
+        let asked = self
+            .client
+            .get(format!("{}/admin/v1/webhooks?{query}", other.url))
+            .header(WORKER_HEADER, signature)
+            .timeout(ANSWER_MAX);
+        let answer = asked.send().await.ok()?.error_for_status();
+        serde_json::from_slice(&answer.ok()?.bytes().await.ok()?).ok()
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::disallowed_methods, reason = "a base to count from")]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    const MS: Duration = Duration::from_millis(1);
+
+    #[test]
+    fn who_has_nothing_is_asked_once_and_who_has_until_it_is_done() {
+        let now = Instant::now();
+        assert_eq!(Patience::new(now).hear(now, Said::Done), Then::Over("none"));
+        assert_eq!(Patience::new(now).hear(now, Said::Gone), Then::Over("gone"));
+        let mut patience = Patience::new(now);
+        // It answers for much longer than it may be silent.
+        for (n, pause) in [100, 200, 400, 800, 1_000, 1_000].into_iter().enumerate() {
+            let now = now + SILENT_MAX * u32::try_from(n).unwrap();
+            let then = patience.hear(now, Said::Waits);
+            assert_eq!(then, Then::AskAfter(pause * MS));
+        }
+        let done = patience.hear(now + SILENT_MAX * 7, Said::Done);
+        assert_eq!(done, Then::Over("done"));
+    }
+
+    #[test]
+    fn who_is_silent_or_keeps_the_room_is_given_up() {
+        for said in [Said::Silent, Said::Owns] {
+            let now = Instant::now();
+            let mut patience = Patience::new(now);
+            patience.hear(now + 10 * PAUSE_MAX, Said::Waits);
+            let end = now + 10 * PAUSE_MAX + SILENT_MAX;
+            let then = patience.hear(end - MS, said);
+            assert!(matches!(then, Then::AskAfter(_)), "{then:?}");
+            assert_eq!(patience.hear(end, said), Then::Over("gave_up"));
+        }
+    }
+
+    #[test]
+    fn what_another_worker_lists_says_whether_to_wait() {
+        let said = |items| {
+            judge(
+                &serde_json::from_value(json!({"items": items})).unwrap(),
+                "u",
+            )
+        };
+        let room = |waiting: u64, owned: bool| {
+            let room = json!({"waiting": waiting, "owned": owned});
+            json!([{"url": "v", "room": {"waiting": 9, "owned": true}}, {"url": "u", "room": room}])
+        };
+        assert_eq!(said(room(2, false)), Said::Waits);
+        assert_eq!(said(room(1, true)), Said::Waits);
+        assert_eq!(said(room(0, true)), Said::Owns);
+        assert_eq!(said(room(0, false)), Said::Done);
+        assert_eq!(said(json!([])), Said::Done);
+        assert_eq!(said(json!([{"url": "u", "at": null}])), Said::Owns);
+    }
+}
