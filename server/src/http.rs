@@ -6,6 +6,7 @@
 
 mod admin;
 mod auth;
+mod connections;
 mod console;
 mod cors;
 mod first;

@@ -29,7 +29,7 @@ pub struct HttpConfig {
     pub trust_proxy: bool,
     /// Threads that serve HTTP.
     pub workers: usize,
-    /// Connections at one time, a thread.
+    /// Connections at one time, a thread; who comes then waits for a place.
     pub connections_max: usize,
 }
 

@@ -16,7 +16,7 @@ use socket2::{Domain, Socket, Type};
 
 use super::problem::ApiError;
 use super::state::AppState;
-use super::{admin, console, cors, first, health, live, quic, web as page, whip, ws};
+use super::{admin, connections, console, cors, first, health, live, quic, web as page, whip, ws};
 use crate::telemetry::{self, traces};
 
 /// A body of the admin API: settings and metadata of one room.
@@ -66,7 +66,7 @@ pub fn run(state: web::Data<AppState>, tls: ListenersTls) -> io::Result<Listener
             .wrap(from_fn(measured))
             .wrap(from_fn(first::given))
     })
-    .on_connect(first::connected)
+    .on_connect(connections::connected)
     .workers(http.workers)
     .max_connections(http.connections_max)
     .client_request_timeout(REQUEST_HEAD_MAX)

@@ -14,6 +14,8 @@ use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 pub(crate) const HTTP_REQUESTS: &str = "troupe_http_requests_total";
 /// Time from a request's head to its response's head, by route.
 pub(crate) const HTTP_SECONDS: &str = "troupe_http_request_seconds";
+/// Open connections of the listener for clients.
+pub(crate) const HTTP_CONNECTIONS: &str = "troupe_http_connections";
 /// Open WebSockets of signalling.
 pub(crate) const SIGNALING_CONNECTIONS: &str = "troupe_signaling_connections";
 /// Time from the open WebSocket to the answer to `join`.
@@ -115,6 +117,7 @@ pub fn start_metrics() -> Metrics {
 fn describe() {
     describe_counter!(HTTP_REQUESTS, "HTTP requests by route and class of status");
     describe_histogram!(HTTP_SECONDS, Unit::Seconds, "Time to answer a request");
+    describe_gauge!(HTTP_CONNECTIONS, "Open connections of clients");
     describe_gauge!(SIGNALING_CONNECTIONS, "Open WebSockets of signalling");
     describe_histogram!(
         SIGNALING_HANDSHAKE,

@@ -8,6 +8,7 @@
 mod balance;
 mod cluster;
 mod codec;
+mod connections;
 mod drain;
 mod exit;
 mod ice_tcp;
