@@ -1,7 +1,10 @@
 //! Emptying a worker: its rooms go to others, also by moves that somebody else began.
 
+use std::collections::BTreeSet;
+
 use control_plane::migration::{Local, MigrationRecord};
 use control_plane::{MoveReason, WorkerRecord};
+use media_types::RoomId;
 use signaling::ErrorType;
 use signaling::view::CloseReason;
 use tokio::task::JoinSet;
@@ -14,6 +17,33 @@ use crate::directory::RoomEntry;
 use crate::limits::{DRAIN_ATTEMPTS, DRAIN_PATIENCE, DRAIN_RETRY_AFTER, LATE_GRACE_MS, MOVE_TICK};
 use crate::room::RoomMessage;
 
+/// Rooms that are on their way out.
+struct Leaving {
+    rooms: BTreeSet<RoomId>,
+    tasks: JoinSet<bool>,
+    /// For how long a store that is away costs no attempt.
+    patient: Instant,
+}
+
+impl Leaving {
+    fn begin(&mut self, system: &System, entry: RoomEntry) {
+        if self.rooms.insert(entry.id) {
+            let (system, patient) = (system.clone(), self.patient);
+            let leave = async move { system.leave(&entry, patient).await };
+            self.tasks.spawn(leave);
+        }
+    }
+
+    /// How many went.
+    async fn all(mut self) -> usize {
+        let mut gone = 0;
+        while let Some(left) = self.tasks.join_next().await {
+            gone += usize::from(left.unwrap_or(false));
+        }
+        gone
+    }
+}
+
 impl System {
     /// Refuses new rooms, moves the rooms that somebody is in to other workers, and waits until
     /// they have gone; those that cannot be moved stay for the caller to close. Rooms that are on
@@ -21,37 +51,40 @@ impl System {
     /// many went.
     pub async fn drain_by_moving(&self) -> usize {
         self.context.start_draining();
-        let patient = Instant::now() + DRAIN_PATIENCE;
-        let workers = self.workers_surely(patient).await;
+        let mut leaving = Leaving {
+            rooms: BTreeSet::new(),
+            tasks: JoinSet::new(),
+            patient: Instant::now() + DRAIN_PATIENCE,
+        };
+        let workers = self.workers_surely(&mut leaving).await;
         let can_move = self.target(&workers, None, &[]).is_ok();
         let moving = self.moving().await;
-        let mut leaving = JoinSet::new();
         for entry in self.context.directory.rooms() {
             let moves = || moving.iter().any(|status| status.room == entry.name);
-            // A part's clients go without the store having a say.
             if can_move || moves() || self.is(&entry, Local::Absent).await {
-                let system = self.clone();
-                leaving.spawn(async move { system.leave(&entry, patient).await });
+                leaving.begin(self, entry);
             }
         }
-        let mut gone = 0;
-        while let Some(left) = leaving.join_next().await {
-            gone += usize::from(left.unwrap_or(false));
-        }
-        gone
+        leaving.all().await
     }
 
     /// The workers, by a store that may answer only in a moment; none where it does not, or where
-    /// there is no room to move.
-    async fn workers_surely(&self, patient: Instant) -> Vec<WorkerRecord> {
+    /// there is no room to move. Clients of parts go meanwhile: the store has no say in that.
+    async fn workers_surely(&self, leaving: &mut Leaving) -> Vec<WorkerRecord> {
         loop {
-            match self.workers().await {
-                Ok(workers) => return workers,
-                Err(_) if Instant::now() >= patient || self.context.directory.room_count() == 0 => {
-                    return Vec::new();
-                }
-                Err(_) => tokio::time::sleep(DRAIN_RETRY_AFTER).await,
+            if let Ok(workers) = self.workers().await {
+                return workers;
             }
+            let is_empty = self.context.directory.room_count() == 0;
+            if is_empty || Instant::now() >= leaving.patient {
+                return Vec::new();
+            }
+            for entry in self.context.directory.rooms() {
+                if self.is(&entry, Local::Absent).await {
+                    leaving.begin(self, entry);
+                }
+            }
+            tokio::time::sleep(DRAIN_RETRY_AFTER).await;
         }
     }
 
