@@ -22,6 +22,7 @@ use crate::http::{self, AppState, Health, Listeners, ListenersTls};
 use crate::live::Live;
 use crate::membership::Standing;
 use crate::net::{Reach, ReachSettings, interfaces};
+use crate::ops::Ops;
 use crate::plane::Rings;
 use crate::quic::QuicSocket;
 use crate::shutdown::{self, Cause, Drained, Fatal, Signals};
@@ -179,6 +180,7 @@ struct Worker {
     threads: Vec<JoinHandle<()>>,
     arbiters: Vec<Arbiter>,
     recordings: Arc<Recordings>,
+    ops: Arc<Ops>,
     banner: String,
 }
 
@@ -213,8 +215,7 @@ impl Worker {
         arbiters[0].spawn(keep_figures(metrics.clone()));
         let transcoding = transcoding(config, &system)?;
         let live = Live::new(system.clone(), &rings);
-        let sources = (&live, &transcoding);
-        let (egress, recordings) = outputs::start(config, sources, &foundation)?;
+        let (egress, recordings) = outputs::start(config, (&live, &transcoding), &foundation)?;
         let health = Arc::new(Health::default());
         let parts = (&live, &transcoding, &health);
         inputs::serve((encoders, quic), config, &foundation, parts, &egress)?;
@@ -240,6 +241,7 @@ impl Worker {
             threads,
             arbiters,
             recordings,
+            ops: foundation.ops,
             banner,
         })
     }
@@ -271,6 +273,10 @@ impl Worker {
         let shards = || self.threads.iter().all(JoinHandle::is_finished);
         if !within(STOP_MAX, shards).await {
             tracing::warn!("the shards did not stop in time");
+        }
+        // While the lease runs those who have the rooms now wait for what happened here before.
+        if !within(STOP_MAX, || self.ops.has_posted()).await {
+            tracing::warn!("events are left for the next process to post");
         }
         self.standing.send_modify(|standing| standing.left = true);
         // The membership's task drops its receiver when the lease is revoked.

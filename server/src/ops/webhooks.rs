@@ -100,6 +100,13 @@ impl Ops {
         routes.iter().map(status).collect()
     }
 
+    /// Whether all that happened is posted, to whom it can be.
+    #[must_use]
+    pub fn has_posted(&self) -> bool {
+        let routes = self.routes.load();
+        routes.iter().all(|route| route.has_posted(&self.journal))
+    }
+
     /// Posts to one receiver until the task is dropped.
     async fn serve(self: Arc<Self>, route: Arc<Route>) {
         let name = place(&route.hook.url);
@@ -120,6 +127,7 @@ impl Ops {
                 Some(job) = work.next() => route.done(&job),
                 _ = writes.tick(), if place != kept => {
                     self.remember(&name, place).await;
+                    route.note_kept(place);
                     kept = place;
                 }
                 changed = news.changed() => {

@@ -43,9 +43,10 @@ impl Posted {
         format!("http://127.0.0.1:{}/{path}", self.receiver.port)
     }
 
-    /// Fails what this worker posts from now on; takes all where none is named.
-    async fn hold(&self, worker: &str) -> Result<()> {
-        let (url, worker) = (self.url("hold"), worker.to_owned());
+    /// Fails what this worker posts from now on (`hold`), or takes it slowly (`slow`); treats all
+    /// alike where none is named.
+    async fn treat(&self, how: &str, worker: &str) -> Result<()> {
+        let (url, worker) = (self.url(how), worker.to_owned());
         let held = tokio::task::spawn_blocking(move || ureq::put(&url).send(worker));
         held.await??;
         Ok(())
@@ -148,7 +149,7 @@ impl Scene {
         [before, after]: [&str; 2],
         members: &mut Vec<Member>,
     ) -> Result<()> {
-        self.posted.hold(&self.id(from).await?).await?;
+        self.posted.treat("hold", &self.id(from).await?).await?;
         members.push(self.join(from, "hall", before).await?);
         let path = "rooms/hall/migrate";
         let (status, answer) = ask(
@@ -198,7 +199,7 @@ async fn events_of_a_room_that_moves_come_in_its_order() -> Result<()> {
     };
     let mut expected = vec!["1.1 room.opened", "1.2 ann"];
     assert_eq!(names(scene.posted.taken("hall")), expected);
-    scene.posted.hold("").await?;
+    scene.posted.treat("hold", "").await?;
     scene.posted.until_taken("hall", "eve").await?;
     expected.extend(["1.3 bob", "1.4 room.moved", "2.1 room.opened", "2.2 eve"]);
     assert_eq!(names(scene.posted.taken("hall")), expected);
@@ -219,6 +220,36 @@ async fn events_of_a_room_that_moves_come_in_its_order() -> Result<()> {
     assert_eq!(names(scene.posted.taken("hall")), expected);
     assert_eq!(waits(&scene.workers[0], "gone").await?, 1.0);
     ensure!(after < LEASE_MAX, "{after:?}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_worker_that_is_emptied_posts_all_before_it_ends() -> Result<()> {
+    let mut scene = Scene::start().await?;
+    let first = scene.id(0).await?;
+    scene.posted.treat("slow", &first).await?;
+    let _members = [
+        scene.join(0, "hall", "ann").await?,
+        scene.join(0, "hall", "bob").await?,
+    ];
+    scene.workers[0].signal("TERM")?;
+    let status = scene.workers[0].ended().await?;
+    assert_eq!(status.code(), Some(0));
+    let _eve = scene.join(1, "hall", "eve").await?;
+    scene.posted.until_taken("hall", "eve").await?;
+    let taken = scene.posted.taken("hall").into_iter();
+    let told: Vec<String> = taken
+        .map(|(epoch, seq, who)| format!("{epoch}.{seq} {who}"))
+        .collect();
+    let expected = [
+        "1.1 room.opened",
+        "1.2 ann",
+        "1.3 bob",
+        "1.4 room.moved",
+        "2.1 room.opened",
+        "2.2 eve",
+    ];
+    assert_eq!(told, expected);
     Ok(())
 }
 

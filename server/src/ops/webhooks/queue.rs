@@ -142,6 +142,11 @@ impl Queue {
         first.map_or(self.read, |id| id.saturating_sub(1))
     }
 
+    /// Whether nothing is left.
+    pub(super) fn is_done(&self) -> bool {
+        self.lanes.is_empty()
+    }
+
     /// How many events are to be posted.
     pub(super) fn waiting(&self) -> usize {
         let posts = |steps: &VecDeque<Step>| steps.iter().filter(|it| it.from.is_none()).count();
@@ -223,6 +228,7 @@ mod tests {
             queue.done(&post("hall", id));
         }
         assert_eq!((queue.waiting(), queue.place()), (0, 15));
+        assert!(queue.is_done());
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! One receiver: what it has yet to take, and how that is shown.
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use media_types::RoomName;
@@ -68,6 +68,8 @@ pub(in crate::ops) struct Route {
     pub(super) breaker: Breaker,
     /// `None` until its place is known.
     queue: Mutex<Option<Queue>>,
+    /// The place that was written down.
+    kept: AtomicU64,
     /// Events are gone that it did not take, and it has taken none since.
     loses: AtomicBool,
 }
@@ -78,6 +80,7 @@ impl Route {
             hook,
             breaker: Breaker::new("webhook"),
             queue: Mutex::new(None),
+            kept: AtomicU64::new(0),
             loses: AtomicBool::new(false),
         }
     }
@@ -89,6 +92,24 @@ impl Route {
     /// It has had all up to there.
     pub(super) fn begin(&self, place: u64) {
         *self.queue() = Some(Queue::new(place));
+        self.note_kept(place);
+    }
+
+    /// That place was written down.
+    pub(super) fn note_kept(&self, place: u64) {
+        self.kept.store(place, Ordering::Release);
+    }
+
+    /// Whether all there is was taken, and that was written down; what fails again and again is
+    /// not waited for.
+    pub(super) fn has_posted(&self, journal: &Journal) -> bool {
+        let mut queue = self.queue();
+        let Some(queue) = queue.as_mut() else {
+            return true;
+        };
+        self.read(queue, journal);
+        let kept = self.kept.load(Ordering::Acquire);
+        self.breaker.is_open() || queue.place() == kept && queue.is_done()
     }
 
     /// Reads what is new in the journal, and says what can be done.

@@ -1,7 +1,7 @@
 """A receiver of webhooks: fails the first attempts, then checks signatures by itself.
 
 Usage: receiver.py KEY FAILURES. Prints its port, then one JSON line for each attempt. A PUT names a
-worker whose events it fails from then on.
+worker whose events it fails from then on; one to /slow, a worker whose events it takes slowly.
 """
 
 import hashlib
@@ -11,7 +11,7 @@ import sys
 import time
 from http.server import BaseHTTPRequestHandler, HTTPServer
 
-key, failures, held = sys.argv[1].encode(), int(sys.argv[2]), ""
+key, failures, held, slow = sys.argv[1].encode(), int(sys.argv[2]), "", ""
 
 
 class Receiver(BaseHTTPRequestHandler):
@@ -27,14 +27,20 @@ class Receiver(BaseHTTPRequestHandler):
         fails = failures > 0
         failures -= fails
         failing = fails or event["worker"] == held
+        if event["worker"] == slow:
+            time.sleep(0.5)
         self.send_response(503 if failing else 204)
         self.end_headers()
         line = {"good": good, "taken": not failing, "event": event}
         print(json.dumps(line), flush=True)
 
     def do_PUT(self):
-        global held
-        held = self.rfile.read(int(self.headers["Content-Length"])).decode()
+        global held, slow
+        named = self.rfile.read(int(self.headers["Content-Length"])).decode()
+        if self.path == "/slow":
+            slow = named
+        else:
+            held = named
         self.send_response(204)
         self.end_headers()
 
