@@ -111,6 +111,11 @@ async fn held_for_long(etcd: &Etcd, path: &Path, worker: &Server) -> Result<()> 
     let held = Instant::now();
     let refused = refused_at_once(worker, "attic").await?;
     let opened = held.elapsed();
+    let (status, problem) = worker.act_with("PUT", "flags/any", "{}").await?;
+    assert_eq!(
+        (status, &problem["type"], &problem["retryAfterMs"]),
+        (503, &json!("urn:troupe:error:unavailable"), &json!(1_000))
+    );
     let late = join(worker, "hall", "bob").await?;
     let late = late.err();
     ensure!(late.is_none(), "a room that runs takes joins: {late:?}");
