@@ -7,7 +7,9 @@
 #[cfg(feature = "etcd")]
 mod breaker;
 
-use std::path::{Path, PathBuf};
+#[cfg(feature = "etcd")]
+use std::path::Path;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use control_plane::{MemoryStore, Store};
