@@ -113,6 +113,7 @@ pub struct Ops {
     /// The other workers, as they were last known.
     known: ArcSwap<Vec<others::Other>>,
     lately: others::Lately,
+    turns: webhooks::Turns,
     /// Whom what happens is posted to.
     routes: ArcSwap<Vec<Arc<webhooks::Route>>>,
     whereabouts: whereabouts::Whereabouts,
@@ -172,6 +173,7 @@ impl Ops {
             system: OnceLock::new(),
             known: ArcSwap::default(),
             lately: others::Lately::default(),
+            turns: webhooks::Turns::default(),
             routes: ArcSwap::default(),
             whereabouts: whereabouts::Whereabouts::default(),
         })

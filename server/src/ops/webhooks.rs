@@ -27,6 +27,7 @@ mod order;
 mod queue;
 mod route;
 
+pub(super) use order::Turns;
 use queue::Job;
 pub(super) use route::Route;
 pub use route::{ReceiverStatus, RoomStanding};
@@ -118,22 +119,30 @@ impl Ops {
         let mut writes = tokio::time::interval(PLACE_PERIOD);
         writes.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut work = FuturesUnordered::new();
+        // Whether its place may be another one than was written down.
+        let mut moved = true;
         loop {
             for job in route.jobs(&self.journal) {
                 work.push(self.carry_out(&route, job));
             }
-            let place = route.place().unwrap_or(kept);
             tokio::select! {
-                Some(job) = work.next() => route.done(&job),
-                _ = writes.tick(), if place != kept => {
-                    self.remember(&name, place).await;
-                    route.note_kept(place);
-                    kept = place;
+                Some(job) = work.next() => {
+                    route.done(&job);
+                    moved = true;
+                }
+                _ = writes.tick(), if moved => {
+                    moved = false;
+                    if let Some(place) = route.place().filter(|place| *place != kept) {
+                        self.remember(&name, place).await;
+                        route.note_kept(place);
+                        kept = place;
+                    }
                 }
                 changed = news.changed() => {
                     if changed.is_err() {
                         return;
                     }
+                    moved = true;
                 }
             }
         }

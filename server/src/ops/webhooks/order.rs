@@ -8,6 +8,8 @@ use std::time::{Duration, Instant};
 
 use metrics::counter;
 use serde::Deserialize;
+use tokio::sync::Semaphore;
+use tokio::time::timeout;
 
 use super::route::RoomStanding;
 use crate::auth::WORKER_HEADER;
@@ -17,12 +19,23 @@ use crate::telemetry::WEBHOOK_WAITS;
 
 /// How long a worker may say nothing, or only that it still has the room.
 const SILENT_MAX: Duration = Duration::from_secs(30);
-/// How long it may take to answer once.
+/// How long it may take to answer once, and a question to be let out.
 const ANSWER_MAX: Duration = Duration::from_secs(5);
+/// Questions that are on their way at one time, however many rooms have come.
+const ASKED_MAX: usize = 16;
 /// Before it is asked again for the first time; doubles up to [`PAUSE_MAX`].
 const PAUSE_MIN: Duration = Duration::from_millis(100);
 /// The longest pause.
 const PAUSE_MAX: Duration = Duration::from_secs(1);
+
+/// Whose turn it is to ask.
+pub(in crate::ops) struct Turns(Semaphore);
+
+impl Default for Turns {
+    fn default() -> Self {
+        Self(Semaphore::new(ASKED_MAX))
+    }
+}
 
 /// What is known of the worker that had a room before.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -130,18 +143,19 @@ impl Ops {
         let Some(other) = others.iter().find(|other| other.worker == from) else {
             return Said::Gone;
         };
-        let listed = self.ask_receivers(other, room, epoch).await;
+        let asked = timeout(ANSWER_MAX, self.ask_receivers(other, room, epoch));
+        let listed = asked.await.ok().flatten();
         listed.map_or(Said::Silent, |listed| judge(&listed, url))
     }
 
     async fn ask_receivers(&self, other: &Other, room: &str, epoch: u64) -> Option<Listed> {
+        let _turn = self.turns.0.acquire().await.ok()?;
         let query = format!("local=true&limit=1000&room={room}&epoch={epoch}");
         let signature = self.signer.sign(&query, self.clock.unix());
         let asked = self
             .client
             .get(format!("{}/admin/v1/webhooks?{query}", other.url))
-            .header(WORKER_HEADER, signature)
-            .timeout(ANSWER_MAX);
+            .header(WORKER_HEADER, signature);
         let answer = asked.send().await.ok()?.error_for_status();
         serde_json::from_slice(&answer.ok()?.bytes().await.ok()?).ok()
     }
