@@ -1,13 +1,14 @@
-# One target for every chore. `make run` and `make test` need nothing but a Rust toolchain and apt.
+# One target for every chore. `make run` and `make test` need nothing but apt.
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
 .PHONY: help run cluster test lint sim fuzz bench docs release web sdk interop \
 	test-rust test-js setup-build setup-test setup-lint lint-rust lint-js \
 	bench-quality bench-peers soak
 
-# What `setup.sh` puts beside the tree comes first, so that an old node of the system is not used;
+# What `setup.sh` puts beside the tree comes first, so that what the system has too old is not used;
 # rustup's place comes last, for a shell that was open when it was installed.
-export PATH := $(CURDIR)/.tools/node_modules/.bin:$(PATH):$(HOME)/.cargo/bin
+TOOLS := $(CURDIR)/.tools
+export PATH := $(TOOLS)/node_modules/.bin:$(TOOLS)/rust/bin:$(PATH):$(HOME)/.cargo/bin
 
 # Extra words for the server, such as ARGS=--lan.
 ARGS ?=

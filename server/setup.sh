@@ -7,6 +7,8 @@
 set -eu
 cd "$(dirname "$0")/.."
 TOOLS="$PWD/.tools"
+PATH="$TOOLS/node_modules/.bin:$TOOLS/rust/bin:$PATH"
+export PATH
 # The web app is built by Vite, which needs this much.
 NODE_MAJOR=20
 NODE_MINOR=19
@@ -97,20 +99,39 @@ install_missing() {
 
 install_node() {
     node_is_new && return 0
-    if [ ! -x "$TOOLS/node_modules/.bin/npm" ]; then
-        say "node is older than $NODE_MAJOR.$NODE_MINOR; putting a newer one into .tools"
-        npm install --silent --no-fund --no-audit --prefix "$TOOLS" node@22 npm@10
-    fi
-    PATH="$TOOLS/node_modules/.bin:$PATH"
-    export PATH
+    say "node is older than $NODE_MAJOR.$NODE_MINOR; putting a newer one into .tools"
+    npm install --silent --no-fund --no-audit --prefix "$TOOLS" node@22 npm@10
+    hash -r
     node_is_new || { say "no usable node even in .tools"; exit 1; }
 }
 
-check_rust() {
-    if ! has cargo; then
-        say "there is no Rust toolchain; get one from https://rustup.rs and try again"
-        exit 1
-    fi
+# True where `cargo` and `rustc` are new enough for the workspace.
+rust_is_new() {
+    has cargo && has rustc || return 1
+    least=$(sed -n 's/^rust-version = "\(.*\)"$/\1/p' Cargo.toml)
+    version=$(rustc --version 2>/dev/null | cut -d ' ' -f 2) || return 1
+    [ "$(printf '%s\n' "$least" "$version" | sort -V | head -n 1)" = "$least" ]
+}
+
+# A toolchain of our own, by rustup's installer, which leaves the user's shell and home alone.
+install_rust() {
+    rust_is_new && return 0
+    say "no Rust that is new enough; putting a toolchain into .tools"
+    host="$(uname -m)-unknown-linux-gnu"
+    url="https://static.rust-lang.org/rustup/dist/$host/rustup-init"
+    mkdir -p "$TOOLS/rustup"
+    curl -fsS --retry 3 -o "$TOOLS/rustup-init" "$url"
+    sum=$(curl -fsS --retry 3 "$url.sha256" | cut -d ' ' -f 1)
+    printf '%s  %s\n' "$sum" "$TOOLS/rustup-init" | sha256sum --check --quiet
+    chmod +x "$TOOLS/rustup-init"
+    RUSTUP_HOME="$TOOLS/rustup" CARGO_HOME="$TOOLS/cargo" RUSTUP_INIT_SKIP_PATH_CHECK=yes \
+        "$TOOLS/rustup-init" -y --quiet --no-modify-path --profile minimal \
+        --default-toolchain stable --component rustfmt,clippy >/dev/null
+    rm "$TOOLS/rustup-init"
+    # The programs themselves: rustup's stand-ins would ask for its home in every shell.
+    ln -sfn "rustup/toolchains/stable-$host" "$TOOLS/rust"
+    hash -r
+    rust_is_new || { say "no usable Rust even in .tools"; exit 1; }
 }
 
 install_deny() {
@@ -125,9 +146,9 @@ python_environment() {
 }
 
 what=${1:-build}
-check_rust
 collect "$what"
 install_missing
+install_rust
 install_node
 case "$what" in
     lint) install_deny ;;
