@@ -29,6 +29,8 @@ pub struct Plan {
 /// What one slot has received.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Received {
+    /// Pictures, not sound.
+    pub video: bool,
     /// Whole frames.
     pub frames: u64,
     /// Their bytes.
@@ -265,6 +267,7 @@ impl Media {
             Event::MediaData(data) => {
                 let received = self.received.entry(data.mid.to_string()).or_default();
                 let now = Clock::now().into_std();
+                received.video = data.params.spec().codec.is_video();
                 received.take(now, data.data.len(), data.contiguous);
             }
             Event::KeyframeRequest(request) => {

@@ -20,6 +20,7 @@ mod recordings;
 mod store;
 mod storm;
 mod support;
+mod switches;
 mod tls;
 mod traces;
 mod webhooks;
