@@ -7,7 +7,9 @@
 set -eu
 cd "$(dirname "$0")/.."
 TOOLS="$PWD/.tools"
-PATH="$TOOLS/node_modules/.bin:$TOOLS/rust/bin:$PATH"
+# What the system has, without what was put there for want of it.
+SYSTEM=$(printf '%s' "$PATH" | tr ':' '\n' | grep -vxF "$TOOLS/rust/bin" | paste -s -d :)
+PATH="$TOOLS/node_modules/.bin:$TOOLS/rust/bin:$SYSTEM"
 export PATH
 # The web app is built by Vite, which needs this much.
 NODE_MAJOR=20
@@ -115,6 +117,11 @@ rust_is_new() {
 
 # A toolchain of our own, by rustup's installer, which leaves the user's shell and home alone.
 install_rust() {
+    # A newer one of the system's own is not to be hidden by it.
+    if (PATH="$SYSTEM" && rust_is_new); then
+        rm -f "$TOOLS/rust"
+        return 0
+    fi
     rust_is_new && return 0
     say "no Rust that is new enough; putting a toolchain into .tools"
     host="$(uname -m)-unknown-linux-gnu"

@@ -2,15 +2,16 @@
 
 use std::time::Duration;
 
-use actors::System;
+use actors::{SessionKind, System};
 use control_plane::MoveReason;
 use media_types::WorkerId;
+use signaling::ErrorType;
 use signaling::view::CloseReason;
 use tokio::task::JoinHandle;
 
 use crate::moves::{Pair, follow};
 use crate::parts::Cluster;
-use crate::world::{Client, run};
+use crate::world::{Client, request, run};
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -71,6 +72,33 @@ fn a_worker_told_to_end_while_it_drains_ends_no_room_on_its_way() {
         assert_eq!((there.len(), pair.b.system.population()), (20, (20, 20)));
         assert_eq!(pair.a.system.population(), (0, 0));
         all_moved(&clients);
+    });
+}
+
+#[test]
+fn who_could_not_follow_does_not_come_to_a_room_that_is_about_to_go() {
+    run(async {
+        let pair = Pair::new().await;
+        let mut clients = Vec::new();
+        for room in 0..20 {
+            clients.push(pair.a.join(&format!("r{room:02}"), "ana").await);
+        }
+        let signal = actix_rt::spawn(drain(pair.a.system.clone()));
+        pair.pass(SECOND).await;
+        // Sixteen rooms are the second worker's, four have not begun to move.
+        let mut told = [0, 0];
+        for client in &clients {
+            let mut wish = request(client.room.as_str(), "cam");
+            wish.kind = SessionKind::Whip;
+            let refused = pair.a.try_join(wish).await.err();
+            match refused.expect("is refused").kind() {
+                ErrorType::Moved => told[0] += 1,
+                ErrorType::Draining => told[1] += 1,
+                other => panic!("{other:?}"),
+            }
+        }
+        assert_eq!(told, [16, 4]);
+        signal.abort();
     });
 }
 

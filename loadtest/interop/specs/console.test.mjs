@@ -15,7 +15,7 @@ import { openSocket } from '../support/socket.mjs';
 import { sign } from '../support/tokens.mjs';
 
 /** When the path of the second worker begins to lose, in seconds. */
-const LOSSY_S = 15;
+const LOSSY_S = 30;
 
 let etcd;
 let workers;

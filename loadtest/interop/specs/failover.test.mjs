@@ -83,6 +83,7 @@ test('kill -9 of the worker that has a call of three', async (t) => {
   const status = await (await workers[1].admin('GET', `rooms/${room}`)).json();
   assert.equal(status.peers, 3);
   assert.ok(status.epoch > before.epoch, JSON.stringify([before, status]));
+  await pause(1_000);
   for (const rows of await Promise.all(members.map((member) => member.receive(3_000)))) {
     assert.deepEqual([videos(rows).length, audios(rows).length], [2, 2], JSON.stringify(rows));
     for (const { fps } of videos(rows)) assert.ok(fps >= 12, JSON.stringify(rows));

@@ -68,11 +68,6 @@ async fn open(
     content_type(request, SDP_CONTENT_TYPE)?;
     let room: RoomName = name(room)?;
     let claims = authorized(state, request, access, &room)?;
-    // Such a peer could not follow the room to where that is about to go. A room that is not here
-    // is told where it is, or opens.
-    if state.health.is_draining() && state.rooms.get(room.clone()).await.is_ok() {
-        return Err(ErrorType::Draining.into());
-    }
     let offer = text(offer, SDP_BYTES_MAX, ErrorType::BadSdp)?;
     let id = random_id();
     let outbox = WhipOutbox::new(id.clone(), &state.whip);

@@ -317,6 +317,8 @@ export class Session extends Emitter<SessionEvents> {
     const { host } = new URL(this.#url);
     try {
       const socket = await SignalingSocket.open(this.#url, this.#options.socket);
+      // It was our own way that was cut, to the others as well.
+      if (this.#isSilent(this.#url)) this.#silent.clear();
       this.#silent.delete(host);
       return socket;
     } catch (error) {

@@ -136,6 +136,24 @@ test('where nobody answers is not gone back to, whoever still names it', async (
   await one.leave();
 });
 
+test('after an outage of our own `moved` is followed at once', async () => {
+  const server = new FakeServer();
+  const one = session(server);
+  await one.start();
+  server.script = (socket, { id }) => {
+    if (socket.url.startsWith('wss://b.')) socket.refuse(id, 'moved', { url: URL_A });
+    else socket.reply(id, joinResult({ resumed: true }));
+  };
+  // Neither answers, then both do.
+  server.refuseNext = 3;
+  const joined = new Promise((resolve) => one.on('joined', resolve));
+  server.last.drop();
+  await joined;
+  const places = server.sockets.slice(1).map(({ url }) => url.slice(0, 8));
+  assert.deepEqual(places, ['wss://a.', 'wss://b.', 'wss://a.', 'wss://b.', 'wss://a.']);
+  await one.leave();
+});
+
 test('a crashed media thread is told of', async () => {
   const server = new FakeServer();
   const one = session(server);

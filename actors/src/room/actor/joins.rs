@@ -85,7 +85,12 @@ impl Room {
             ) => (!stays).then(soon),
             (RoomPhase::Handover, Some((to, _))) if !stays => Some(RpcError::moved(&*to.url)),
             (RoomPhase::Standby, _) => Some(soon()),
-            _ => None,
+            // Who could not follow the room does not come to one that is about to go.
+            _ => {
+                let follows = request.kind == SessionKind::WebSocket;
+                let goes = self.seed.context.is_draining() && !follows;
+                goes.then(|| ErrorType::Draining.into())
+            }
         }
     }
 

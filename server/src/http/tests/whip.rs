@@ -9,7 +9,6 @@ use actix_web::{App, test};
 use media_types::TrackId;
 use serde_json::Value;
 use signaling::limits::SDP_BYTES_MAX;
-use signaling::rest::RoomSettings;
 use signaling::view::CloseReason;
 use signaling::{ClientMessage, Grant, Grants, RpcError};
 
@@ -259,23 +258,6 @@ async fn what_is_wrong_has_its_status() {
     assert_eq!(status("POST", vec![good(), sdp()], long).await, 413);
     let ingest = token(room("r").with(Grant::Ingest));
     assert_eq!(status("POST", vec![sdp(), ingest], OFFER).await, 201);
-}
-
-#[actix_web::test]
-async fn a_worker_that_drains_sends_on_whoever_does_not_come_to_its_rooms() {
-    let world = world(|_| {});
-    world.state.health.set_draining();
-    let moved = RpcError::moved("wss://b.example/v1/signal");
-    *world.rooms.refusal.lock().unwrap() = Some(moved);
-    let response = post(&world, "/whip/r", &world.member("r")).await;
-    assert_eq!(response.status(), 307);
-    let settings = RoomSettings::default();
-    let put = world.state.rooms.put("r".parse().unwrap(), settings);
-    put.await.unwrap();
-    let response = post(&world, "/whip/r", &world.member("r")).await;
-    assert_eq!(response.status(), 503);
-    let problem: Value = serde_json::from_str(&body(response).await).unwrap();
-    assert_eq!(problem["type"], "urn:troupe:error:draining");
 }
 
 #[actix_web::test]
