@@ -218,7 +218,7 @@ impl Rooms {
         let stored = spec.map(settings_of);
         let may_create = stored.as_ref().is_none_or(|settings| settings.auto_create);
         if !may_create && !by_operator {
-            self.release(name.clone(), owned, scope);
+            self.release(name.clone(), owned, false, scope);
             self.refuse(&name, &ActorsError::NotFound);
             return;
         }
@@ -374,7 +374,7 @@ impl Rooms {
                 // Somebody came while it closed: it opens again, still ours.
                 self.claim(running.name, None, scope);
             } else if let Some(owned) = running.owned {
-                self.release(running.name, owned, scope);
+                self.release(running.name, owned, was_open, scope);
             }
         }
         if self.leaving && matches!(outcome, Outcome::Empty(_)) {
@@ -394,10 +394,16 @@ impl Rooms {
         }
     }
 
-    fn release(&self, name: RoomName, owned: Owned, scope: &mut Scope<Self>) {
+    fn release(&self, name: RoomName, owned: Owned, was_open: bool, scope: &mut Scope<Self>) {
         let ownership = self.ownership.clone();
         let work = async move {
-            let release = ownership.release(&name, owned);
+            let release = async {
+                if was_open {
+                    ownership.release(&name, owned).await
+                } else {
+                    ownership.give_back(&name, owned).await
+                }
+            };
             match tokio::time::timeout(CLAIM_DEADLINE, release).await {
                 Ok(Ok(())) => (),
                 Ok(Err(error)) => tracing::warn!(%error, "a room was not given back"),

@@ -24,6 +24,8 @@ pub struct Owned {
     pub record: RoomOwner,
     /// The write, to let go of it again.
     pub revision: Revision,
+    /// Whether the room was not ours before that; where it was, it may have been open here.
+    pub is_new: bool,
 }
 
 /// What came of a claim.
@@ -96,7 +98,11 @@ impl Ownership {
         Ok(match (current.record.worker, current.condition) {
             (Some(worker), Condition::At(revision)) if worker == self.worker => {
                 let record = current.record;
-                Some(Claim::Owned(Owned { record, revision }))
+                Some(Claim::Owned(Owned {
+                    record,
+                    revision,
+                    is_new: false,
+                }))
             }
             (Some(worker), _) => Some(Claim::Elsewhere {
                 worker,
@@ -134,10 +140,33 @@ impl Ownership {
     /// # Errors
     /// As [`Self::claim`]; a record that is no longer ours is left alone and is no error.
     pub async fn release(&self, room: &RoomName, owned: Owned) -> Result<(), ControlPlaneError> {
+        self.leave(room, owned, Some(self.worker)).await
+    }
+
+    /// Lets a room go that was claimed and not opened. Whose it was before stays in the record:
+    /// the next owner waits for that worker's events, and not for ours. Where the claim found the
+    /// room ours, it may have been open in that epoch, and this is [`Self::release`].
+    ///
+    /// # Errors
+    /// As [`Self::release`].
+    pub async fn give_back(&self, room: &RoomName, owned: Owned) -> Result<(), ControlPlaneError> {
+        let before = match owned.is_new {
+            true => owned.record.before,
+            false => Some(self.worker),
+        };
+        self.leave(room, owned, before).await
+    }
+
+    async fn leave(
+        &self,
+        room: &RoomName,
+        owned: Owned,
+        before: Option<WorkerId>,
+    ) -> Result<(), ControlPlaneError> {
         let key = keys::room_owner(room);
         let record = RoomOwner {
             worker: None,
-            before: Some(self.worker),
+            before,
             ..owned.record
         };
         let condition = Condition::At(owned.revision);
@@ -181,7 +210,11 @@ impl Ownership {
         let value = record.encode();
         let swap = self.store.swap(key, current.condition, value, None).await?;
         Ok(match swap {
-            Swap::Done(revision) => Ok(Owned { record, revision }),
+            Swap::Done(revision) => Ok(Owned {
+                record,
+                revision,
+                is_new: true,
+            }),
             Swap::Conflict(entry) => Err(entry),
         })
     }
@@ -232,7 +265,11 @@ mod tests {
         let room = "lobby".parse().unwrap();
         let mine = owned(block_on(first.claim(&room)).unwrap());
         assert_eq!(mine.record.epoch, Epoch(1));
-        assert_eq!(owned(block_on(first.claim(&room)).unwrap()), mine);
+        let again = Owned {
+            is_new: false,
+            ..mine
+        };
+        assert_eq!(owned(block_on(first.claim(&room)).unwrap()), again);
         let elsewhere = Claim::Elsewhere {
             worker: WorkerId::new(1),
             epoch: Epoch(1),
@@ -248,7 +285,30 @@ mod tests {
         );
         // A release by a past owner changes nothing.
         block_on(first.release(&room, mine)).unwrap();
-        assert_eq!(owned(block_on(second.claim(&room)).unwrap()), theirs);
+        let still = owned(block_on(second.claim(&room)).unwrap());
+        assert_eq!((still.record, still.is_new), (theirs.record, false));
+    }
+
+    #[test]
+    fn who_opens_no_room_leaves_it_said_whose_it_was() {
+        let store = store();
+        let room = "lobby".parse().unwrap();
+        let [one, two, three] =
+            [1, 2, 3].map(|id| Ownership::new(store.clone(), WorkerId::new(id)));
+        let claimed = |worker: &Ownership| owned(block_on(worker.claim(&room)).unwrap());
+        block_on(one.give_back(&room, claimed(&one))).unwrap();
+        let opened = claimed(&one);
+        assert_eq!((opened.record.epoch, opened.record.before), (Epoch(2), None));
+        block_on(one.release(&room, opened)).unwrap();
+        let before = |owned: Owned| (owned.record.epoch.0, owned.record.before);
+        let passed = claimed(&two);
+        assert_eq!(before(passed), (3, Some(WorkerId::new(1))));
+        block_on(two.give_back(&room, passed)).unwrap();
+        let opened = claimed(&three);
+        assert_eq!(before(opened), (4, Some(WorkerId::new(1))));
+        // It was open here in this epoch, and is claimed again.
+        block_on(three.give_back(&room, claimed(&three))).unwrap();
+        assert_eq!(before(claimed(&two)), (5, Some(WorkerId::new(3))));
     }
 
     #[test]
@@ -259,7 +319,11 @@ mod tests {
         assert_eq!(block_on(one.find(&room)).unwrap(), None);
         assert_eq!(block_on(store.get(&keys::room_owner(&room))).unwrap(), None);
         let mine = block_on(one.claim(&room)).unwrap();
-        assert_eq!(block_on(one.find(&room)).unwrap(), Some(mine));
+        let found = Owned {
+            is_new: false,
+            ..owned(mine)
+        };
+        assert_eq!(block_on(one.find(&room)).unwrap(), Some(Claim::Owned(found)));
         let elsewhere = block_on(two.claim(&room)).unwrap();
         assert_eq!(block_on(two.find(&room)).unwrap(), Some(elsewhere));
         block_on(one.release(&room, owned(mine))).unwrap();

@@ -274,9 +274,10 @@ impl Worker {
         if !within(STOP_MAX, shards).await {
             tracing::warn!("the shards did not stop in time");
         }
-        // While the lease runs those who have the rooms now wait for what happened here before.
+        // While the lease runs those who have the rooms now wait for what happened here before;
+        // what cannot be posted is on the disk first.
         if !within(STOP_MAX, || self.ops.has_posted()).await {
-            tracing::warn!("events are left for the next process to post");
+            tracing::warn!("events are not posted, or not kept for the next process to post");
         }
         self.standing.send_modify(|standing| standing.left = true);
         // The membership's task drops its receiver when the lease is revoked.

@@ -227,6 +227,7 @@ impl Moves {
             Swap::Done(revision) => Some(Owned {
                 record: owner,
                 revision,
+                is_new: true,
             }),
             Swap::Conflict(_) => None,
         })
@@ -239,6 +240,7 @@ impl Moves {
             Condition::At(revision) if look.owner.worker == Some(self.me) => Some(Owned {
                 record: look.owner,
                 revision,
+                is_new: false,
             }),
             Condition::At(_) | Condition::Absent => None,
         }

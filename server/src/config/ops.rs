@@ -122,6 +122,10 @@ pub fn check_webhooks(hooks: &[WebhookConfig]) -> Result<(), (usize, &'static st
         if hook.timeout.is_zero() {
             return Err((index, "the timeout is zero"));
         }
+        // A receiver's place is kept by its URL, and other workers ask for it by that.
+        if hooks.iter().take(index).any(|other| other.url == hook.url) {
+            return Err((index, "the url is another webhook's, too"));
+        }
     }
     Ok(())
 }

@@ -156,6 +156,13 @@ fn what_does_not_go_together_is_refused() {
     assert_eq!(refused(&plain), "admin.public_url");
     assert!(load(&format!("{KEY}{both}"), &[]).is_ok());
     assert_eq!(refused("[http]\nworkers = 0"), "http.workers");
+    let hook = |url: &str, key: &str| format!("[[webhooks]]\nurl = \"{url}\"\nkey = \"{key}\"\n");
+    let key = "0123456789abcdef";
+    let [a, b] = ["https://a", "https://a/b"].map(|url| hook(url, key));
+    assert!(load(&format!("{KEY}{a}{b}"), &[]).is_ok());
+    let other_key = hook("https://a", "0123456789abcdefg");
+    assert_eq!(refused(&format!("{a}{b}{other_key}")), "webhooks[2]");
+    assert_eq!(refused(&hook("https://a", "short")), "webhooks[0]");
     assert_eq!(refused("[webrtc]\nport = 65535\nshards = 8"), "webrtc.port");
 }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::cluster::StoreKind;
 use super::error::ConfigError;
 use super::http::{ApiKey, KeyAlgorithm};
-use super::{Config, DEV_SECRET};
+use super::{Config, DEV_SECRET, check_webhooks};
 
 /// The shortest life of a lease.
 const LEASE_TTL_MIN: Duration = Duration::from_secs(3);
@@ -23,6 +23,9 @@ impl Config {
         self.validate_keys()?;
         self.validate_tls()?;
         self.validate_store()?;
+        check_webhooks(&self.webhooks).map_err(|(index, problem)| {
+            ConfigError::unset(&format!("webhooks[{index}]"), problem)
+        })?;
         self.validate_bounds()
     }
 

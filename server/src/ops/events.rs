@@ -227,6 +227,13 @@ impl Journal {
         self.last.subscribe()
     }
 
+    /// Whether all that happened is on the disk, for the next process to tell.
+    pub(super) fn is_saved(&self) -> bool {
+        let inner = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
+        let last = inner.events.back();
+        last.is_none_or(|event| event.id <= inner.saved)
+    }
+
     fn unsaved(&self) -> Vec<Kept> {
         let inner = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
         inner.after(inner.saved, BATCH_MAX)
@@ -383,12 +390,14 @@ mod tests {
     async fn what_happened_outlives_the_process() {
         let store: Arc<dyn Store> = Arc::new(MemoryStore::new(Arc::new(SystemClock)));
         let first = journal();
+        assert!(first.is_saved());
         let kept = tokio::spawn(keep(Arc::clone(&first), Arc::clone(&store)));
         first.emit("a", None, json!({"n": 1}));
         first.emit("b", None, Value::Null);
+        assert!(!first.is_saved());
         let limit = Duration::from_secs(5);
         let saved = async {
-            while !first.unsaved().is_empty() {
+            while !first.is_saved() {
                 tokio::task::yield_now().await;
                 tokio::time::sleep(Duration::from_millis(5)).await;
             }

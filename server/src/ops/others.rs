@@ -11,8 +11,17 @@ use super::Ops;
 /// How long it is believed who there is, by who asks again and again.
 const BELIEVED: Duration = Duration::from_secs(1);
 
-/// Until when it is believed, and the other workers.
-pub(super) type Lately = Mutex<Option<(Instant, Arc<Vec<Other>>)>>;
+/// Until when it is believed, and what.
+pub(super) type Lately = Mutex<Option<(Instant, Known)>>;
+
+/// What is known of the other workers.
+#[derive(Debug, Clone)]
+pub(super) struct Known {
+    /// Those that there are.
+    pub(super) others: Arc<Vec<Other>>,
+    /// The store says so; it does not answer, and they are those of before, or none.
+    pub(super) is_fresh: bool,
+}
 
 /// Another worker whose lease runs.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -26,9 +35,16 @@ pub struct Other {
 impl Ops {
     /// The other workers; as they were last known, where the store does not answer.
     pub async fn others(&self) -> Arc<Vec<Other>> {
+        self.ask_store().await.others
+    }
+
+    async fn ask_store(&self) -> Known {
         let (listing, heads) = (self.store.list(&keys::workers()).await, self.heads().await);
         let (Ok(listing), Ok(heads)) = (listing, heads) else {
-            return self.known.load_full();
+            return Known {
+                others: self.known.load_full(),
+                is_fresh: false,
+            };
         };
         let records = listing.entries.iter();
         let records = records.filter_map(|it| WorkerRecord::decode(&it.key, &it.value).ok());
@@ -42,19 +58,20 @@ impl Ops {
         });
         let others = Arc::new(others.collect::<Vec<_>>());
         self.known.store(Arc::clone(&others));
-        others
+        let is_fresh = true;
+        Known { others, is_fresh }
     }
 
     /// The same, of the last second: however many ask, the store is asked once.
-    pub(super) async fn others_lately(&self) -> Arc<Vec<Other>> {
+    pub(super) async fn others_lately(&self) -> Known {
         let mut lately = self.lately.lock().await;
-        if let Some((until, others)) = &*lately
+        if let Some((until, known)) = &*lately
             && self.clock.now() < *until
         {
-            return Arc::clone(others);
+            return known.clone();
         }
-        let others = self.others().await;
-        *lately = Some((self.clock.now() + BELIEVED, Arc::clone(&others)));
-        others
+        let known = self.ask_store().await;
+        *lately = Some((self.clock.now() + BELIEVED, known.clone()));
+        known
     }
 }

@@ -272,6 +272,13 @@ mod tests {
                 json!([{"url": "ftp://a", "key": "0123456789abcdef"}]),
             ),
             ("webhooks", json!([{"url": "https://a", "key": "short"}])),
+            (
+                "webhooks",
+                json!([
+                    {"url": "https://a", "key": "0123456789abcdef", "events": ["room.*"]},
+                    {"url": "https://a", "key": "fedcba9876543210", "events": ["peer.*"]},
+                ]),
+            ),
             ("log", json!({"filter": "=="})),
             ("auth", json!({})),
         ] {

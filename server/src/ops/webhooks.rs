@@ -101,11 +101,12 @@ impl Ops {
         routes.iter().map(status).collect()
     }
 
-    /// Whether all that happened is posted, to whom it can be.
+    /// Whether all that happened is posted, to whom it can be, and kept for whom it cannot.
     #[must_use]
     pub fn has_posted(&self) -> bool {
         let routes = self.routes.load();
-        routes.iter().all(|route| route.has_posted(&self.journal))
+        let posted = routes.iter().all(|route| route.has_posted(&self.journal));
+        posted && self.journal.is_saved()
     }
 
     /// Posts to one receiver until the task is dropped.
@@ -190,11 +191,15 @@ impl Ops {
     async fn post_one(&self, route: &Route, id: u64) {
         let mut pause = PAUSE_MIN;
         while let Some(event) = self.journal.get(id) {
+            let turn = route.turn().await;
             if let Err(wait) = route.breaker.admit(self.clock.now()) {
+                drop(turn);
                 tokio::time::sleep(wait).await;
                 continue;
             }
-            let outcome = self.attempt(&route.hook, &event).await;
+            // On the heap: rooms pause in any number, and an attempt takes kilobytes.
+            let outcome = Box::pin(self.attempt(&route.hook, &event)).await;
+            drop(turn);
             let failed = matches!(outcome, Outcome::Failed);
             route.breaker.note(!failed, self.clock.now());
             let label = match outcome {

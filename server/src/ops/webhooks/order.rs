@@ -4,36 +4,76 @@
 //! That worker is asked for it. It is waited for while it answers that there is something; where
 //! its lease has ended, or it does not answer, the room's events go on without.
 
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use metrics::counter;
 use serde::Deserialize;
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::time::timeout;
 
 use super::route::RoomStanding;
 use crate::auth::WORKER_HEADER;
 use crate::ops::Ops;
-use crate::ops::others::Other;
+use crate::ops::others::{Known, Other};
 use crate::telemetry::WEBHOOK_WAITS;
 
 /// How long a worker may say nothing, or only that it still has the room.
 const SILENT_MAX: Duration = Duration::from_secs(30);
-/// How long it may take to answer once, and a question to be let out.
+/// How long it may take to answer once.
 const ANSWER_MAX: Duration = Duration::from_secs(5);
-/// Questions that are on their way at one time, however many rooms have come.
+/// Questions that are on their way to a worker at one time, however many rooms have come.
 const ASKED_MAX: usize = 16;
 /// Before it is asked again for the first time; doubles up to [`PAUSE_MAX`].
 const PAUSE_MIN: Duration = Duration::from_millis(100);
 /// The longest pause.
 const PAUSE_MAX: Duration = Duration::from_secs(1);
 
-/// Whose turn it is to ask.
-pub(in crate::ops) struct Turns(Semaphore);
+/// Whose turn it is to ask, of each worker that is waited for.
+#[derive(Default)]
+pub(in crate::ops) struct Turns(Mutex<BTreeMap<String, Arc<Turn>>>);
 
-impl Default for Turns {
+impl Turns {
+    fn of(&self, worker: &str) -> Arc<Turn> {
+        let mut turns = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        turns.retain(|_, turn| Arc::strong_count(turn) > 1);
+        Arc::clone(turns.entry(worker.to_owned()).or_default())
+    }
+}
+
+/// Whose turn it is to ask one worker.
+struct Turn {
+    free: Semaphore,
+    /// How often it has answered.
+    answers: AtomicU64,
+}
+
+impl Default for Turn {
     fn default() -> Self {
-        Self(Semaphore::new(ASKED_MAX))
+        Self {
+            free: Semaphore::new(ASKED_MAX),
+            answers: AtomicU64::new(0),
+        }
+    }
+}
+
+impl Turn {
+    /// Waits for a turn, and says how much of that was no silence of the worker: all of it, where
+    /// others were answered meanwhile.
+    async fn take(&self, now: impl Fn() -> Instant) -> (Option<SemaphorePermit<'_>>, Duration) {
+        let (began, answers) = (now(), self.answers.load(Ordering::Relaxed));
+        let permit = self.free.acquire().await.ok();
+        let waited = now().saturating_duration_since(began);
+        let answered = self.answers.load(Ordering::Relaxed) != answers;
+        (permit, if answered { waited } else { Duration::ZERO })
+    }
+
+    fn hear(&self, said: Said) {
+        if !matches!(said, Said::Gone | Said::Silent) {
+            self.answers.fetch_add(1, Ordering::Relaxed);
+        }
     }
 }
 
@@ -77,6 +117,11 @@ impl Patience {
         }
     }
 
+    /// So long it was not asked, though it might have answered.
+    fn extend(&mut self, by: Duration) {
+        self.until += by;
+    }
+
     fn hear(&mut self, now: Instant, said: Said) -> Then {
         match said {
             Said::Done if self.asked => return Then::Over("done"),
@@ -105,6 +150,16 @@ struct Receiver {
     room: Option<RoomStanding>,
 }
 
+/// Whom to ask, or what is known without.
+fn find<'a>(known: &'a Known, worker: &str) -> Result<&'a Other, Said> {
+    let other = known.others.iter().find(|other| other.worker == worker);
+    other.ok_or(match known.is_fresh {
+        true => Said::Gone,
+        // It may have come since.
+        false => Said::Silent,
+    })
+}
+
 fn judge(listed: &Listed, url: &str) -> Said {
     // It does not post there, or not any more.
     let Some(receiver) = listed.items.iter().find(|it| it.url == url) else {
@@ -123,8 +178,13 @@ impl Ops {
     /// Waits until a worker has posted what it has of a room's epochs below that one.
     pub(super) async fn wait_for(&self, from: &str, (room, epoch): (&str, u64), url: &str) {
         let mut patience = Patience::new(self.clock.now());
+        let turn = self.turns.of(from);
         loop {
+            let (permit, excused) = turn.take(|| self.clock.now()).await;
+            patience.extend(excused);
             let said = self.ask_after(from, (room, epoch), url).await;
+            turn.hear(said);
+            drop(permit);
             match patience.hear(self.clock.now(), said) {
                 Then::AskAfter(pause) => tokio::time::sleep(pause).await,
                 Then::Over(outcome) => {
@@ -139,9 +199,10 @@ impl Ops {
     }
 
     async fn ask_after(&self, from: &str, (room, epoch): (&str, u64), url: &str) -> Said {
-        let others = self.others_lately().await;
-        let Some(other) = others.iter().find(|other| other.worker == from) else {
-            return Said::Gone;
+        let known = self.others_lately().await;
+        let other = match find(&known, from) {
+            Ok(other) => other,
+            Err(said) => return said,
         };
         let asked = timeout(ANSWER_MAX, self.ask_receivers(other, room, epoch));
         let listed = asked.await.ok().flatten();
@@ -149,7 +210,6 @@ impl Ops {
     }
 
     async fn ask_receivers(&self, other: &Other, room: &str, epoch: u64) -> Option<Listed> {
-        let _turn = self.turns.0.acquire().await.ok()?;
         let query = format!("local=true&limit=1000&room={room}&epoch={epoch}");
         let signature = self.signer.sign(&query, self.clock.unix());
         let asked = self
@@ -164,10 +224,13 @@ impl Ops {
 #[cfg(test)]
 #[allow(clippy::disallowed_methods, reason = "a base to count from")]
 mod tests {
+    use std::cell::Cell;
+
     use serde_json::json;
 
     use super::*;
 
+    const ALL: u32 = 16;
     const MS: Duration = Duration::from_millis(1);
 
     #[test]
@@ -197,6 +260,50 @@ mod tests {
             assert!(matches!(then, Then::AskAfter(_)), "{then:?}");
             assert_eq!(patience.hear(end, said), Then::Over("gave_up"));
         }
+    }
+
+    #[test]
+    fn only_the_store_says_that_a_worker_is_gone() {
+        let other = |worker: &str| Other {
+            worker: worker.to_owned(),
+            url: format!("http://{worker}"),
+        };
+        let known = |others: &[&str], is_fresh| Known {
+            others: Arc::new(others.iter().map(|worker| other(worker)).collect()),
+            is_fresh,
+        };
+        for (is_fresh, said) in [(true, Said::Gone), (false, Said::Silent)] {
+            assert_eq!(find(&known(&["a", "b"], is_fresh), "b"), Ok(&other("b")));
+            assert_eq!(find(&known(&["a"], is_fresh), "b"), Err(said));
+            assert_eq!(find(&known(&[], is_fresh), "b"), Err(said));
+        }
+    }
+
+    #[tokio::test]
+    async fn who_waits_for_a_turn_loses_no_patience_while_others_are_answered() {
+        let turns = Turns::default();
+        let (turn, start) = (turns.of("a"), Instant::now());
+        for (said, excused) in [
+            (Said::Silent, Duration::ZERO),
+            (Said::Gone, Duration::ZERO),
+            (Said::Waits, SILENT_MAX),
+            (Said::Done, SILENT_MAX),
+        ] {
+            let all = turn.free.acquire_many(ALL).await.unwrap();
+            let times = Cell::new(start);
+            let waits = turn.take(|| times.replace(start + SILENT_MAX));
+            let answers = async {
+                turn.hear(said);
+                drop(all);
+            };
+            // It waits before anything is said.
+            let ((permit, waited), ()) = tokio::join!(waits, answers);
+            assert_eq!((permit.is_some(), waited), (true, excused), "{said:?}");
+        }
+        // Who asks another worker does not wait for these.
+        let _all = turn.free.acquire_many(ALL).await.unwrap();
+        assert!(turns.of("a").free.try_acquire().is_err());
+        assert!(turns.of("b").free.try_acquire().is_ok());
     }
 
     #[test]

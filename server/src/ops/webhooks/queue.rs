@@ -8,9 +8,6 @@ use std::collections::{BTreeMap, VecDeque};
 
 use crate::ops::events::Event;
 
-/// Events that are on their way to one receiver at one time, one of a room.
-const POSTS_MAX: usize = 64;
-
 /// A room's events, or those that are about none.
 pub(super) type Lane = Option<String>;
 
@@ -55,7 +52,6 @@ pub(super) struct Queue {
     /// Whose first step is to be done.
     posts: VecDeque<Lane>,
     waits: VecDeque<Lane>,
-    posting: usize,
 }
 
 impl Queue {
@@ -114,20 +110,13 @@ impl Queue {
                 from: step.from.clone()?,
             });
         }
-        if self.posting >= POSTS_MAX {
-            return None;
-        }
         let lane = self.posts.pop_front()?;
         let id = self.lanes.get(&lane)?.front()?.id;
-        self.posting = self.posting.saturating_add(1);
         Some(Job::Post { lane, id })
     }
 
     /// The first step of a lane is done.
     pub(super) fn done(&mut self, job: &Job) {
-        if matches!(job, Job::Post { .. }) {
-            self.posting = self.posting.saturating_sub(1);
-        }
         let lane = job.lane();
         if let Some(steps) = self.lanes.get_mut(&lane) {
             steps.pop_front();
@@ -159,11 +148,11 @@ impl Queue {
         firsts.filter(|step| step.from.is_some()).count()
     }
 
-    /// How many events of a room are to be posted that are of epochs below that one.
+    /// How much is to be done of a room in epochs below that one: events to be posted, and workers
+    /// to be waited for. Whoever has yet to wait stands in for what that worker has yet to post.
     pub(super) fn below(&self, room: &str, epoch: u64) -> usize {
         let steps = self.lanes.get(&Some(room.to_owned())).into_iter().flatten();
-        let below = |step: &&Step| step.from.is_none() && step.epoch < epoch;
-        steps.filter(below).count()
+        steps.filter(|step| step.epoch < epoch).count()
     }
 }
 
@@ -261,20 +250,31 @@ mod tests {
     }
 
     #[test]
-    fn a_bounded_number_is_on_its_way_and_rooms_on_hold_are_none_of_them() {
+    fn whoever_waits_for_another_is_waited_for_by_the_next() {
         let mut queue = Queue::new(0);
-        let rooms = u64::try_from(POSTS_MAX).unwrap() + 2;
+        // Nothing of it is to be posted here.
+        queue.add(&event(1, Some("hall"), 2), false, Some("wk_a"));
+        let below = |queue: &Queue| [2, 3].map(|epoch| queue.below("hall", epoch));
+        assert_eq!((below(&queue), queue.waiting()), ([0, 1], 0));
+        assert_eq!(all(&mut queue), [wait("hall", 2)]);
+        assert_eq!(below(&queue), [0, 1]);
+        queue.done(&wait("hall", 2));
+        assert_eq!(below(&queue), [0, 0]);
+    }
+
+    #[test]
+    fn rooms_whose_events_are_not_taken_hold_up_no_others_however_many_they_are() {
+        let mut queue = Queue::new(0);
+        let rooms = 1_000;
         for id in 1..=rooms {
             queue.add(&event(id, Some(&format!("r{id}")), 1), true, None);
         }
         let jobs = all(&mut queue);
-        assert_eq!(jobs.len(), POSTS_MAX);
-        queue.add(&event(rooms + 1, Some("hall"), 2), true, Some("wk_a"));
-        assert_eq!(all(&mut queue), [wait("hall", 2)]);
-        queue.done(&jobs[0]);
-        assert_eq!(
-            all(&mut queue),
-            [post(&format!("r{}", rooms - 1), rooms - 1)]
-        );
+        let expected = (1..=rooms).map(|id| post(&format!("r{id}"), id));
+        assert_eq!(jobs, expected.collect::<Vec<_>>());
+        queue.add(&event(rooms + 1, Some("hall"), 2), true, None);
+        assert_eq!(all(&mut queue), [post("hall", rooms + 1)]);
+        queue.done(&post("hall", rooms + 1));
+        assert_eq!((queue.waiting(), queue.place()), (1_000, 0));
     }
 }

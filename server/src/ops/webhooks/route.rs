@@ -7,12 +7,16 @@ use media_types::RoomName;
 use metrics::counter;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use tokio::sync::{Semaphore, SemaphorePermit};
 
 use super::queue::{Job, Queue};
 use crate::config::WebhookConfig;
 use crate::ops::breaker::Breaker;
 use crate::ops::events::{Event, Journal, ROOM_OPENED};
 use crate::telemetry::WEBHOOK_LOST;
+
+/// Attempts that are under way to one receiver at one time.
+const ATTEMPTS_MAX: usize = 64;
 
 /// Events that are read at once.
 const READ_MAX: usize = 512;
@@ -56,7 +60,7 @@ pub struct ReceiverStatus {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct RoomStanding {
-    /// How many of its events wait.
+    /// How much is to be done of it: events to be posted, and workers to be waited for.
     pub waiting: usize,
     /// Whether the worker has the room in such an epoch, so that there may be more.
     pub owned: bool,
@@ -66,6 +70,7 @@ pub struct RoomStanding {
 pub(in crate::ops) struct Route {
     pub(super) hook: WebhookConfig,
     pub(super) breaker: Breaker,
+    attempts: Semaphore,
     /// `None` until its place is known.
     queue: Mutex<Option<Queue>>,
     /// The place that was written down.
@@ -79,6 +84,7 @@ impl Route {
         Self {
             hook,
             breaker: Breaker::new("webhook"),
+            attempts: Semaphore::new(ATTEMPTS_MAX),
             queue: Mutex::new(None),
             kept: AtomicU64::new(0),
             loses: AtomicBool::new(false),
@@ -87,6 +93,11 @@ impl Route {
 
     fn queue(&self) -> MutexGuard<'_, Option<Queue>> {
         self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A turn to try; who pauses has none, so that others are tried meanwhile.
+    pub(super) async fn turn(&self) -> Option<SemaphorePermit<'_>> {
+        self.attempts.acquire().await.ok()
     }
 
     /// It has had all up to there.

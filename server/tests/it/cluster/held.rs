@@ -63,16 +63,22 @@ async fn in_force(server: &Server, name: &str, value: usize) -> Result<Duration>
 
 /// Values of a flag that a worker heard of, in the order in which it did.
 async fn heard(server: &Server, name: &str) -> Result<Vec<u64>> {
-    let page = server.get_viewed("events?local=true&limit=1000").await?;
-    let events = page["items"].as_array().context("events")?;
-    let changes = events
-        .iter()
-        .filter(|event| event["type"] == "flag.changed");
-    let changes = changes.map(|event| &event["data"]);
-    let named = changes.filter(|data| data["name"] == name);
-    Ok(named
-        .filter_map(|data| data["flag"]["value"].as_u64())
-        .collect())
+    let (mut heard, mut after) = (Vec::new(), "0".to_owned());
+    loop {
+        let path = format!("events?local=true&limit=1000&after={after}");
+        let page = server.get_viewed(&path).await?;
+        let events = page["items"].as_array().context("events")?;
+        let changes = events
+            .iter()
+            .filter(|event| event["type"] == "flag.changed");
+        let changes = changes.map(|event| &event["data"]);
+        let named = changes.filter(|data| data["name"] == name);
+        heard.extend(named.filter_map(|data| data["flag"]["value"].as_u64()));
+        match page["cursor"].as_str() {
+            Some(cursor) => after = cursor.to_owned(),
+            None => return Ok(heard),
+        }
+    }
 }
 
 /// For a moment: the watches of before go on, and have missed something.

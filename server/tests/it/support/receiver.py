@@ -28,7 +28,7 @@ class Receiver(BaseHTTPRequestHandler):
         failures -= fails
         failing = fails or event["worker"] == held
         if event["worker"] == slow:
-            time.sleep(0.5)
+            time.sleep(0.2)
         self.send_response(503 if failing else 204)
         self.end_headers()
         line = {"good": good, "taken": not failing, "event": event}
