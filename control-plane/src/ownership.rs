@@ -298,7 +298,10 @@ mod tests {
         let claimed = |worker: &Ownership| owned(block_on(worker.claim(&room)).unwrap());
         block_on(one.give_back(&room, claimed(&one))).unwrap();
         let opened = claimed(&one);
-        assert_eq!((opened.record.epoch, opened.record.before), (Epoch(2), None));
+        assert_eq!(
+            (opened.record.epoch, opened.record.before),
+            (Epoch(2), None)
+        );
         block_on(one.release(&room, opened)).unwrap();
         let before = |owned: Owned| (owned.record.epoch.0, owned.record.before);
         let passed = claimed(&two);
@@ -323,7 +326,10 @@ mod tests {
             is_new: false,
             ..owned(mine)
         };
-        assert_eq!(block_on(one.find(&room)).unwrap(), Some(Claim::Owned(found)));
+        assert_eq!(
+            block_on(one.find(&room)).unwrap(),
+            Some(Claim::Owned(found))
+        );
         let elsewhere = block_on(two.claim(&room)).unwrap();
         assert_eq!(block_on(two.find(&room)).unwrap(), Some(elsewhere));
         block_on(one.release(&room, owned(mine))).unwrap();
