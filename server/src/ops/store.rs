@@ -14,7 +14,7 @@ const DEADLINE: Duration = Duration::from_secs(3);
 
 /// The store as operators' wishes reach it: who asks hears `unavailable`, and when to ask again,
 /// where it does not answer in time. What fails again and again is refused before it gets here
-/// ([`crate::store`]).
+/// (`crate::store`).
 #[derive(Clone)]
 pub struct Guarded {
     store: Arc<dyn Store>,

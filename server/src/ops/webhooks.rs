@@ -2,7 +2,7 @@
 //!
 //! A receiver's place in the journal is all that is kept of it: what it did not take yet is read
 //! from there again, also after a restart. Events of one room go one after another, also where the
-//! room moves from worker to worker ([`order`]); rooms do not wait for each other ([`queue`]).
+//! room moves from worker to worker (`order`); rooms do not wait for each other (`queue`).
 
 use std::sync::Arc;
 use std::time::Duration;
