@@ -39,6 +39,12 @@ const QUEUE_BORNE: Duration = Duration::from_millis(120);
 /// What a path that is not used carries was seen for the length of a probe. So bursts, which leave
 /// at 2.5 times this, leave at the estimate and not above it.
 const UNUSED_PERCENT: u64 = 40;
+/// A layer begins where so much of what flows is granted …
+const BEGINNING_FROM_PERCENT: u64 = 150;
+/// … and it needs so much of its rate then: it starts with its largest picture.
+const BEGINNING_PERCENT: u64 = 200;
+/// A path that was full so lately is shared, or narrow.
+const FULL_LATELY: Duration = Duration::from_secs(20);
 
 /// Bounds of an estimate.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -100,6 +106,8 @@ pub struct GccEstimator {
     has_feedback: bool,
     /// The most that the application could use.
     wanted: Option<Bitrate>,
+    /// What the application is to send from now on.
+    granted: Bitrate,
 }
 
 impl GccEstimator {
@@ -128,6 +136,7 @@ impl GccEstimator {
             reported_rtt: None,
             has_feedback: false,
             wanted: None,
+            granted: Bitrate::ZERO,
         }
     }
 
@@ -145,6 +154,12 @@ impl GccEstimator {
     /// not beyond; before this is told it sends no probes.
     pub const fn set_wanted(&mut self, _now: Instant, wanted: Bitrate) {
         self.wanted = Some(wanted);
+    }
+
+    /// What the application has decided to send from now on, audio included: before it was sent,
+    /// nothing of it was carried, and the first picture of a better layer is its largest.
+    pub const fn set_granted(&mut self, _now: Instant, granted: Bitrate) {
+        self.granted = granted;
     }
 
     /// Other bounds for the estimate.
@@ -213,6 +228,7 @@ impl GccEstimator {
             told: self.told,
             has_feedback: self.has_feedback,
             wanted: self.wanted,
+            granted: self.granted,
             ..Self::new(self.config)
         };
     }
@@ -264,9 +280,15 @@ impl GccEstimator {
     #[must_use]
     pub fn pacing_rate(&self, now: Instant) -> Bitrate {
         let estimate = self.estimate(now);
-        let used = self.carried.filter(|_| self.limit.is_limited());
-        let seen = |used: Bitrate| used.max(estimate.percent(UNUSED_PERCENT));
-        used.map_or(estimate, |used| seen(used).min(estimate))
+        let Some(used) = self.carried.filter(|_| self.limit.is_limited()) else {
+            return estimate;
+        };
+        let begins = self.granted > used.percent(BEGINNING_FROM_PERCENT) && !self.was_full(now);
+        let used = match begins {
+            true => self.granted.percent(BEGINNING_PERCENT),
+            false => used,
+        };
+        used.max(estimate.percent(UNUSED_PERCENT)).min(estimate)
     }
 
     /// Reads a little of all that sending needs and gives something of no meaning: who serves many
@@ -332,6 +354,12 @@ impl GccEstimator {
         self.origin.get_or_insert(now);
         self.limit.on_sent(now, size, self.estimate(now));
         self.history.on_sent(now, size, probe)
+    }
+
+    /// Whether the estimate fell of late.
+    fn was_full(&self, now: Instant) -> bool {
+        self.fall
+            .is_some_and(|fall| now.saturating_duration_since(fall.last) < FULL_LATELY)
     }
 
     fn rtt(&self) -> Duration {

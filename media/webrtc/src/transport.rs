@@ -304,6 +304,12 @@ impl Transport {
         self.sender.estimator.set_wanted(now, wanted);
     }
 
+    /// What is to flow towards the client from now on, sound included: it is paced as if it flowed
+    /// already, within the estimate.
+    pub const fn set_granted(&mut self, now: Instant, granted: Bitrate) {
+        self.sender.estimator.set_granted(now, granted);
+    }
+
     /// The most that the client should send, all its streams together; `None` for no such bound.
     /// It is told by REMB, at once and then each second, where the client knows that
     /// (`goog-remb`); browsers keep to it beside transport-wide feedback.

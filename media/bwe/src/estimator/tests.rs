@@ -161,3 +161,24 @@ fn the_pictures_of_others_cost_a_flow_nothing_that_sends_little() {
     let after = run(&mut estimator, &mut link, base, 13, 2, 20);
     assert!(after < Bitrate::from_kbps(1_000), "{after}");
 }
+
+#[test]
+fn a_layer_that_begins_is_paced_as_what_it_will_be() {
+    let base = Instant::now();
+    let mut estimator = GccEstimator::new(EstimatorConfig::default());
+    let mut link = link(5_000);
+    let estimate = run(&mut estimator, &mut link, base, 0, 3, 10);
+    let now = base + Duration::from_secs(3);
+    let pace = |estimator: &GccEstimator| estimator.pacing_rate(now);
+    assert_eq!(pace(&estimator), estimate.percent(UNUSED_PERCENT));
+    estimator.set_granted(now, estimate.percent(30));
+    assert_eq!(pace(&estimator), estimate.percent(30).percent(200));
+    estimator.set_granted(now, estimate.percent(60));
+    assert_eq!(pace(&estimator), estimate, "never above the estimate");
+    // Once it flows, what flows counts.
+    let estimate = run(&mut estimator, &mut link, base, 3, 3, 50);
+    let now = base + Duration::from_secs(6);
+    estimator.set_granted(now, estimate.percent(45));
+    let pace = estimator.pacing_rate(now);
+    assert!(pace < estimate.percent(60), "{pace} of {estimate}");
+}

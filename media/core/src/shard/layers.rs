@@ -215,8 +215,8 @@ fn squeeze(
     squeezed
 }
 
-/// Tells the estimator how much there is to be had, with the room that a rise asks for. Encodings
-/// that are bound for want of room would be had whole.
+/// Tells the estimator what is to flow, and how much there is to be had, with the room that a rise
+/// asks for. Encodings that are bound for want of room would be had whole.
 fn aim(now: Instant, link: &mut Link, room: &Room, audio: Bitrate, claims: &[Claim]) {
     let views = link.slots.iter().flatten();
     let views = views.filter_map(|slot| View::of(slot, room));
@@ -229,7 +229,11 @@ fn aim(now: Instant, link: &mut Link, room: &Room, audio: Bitrate, claims: &[Cla
     });
     let all: Bitrate = tops.sum();
     let wanted = audio.saturating_add(all.percent(100 * 100 / RAISE_HEADROOM_PERCENT + 1));
-    link.call(|transport| transport.set_wanted(now, wanted));
+    let granted = link.granted;
+    link.call(|transport| {
+        transport.set_wanted(now, wanted);
+        transport.set_granted(now, granted);
+    });
 }
 
 /// What the path leaves to each slot: what it has, and an equal share of what is spare among those
