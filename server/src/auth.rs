@@ -23,7 +23,7 @@ pub use replay::{Admitted, ReplayGuard};
 pub use resume::{ResumeClaims, ResumeSigner};
 pub use revoke::Revocations;
 pub use verify::{Access, Verifier, authorize};
-pub use worker::{WORKER_HEADER, WorkerSigner};
+pub use worker::{WORKER_HEADER, WorkerAsk, WorkerSigner};
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -3,6 +3,7 @@
 
 use std::io;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -54,6 +55,9 @@ const CONTROL_THREADS: usize = 2;
 const UPKEEP_PERIOD: Duration = Duration::from_secs(5);
 /// How long the actors, and then the shards, may take to stop.
 const STOP_MAX: Duration = Duration::from_secs(2);
+/// How long a recording of a room that has moved may take to begin where that is now, and both
+/// record.
+const ONWARD_MAX: Duration = Duration::from_secs(5);
 /// How often that is looked at.
 const STOP_TICK: Duration = Duration::from_millis(5);
 
@@ -252,8 +256,18 @@ impl Worker {
         self.standing.send_modify(|standing| {
             (standing.ready, standing.draining) = (false, true);
         });
+        let settled = Arc::new(AtomicBool::new(false));
+        let onward = {
+            let (recordings, ops) = (Arc::clone(&self.recordings), Arc::clone(&self.ops));
+            let settled = Arc::clone(&settled);
+            actix_rt::spawn(async move { recordings.hand_over(&ops, &settled).await })
+        };
         let moved = self.system.drain_by_moving().await;
         tracing::info!(moved, "rooms were moved to other workers");
+        settled.store(true, Ordering::Release);
+        if tokio::time::timeout(ONWARD_MAX, onward).await.is_err() {
+            tracing::warn!("a recording does not go on at another worker");
+        }
         self.system.drain().await;
     }
 

@@ -109,6 +109,16 @@ async function times(file, kind) {
   return lines.map((line) => Number(line.split(',')[2]) / rate);
 }
 
+/** The recording, once it has ended. */
+async function ended(at, id) {
+  for (let left = 100; left > 0; left -= 1) {
+    const view = await (await at.admin('GET', `recordings/${id}`)).json();
+    if (view.state === 'done') return view;
+    await pause(100);
+  }
+  throw new Error('the recording does not end');
+}
+
 /** Asserts that a file goes on through all of it, and tells the longest gap. */
 async function goesOn(t, what, file, lasted) {
   for (const kind of ['v', 'a']) {
@@ -151,14 +161,10 @@ test('a room that moves there, back and there again is recorded and played on', 
   }
   const lasted = (Date.now() - since) / 1_000;
   for (const { ffmpeg } of players) await ffmpeg.stop('SIGTERM');
-  const view = async () => (await first.admin('GET', `recordings/${id}`)).json();
-  assert.equal((await view()).state, 'active');
+  const view = await (await first.admin('GET', `recordings/${id}`)).json();
+  assert.equal(view.state, 'active');
   await first.admin('POST', `recordings/${id}/stop`);
-  for (let left = 100; (await view()).state !== 'done'; left -= 1) {
-    assert.ok(left > 0, 'the recording ends');
-    await pause(100);
-  }
-  const { files, fault, lostFragments } = await view();
+  const { files, fault, lostFragments } = await ended(first, id);
   assert.deepEqual([fault, lostFragments], [null, 0]);
   const after = members.map(({ identity }) => files.findLast(isOf(identity)).name);
   assert.deepEqual(after, names, 'no move begins another file');
@@ -169,5 +175,43 @@ test('a room that moves there, back and there again is recorded and played on', 
     // This player of HLS takes whole segments, and may wait for the next one as it is ended.
     const behind = name.endsWith('.m3u8') ? SEGMENT_S + RELOAD_S : 0;
     await goesOn(t, `played ${name}`, file, lasted - behind);
+  }
+});
+
+test('a worker that drains has its recordings go on at another', async (t) => {
+  const [first, second] = workers;
+  const begun = await second.admin('POST', 'recordings', { room: ROOM, rotationS: 600 });
+  const old = await begun.json();
+  assert.equal(old.worker, await owner(second), JSON.stringify(old));
+  await recorded(old.id);
+  await pause(1_000);
+  const since = Date.now();
+  assert.equal((await second.admin('POST', `workers/${old.worker}/drain`)).status, 202);
+  const moved = () => moves.workers().length > 3;
+  for (const { page } of members) await page.waitForFunction(moved);
+  const before = await ended(first, old.id);
+  const all = (await (await first.admin('GET', 'recordings')).json()).items;
+  const onward = all.filter(({ continues }) => continues === old.id);
+  assert.equal(onward.length, 1, JSON.stringify(all));
+  assert.equal(onward[0].worker, await owner(first));
+  assert.deepEqual([onward[0].state, onward[0].rotationS], ['active', 600]);
+  await recorded(onward[0].id);
+  await pause(2_000);
+  const lasted = (Date.now() - since) / 1_000;
+  await first.admin('POST', `recordings/${onward[0].id}/stop`);
+  const after = await ended(first, onward[0].id);
+  for (const { identity } of members) {
+    const ends = [before.files.findLast(isOf(identity)), after.files.find(isOf(identity))];
+    const [last, next] = ends;
+    // By the clock of each worker, which is one here.
+    const hole = next.startedMs - (last.startedMs + last.durationMs);
+    await figure(t, `${identity}: from one recording to the next`, hole, 'ms');
+    assert.ok(hole < LADEN * GAP_S * 1_000, JSON.stringify(ends));
+    const told = `${identity} before the drain`;
+    const folders = workers.map((worker) => join(worker.ports.data, 'data/recordings'));
+    await goesOn(t, told, join(folders[1], old.id, last.name), 1);
+    const rest = (next.startedMs + next.durationMs - since) / 1_000;
+    assert.ok(rest > lasted - 1.5, `${rest} s of ${lasted}`);
+    await goesOn(t, `${identity} after it`, join(folders[0], after.id, next.name), 1.5);
   }
 });

@@ -18,6 +18,8 @@ pub(crate) const RECORDINGS: &str = "troupe_egress_recordings";
 pub(crate) const RECORDED: &str = "troupe_egress_recorded_bytes_total";
 /// Failures to write or to store recordings, by reason.
 pub(crate) const RECORDING_ERRORS: &str = "troupe_egress_recording_errors_total";
+/// Recordings of a worker that drained, by whether they went on elsewhere.
+pub(crate) const RECORDINGS_ONWARD: &str = "troupe_egress_recordings_onward_total";
 /// Files that wait for their upload.
 pub(crate) const SPOOLED: &str = "troupe_egress_spooled_files";
 
@@ -31,6 +33,10 @@ pub fn describe() {
     describe_gauge!(RECORDINGS, "Recordings, by state");
     describe_counter!(RECORDED, Unit::Bytes, "Bytes of recordings written");
     describe_counter!(RECORDING_ERRORS, "Failures of recordings, by reason");
+    describe_counter!(
+        RECORDINGS_ONWARD,
+        "Recordings to go on at another worker, by outcome"
+    );
     describe_gauge!(SPOOLED, "Recorded files that wait for their upload");
 }
 

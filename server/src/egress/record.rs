@@ -7,6 +7,7 @@
 
 mod job;
 mod news;
+mod onward;
 mod store;
 #[cfg(test)]
 mod tests;
@@ -24,7 +25,6 @@ use std::time::Duration;
 
 use media_egress::hls::playlist::date_time;
 use media_egress::recorder::RecorderSettings;
-use media_types::{Identity, RoomName, TrackId};
 use signaling::{ErrorType, RpcError};
 use tokio::runtime::Handle;
 use tokio::sync::watch;
@@ -37,21 +37,8 @@ use crate::storage::Storage;
 use job::Job;
 pub use news::News;
 use store::Uploader;
-pub use view::{Fault, RecordingState, RecordingView};
+pub use view::{Fault, RecordingBody, RecordingState, RecordingView};
 use writer::Writer;
-
-/// What shall be recorded.
-#[derive(Debug, Clone)]
-pub struct RecordingRequest {
-    /// The room.
-    pub room: RoomName,
-    /// One publisher of it; all of them where it is not given.
-    pub stream: Option<Identity>,
-    /// Single tracks, each in files of its own.
-    pub tracks: Vec<TrackId>,
-    /// The length of a file; the settings' where it is not given.
-    pub rotation: Option<Duration>,
-}
 
 /// What a recording's task, its writer and the API share.
 pub(super) struct Record {
@@ -173,7 +160,10 @@ impl Recordings {
     /// # Errors
     /// `not_found` where there is nothing to record, `overloaded`, or `unavailable` where the disk
     /// takes nothing.
-    pub async fn start(&self, request: RecordingRequest) -> Result<RecordingView, RpcError> {
+    pub async fn start(&self, request: RecordingBody) -> Result<RecordingView, RpcError> {
+        if let Some(begun) = self.that_continues(request.continues.as_deref()) {
+            return Ok(begun);
+        }
         let running = self
             .lock()
             .values()
@@ -194,6 +184,8 @@ impl Recordings {
             room: request.room.clone(),
             stream: request.stream.clone(),
             tracks: request.tracks.clone(),
+            rotation_s: request.rotation_s,
+            continues: request.continues.clone(),
             state: RecordingState::Active,
             fault: None,
             started_at: date_time(now),
@@ -204,7 +196,7 @@ impl Recordings {
         let record = Record::new(view, self.news.clone());
         let settings = RecorderSettings {
             fragment: self.config.fragment,
-            rotation: request.rotation.unwrap_or(self.config.rotation),
+            rotation: request.rotation().unwrap_or(self.config.rotation),
             sync: self.config.sync,
         };
         let uploader = self.uploader.clone();
@@ -297,6 +289,15 @@ impl Recordings {
             }
         };
         let _late = tokio::time::timeout(limit, done).await;
+    }
+
+    /// What goes on from another one, which is asked for until it was answered: begun once, also
+    /// where it has ended since.
+    fn that_continues(&self, other: Option<&str>) -> Option<RecordingView> {
+        let other = other?;
+        let records = self.lock();
+        let mut views = records.values().map(|it| it.view().clone());
+        views.find(|view| view.continues.as_deref() == Some(other))
     }
 
     fn find(&self, id: &str) -> Result<Arc<Record>, RpcError> {

@@ -3,10 +3,12 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use control_plane::{Record, WorkerRecord, keys};
+use control_plane::{Record, RoomOwner, WorkerRecord, keys};
+use media_types::RoomName;
 use tokio::sync::Mutex;
 
 use super::Ops;
+use crate::auth::WorkerAsk;
 
 /// How long it is believed who there is, by who asks again and again.
 const BELIEVED: Duration = Duration::from_secs(1);
@@ -36,6 +38,19 @@ impl Ops {
     /// The other workers; as they were last known, where the store does not answer.
     pub async fn others(&self) -> Arc<Vec<Other>> {
         self.ask_store().await.others
+    }
+
+    /// The worker that owns a room; `None` too where the store does not answer.
+    pub async fn owner_of(&self, room: &RoomName) -> Option<String> {
+        let key = keys::room_owner(room);
+        let entry = self.store.get(&key).await.ok()??;
+        let owner = RoomOwner::decode(&key, &entry.value).ok()?;
+        Some(owner.worker?.to_string())
+    }
+
+    /// Signs what this worker asks another one by itself.
+    pub fn signed(&self, ask: WorkerAsk, text: &str) -> String {
+        self.signer.sign(ask, text, self.clock.unix())
     }
 
     async fn ask_store(&self) -> Known {

@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 use tokio::task::spawn_blocking;
 use tokio::time::{Instant, sleep};
 
+mod onward;
 mod parts;
 mod playback;
 

@@ -17,7 +17,7 @@ use tokio::task::JoinSet;
 use super::super::SteadyClock;
 use super::super::source::{Source, SourceEvent};
 use super::writer::{StreamId, Writer};
-use super::{Record, RecordingRequest};
+use super::{Record, RecordingBody};
 use crate::live::{EgressChange, EgressHandle, EgressPurpose, EgressRequest, Live};
 
 /// How often a keyframe is asked for, so that files can be cut and a loss does not last.
@@ -57,7 +57,7 @@ impl Job {
     /// Opens what the request names.
     pub(super) async fn open(
         live: &Live,
-        request: RecordingRequest,
+        request: RecordingBody,
         settings: RecorderSettings,
         clock: SteadyClock,
     ) -> Result<Self, RpcError> {

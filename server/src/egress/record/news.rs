@@ -20,7 +20,9 @@ impl News {
 
     /// It is being written.
     pub(super) fn started(&self, view: &RecordingView) {
-        let more = json!({"stream": view.stream, "tracks": view.tracks});
+        let more = json!({
+            "stream": view.stream, "tracks": view.tracks, "continues": view.continues,
+        });
         self.tell("recording.started", view, more);
     }
 

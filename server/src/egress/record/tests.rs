@@ -24,6 +24,8 @@ fn record() -> Arc<Record> {
         room: "r".parse().unwrap(),
         stream: None,
         tracks: Vec::new(),
+        rotation_s: None,
+        continues: None,
         state: RecordingState::Active,
         fault: None,
         started_at: date_time(Duration::ZERO),

@@ -70,6 +70,8 @@ impl Fixture {
             room: "r".parse().unwrap(),
             stream: None,
             tracks: Vec::new(),
+            rotation_s: None,
+            continues: None,
             state: RecordingState::Done,
             fault: None,
             started_at: date_time(Duration::ZERO),

@@ -1,6 +1,7 @@
 //! A recording as the admin API and its manifest on the disk show it.
 
 use std::io;
+use std::time::Duration;
 
 use media_egress::recorder::RecordedFile;
 use media_types::{Identity, RoomName, TrackId};
@@ -84,6 +85,55 @@ impl Fault {
     }
 }
 
+/// What shall be recorded.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct RecordingBody {
+    /// The room.
+    #[schemars(with = "String")]
+    pub room: RoomName,
+    /// One publisher of it; all of them where it is not given.
+    #[serde(default)]
+    #[schemars(with = "Option<String>")]
+    pub stream: Option<Identity>,
+    /// Single tracks, each in files of its own.
+    #[serde(default)]
+    #[schemars(with = "Vec<String>")]
+    pub tracks: Vec<TrackId>,
+    /// The length of a file in seconds; the settings' where it is not given, no end where it is 0.
+    #[serde(default)]
+    pub rotation_s: Option<u64>,
+    /// The recording of another worker that this one carries on; workers alone may name it.
+    #[serde(default)]
+    pub continues: Option<String>,
+}
+
+impl RecordingBody {
+    /// The rest of a recording whose room goes elsewhere.
+    pub(super) fn onward(view: &RecordingView) -> Self {
+        Self {
+            room: view.room.clone(),
+            stream: view.stream.clone(),
+            tracks: view.tracks.clone(),
+            rotation_s: view.rotation_s,
+            continues: Some(view.id.clone()),
+        }
+    }
+
+    /// The length of a file, where it is given.
+    #[must_use]
+    pub fn rotation(&self) -> Option<Duration> {
+        self.rotation_s.map(Duration::from_secs)
+    }
+
+    /// What is sent of it, and signed, from worker to worker.
+    #[must_use]
+    pub fn text(&self) -> String {
+        // Names and numbers alone, which always can be written.
+        serde_json::to_string(self).unwrap_or_default()
+    }
+}
+
 /// One file, and whether it is stored elsewhere.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -124,6 +174,12 @@ pub struct RecordingView {
     /// The tracks, where they are single ones.
     #[schemars(with = "Vec<String>")]
     pub tracks: Vec<TrackId>,
+    /// The length of its files in seconds, where it was asked for.
+    #[serde(default)]
+    pub rotation_s: Option<u64>,
+    /// The recording that this one carries on, begun where the room was before.
+    #[serde(default)]
+    pub continues: Option<String>,
     /// Where it stands.
     pub state: RecordingState,
     /// What it suffers from at present.

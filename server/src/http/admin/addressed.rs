@@ -6,7 +6,6 @@ use actix_web::http::Method;
 use actix_web::middleware::Next;
 use actix_web::{Error, HttpRequest, HttpResponse, ResponseError, web};
 use bytes::Bytes;
-use control_plane::{Record, RoomOwner, keys};
 use futures_util::future::join_all;
 use media_types::{Identity, RoomName};
 use serde::Deserialize;
@@ -213,10 +212,7 @@ async fn owner(state: &AppState, room: &str) -> Option<Other> {
     if state.rooms.get(room.clone()).await.is_ok() {
         return None;
     }
-    let key = keys::room_owner(&room);
-    let entry = state.ops.store.get(&key).await.ok()??;
-    let owner = RoomOwner::decode(&key, &entry.value).ok()?;
-    other(state, &owner.worker?.to_string()).await
+    other(state, &state.ops.owner_of(&room).await?).await
 }
 
 /// Another worker whose lease runs.

@@ -4,14 +4,15 @@ use std::time::Duration;
 
 use actix_web::http::header::LOCATION;
 use actix_web::{HttpRequest, HttpResponse, web};
-use media_types::{Identity, RoomName, TrackId};
+use media_types::{Identity, RoomName};
 use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use serde_json::{Value, json};
 use signaling::{AdminRole, ErrorType};
 
 use super::{State, operator, others, text};
-use crate::egress::record::RecordingRequest;
+use crate::auth::WorkerAsk;
+use crate::egress::record::RecordingBody;
 use crate::http::auth::name;
 use crate::http::problem::ApiError;
 
@@ -82,42 +83,26 @@ pub(in crate::http) async fn close(
     Ok(HttpResponse::NoContent().finish())
 }
 
-/// What shall be recorded.
-#[derive(Debug, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub(in crate::http) struct RecordingBody {
-    #[schemars(with = "String")]
-    room: RoomName,
-    #[serde(default)]
-    #[schemars(with = "Option<String>")]
-    stream: Option<Identity>,
-    #[serde(default)]
-    #[schemars(with = "Vec<String>")]
-    tracks: Vec<TrackId>,
-    #[serde(default)]
-    rotation_s: Option<u64>,
-}
-
 pub(in crate::http) async fn record(
     state: State,
     request: HttpRequest,
     body: web::Json<RecordingBody>,
 ) -> Result<HttpResponse, ApiError> {
-    operator(&state, &request, AdminRole::Operator)?;
     let body = body.into_inner();
-    let rotation = body.rotation_s.map(Duration::from_secs);
-    let short = rotation.is_some_and(|it| !it.is_zero() && it < ROTATION_MIN);
+    if body.continues.is_none() {
+        operator(&state, &request, AdminRole::Operator)?;
+    } else if !others::asks_a_worker((&state, &request), WorkerAsk::Recording, &body.text()) {
+        // Only a worker that drains knows what goes on.
+        return Err(ErrorType::Unauthorized.into());
+    }
+    let short = body
+        .rotation()
+        .is_some_and(|it| !it.is_zero() && it < ROTATION_MIN);
     if body.tracks.len() > TRACKS_MAX || short {
         let text = "at most 64 tracks, and files of 10 s or more";
         return Err(ApiError::detailed(ErrorType::InvalidParams, text));
     }
-    let request = RecordingRequest {
-        room: body.room,
-        stream: body.stream,
-        tracks: body.tracks,
-        rotation,
-    };
-    let view = state.recordings()?.start(request).await?;
+    let view = state.recordings()?.start(body).await?;
     let location = format!("/admin/v1/recordings/{}", view.id);
     Ok(HttpResponse::Created()
         .insert_header((LOCATION, location))

@@ -1,5 +1,8 @@
 //! The admin API: rooms that move, and workers that are emptied.
 
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+
 use actix_web::{HttpRequest, HttpResponse, web};
 use actors::MoveStatus;
 use media_types::{RoomName, ShardId, WorkerId};
@@ -84,5 +87,12 @@ pub(in crate::http) async fn drain(
     }
     state.health.set_draining();
     state.rooms.drain().await?;
+    if let Some(recordings) = state.recordings.clone() {
+        let ops = Arc::clone(&state.ops);
+        actix_web::rt::spawn(async move {
+            let settled = AtomicBool::new(false);
+            recordings.hand_over(&ops, &settled).await;
+        });
+    }
     Ok(HttpResponse::Accepted().finish())
 }

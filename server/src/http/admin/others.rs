@@ -13,6 +13,7 @@ use std::time::Duration;
 
 use super::table::ROOT;
 use super::{State, operator};
+use crate::auth::{WORKER_HEADER, WorkerAsk};
 use crate::http::auth::bearer;
 use crate::http::problem::ApiError;
 use crate::http::state::AppState;
@@ -40,6 +41,18 @@ pub(super) fn is_local(request: &HttpRequest) -> bool {
 fn says_local(request: &HttpRequest) -> bool {
     let query = web::Query::<LocalQuery>::from_query(request.query_string());
     query.is_ok_and(|query| query.local)
+}
+
+/// Whether it is a worker that asks for that, by itself and without an operator's token.
+pub(super) fn asks_a_worker(
+    (state, request): (&State, &HttpRequest),
+    ask: WorkerAsk,
+    text: &str,
+) -> bool {
+    let signature = request.headers().get(WORKER_HEADER);
+    let signature = signature.and_then(|value| value.to_str().ok());
+    let signer = &state.ops.signer;
+    signature.is_some_and(|given| signer.judge(ask, (given, text), state.unix()).is_ok())
 }
 
 fn json_of(bytes: &[u8]) -> Option<Value> {

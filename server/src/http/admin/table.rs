@@ -9,7 +9,7 @@ use signaling::rest::{Page, PeerStatus, RoomPatch, RoomSettings, RoomStatus};
 
 use super::{act, cluster, egress, events, log, moves, openapi, others, quic, settings};
 use super::{transcoders, webhooks};
-use crate::egress::record::RecordingView;
+use crate::egress::record::{RecordingBody, RecordingView};
 use crate::http::whip::not_allowed;
 use crate::ops::flags::Flag;
 use crate::ops::webhooks::ReceiverStatus;
@@ -169,7 +169,7 @@ pub(in crate::http) const TABLE: &[Entry] = &[
     entry!(get "/recordings" VIEWER egress::recordings, "All recordings")
         .lists(schema::<Page<RecordingView>>),
     entry!(post "/recordings" OPERATOR egress::record, "Begins one")
-        .takes(schema::<egress::RecordingBody>)
+        .takes(schema::<RecordingBody>)
         .gives(201, schema::<RecordingView>),
     entry!(get "/recordings/{id}" VIEWER egress::recording, "One recording")
         .gives(200, schema::<RecordingView>),

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use signaling::{AdminRole, ErrorType};
 
 use super::{State, operator, others, text};
-use crate::auth::WORKER_HEADER;
+use crate::auth::WorkerAsk;
 use crate::http::problem::ApiError;
 use crate::ops::webhooks::ReceiverStatus;
 
@@ -34,23 +34,14 @@ impl ReceiversQuery {
     }
 }
 
-/// A worker that has just got a room asks the one that had it, without an operator's token.
-fn asks_a_worker(state: &State, request: &HttpRequest) -> bool {
-    let signature = request.headers().get(WORKER_HEADER);
-    let signature = signature.and_then(|value| value.to_str().ok());
-    let judge = |given| {
-        let signer = &state.ops.signer;
-        signer.judge(given, request.query_string(), state.unix())
-    };
-    signature.is_some_and(|given| judge(given).is_ok())
-}
-
 pub(in crate::http) async fn receivers(
     state: State,
     request: HttpRequest,
     query: web::Query<ReceiversQuery>,
 ) -> Result<HttpResponse, ApiError> {
-    let by_worker = asks_a_worker(&state, &request);
+    // One that has just got a room asks the one that had it.
+    let query_string = request.query_string();
+    let by_worker = others::asks_a_worker((&state, &request), WorkerAsk::Webhooks, query_string);
     if !by_worker {
         operator(&state, &request, AdminRole::Viewer)?;
     }

@@ -15,7 +15,7 @@ use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::time::timeout;
 
 use super::route::RoomStanding;
-use crate::auth::WORKER_HEADER;
+use crate::auth::{WORKER_HEADER, WorkerAsk};
 use crate::ops::Ops;
 use crate::ops::others::{Known, Other};
 use crate::telemetry::WEBHOOK_WAITS;
@@ -211,7 +211,7 @@ impl Ops {
 
     async fn ask_receivers(&self, other: &Other, room: &str, epoch: u64) -> Option<Listed> {
         let query = format!("local=true&limit=1000&room={room}&epoch={epoch}");
-        let signature = self.signer.sign(&query, self.clock.unix());
+        let signature = self.signed(WorkerAsk::Webhooks, &query);
         let asked = self
             .client
             .get(format!("{}/admin/v1/webhooks?{query}", other.url))
