@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use tokio::time::{Instant, sleep};
 
 use super::playback::goes_on;
-use super::{LONG, Pair, all, ask, granted, logged, member, record};
+use super::{LONG, Pair, all, ask, granted, logged, member, record, until};
 use crate::support::Server;
 
 /// Somebody comes for whom only the second worker has a place.
@@ -39,10 +39,10 @@ async fn packagers(pair: &Pair) -> Result<Vec<String>> {
 }
 
 #[tokio::test]
-async fn what_both_workers_package_ends_at_both() -> Result<()> {
+async fn both_package_and_record_and_who_drains_hands_on() -> Result<()> {
     let certificates = tempfile::tempdir()?;
     let directory = certificates.path().to_str().context("a path")?;
-    let pair = Pair::start(&[
+    let mut pair = Pair::start(&[
         ("TROUPE_ROOM__PEERS_PER_WORKER", "1"),
         ("TROUPE_CLUSTER__LISTEN", "127.0.0.1:0"),
         ("TROUPE_CLUSTER__TLS__DIRECTORY", directory),
@@ -52,9 +52,11 @@ async fn what_both_workers_package_ends_at_both() -> Result<()> {
         server.wait_metric("troupe_relay_links", "", 1.0).await?;
     }
     let _bob = second_part(&pair).await?;
+    let mut recordings = Vec::new();
     for (server, worker) in pair.both().into_iter().zip(&pair.ids) {
         let begun = record(server, "hall").await?;
         assert_eq!(begun["worker"], json!(worker), "each has a part of it");
+        recordings.push(begun["id"].clone());
     }
     let token = granted("viewer", "play")?;
     for (server, other) in [(&pair.one, &pair.two), (&pair.two, &pair.one)] {
@@ -79,5 +81,11 @@ async fn what_both_workers_package_ends_at_both() -> Result<()> {
         .act_with("POST", "rooms/hall/migrate", &there)
         .await?;
     assert_eq!(status, 409, "{problem}");
+    // What a part records goes on at the room's owner, beside what that records itself.
+    pair.two.signal("TERM")?;
+    let two = |page: &Value| all(page, "id").len() == 2;
+    let list = until(&pair.one, "recordings?local=true", two).await?;
+    let told = [&list["items"][0]["id"], &list["items"][1]["continues"]];
+    assert_eq!(told, [&recordings[0], &recordings[1]]);
     Ok(())
 }
