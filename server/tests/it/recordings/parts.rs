@@ -42,7 +42,7 @@ async fn packagers(pair: &Pair) -> Result<Vec<String>> {
 async fn both_package_and_record_and_who_drains_hands_on() -> Result<()> {
     let certificates = tempfile::tempdir()?;
     let directory = certificates.path().to_str().context("a path")?;
-    let mut pair = Pair::start(&[
+    let pair = Pair::start(&[
         ("TROUPE_ROOM__PEERS_PER_WORKER", "1"),
         ("TROUPE_CLUSTER__LISTEN", "127.0.0.1:0"),
         ("TROUPE_CLUSTER__TLS__DIRECTORY", directory),
